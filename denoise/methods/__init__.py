@@ -1,0 +1,26 @@
+"""Denoisers: one file each, all the same contract, found through the entry-point group ``denoise.methods``."""
+
+from denoise.methods.contract import (
+    Block,
+    Denoiser,
+    Estimate,
+    Halo,
+    MethodInfo,
+    Parameters,
+    Sample,
+    Source,
+)
+from denoise.methods.registry import get_method, list_methods
+
+__all__ = [
+    "Block",
+    "Denoiser",
+    "Estimate",
+    "Halo",
+    "MethodInfo",
+    "Parameters",
+    "Sample",
+    "Source",
+    "get_method",
+    "list_methods",
+]

@@ -1,0 +1,185 @@
+"""What a denoiser is: validated parameters, ``fit`` and ``apply``.
+
+The engine knows nothing of any method beyond this file. A block is a float32 array (channel, y, x): a part of the
+cube with the halo the method asked for, in the cube's unit divided by one number for the whole cube (so that
+1e-20 fluxes are safe in float32), NaN where there is no coverage. The noise model that comes with it has the
+block's shape and the block's unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from denoise.errors import ParameterError
+from denoise.noise import NoiseModel
+
+Block = NDArray[np.float32]
+Reduction = Literal["sum", "max", "worst"]
+
+
+class Parameters(BaseModel):
+    """Base of every method's parameters: unknown names are refused, values cannot change later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What a method can do, for the table of methods, the engine and the documentation.
+
+    Attributes
+    ----------
+    name : str
+        The name users type.
+    summary : str
+        One line: what it is and when to use it.
+    category : {"denoiser", "enhancer"}
+        A denoiser scales with its input, ``f(a x) = a f(x)``, and keeps the flux unit; an enhancer is for display.
+    citation : str
+        BibTeX entry of the source.
+    ndim : tuple of int
+        2 if it works on images (cubes of one channel), 3 if on cubes.
+    passes : int
+        How often ``fit`` iterates over its source; 0: no fit.
+    uses_noise : bool
+        Whether it needs a noise model.
+    device : tuple of str
+        Where it runs.
+    deterministic : bool
+        Same input, seed and device: same bytes.
+    composes : bool
+        Whether it calls other methods.
+    variance : bool
+        Whether ``Estimate.variance`` is filled.
+    diagnostics : mapping of str to {"sum", "max", "worst"}
+        How the engine merges each number over the blocks ("worst" keeps the smallest).
+    """
+
+    name: str
+    summary: str
+    citation: str
+    category: Literal["denoiser", "enhancer"] = "denoiser"
+    ndim: tuple[int, ...] = (2, 3)
+    passes: int = 0
+    uses_noise: bool = True
+    device: tuple[str, ...] = ("cpu",)
+    deterministic: bool = True
+    composes: bool = False
+    variance: bool = False
+    diagnostics: Mapping[str, Reduction] = field(default_factory=dict)
+
+
+class Halo(NamedTuple):
+    """How far, in channels and pixels, a voxel of the output looks around itself; None: the whole axis."""
+
+    channel: int | None
+    y: int | None
+    x: int | None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What ``apply`` returns: data (channel, y, x), its variance if the method knows it, and numbers to merge."""
+
+    data: Block
+    variance: Block | None = None
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Sample(NamedTuple):
+    """One block of a fit pass: data with halo, its noise model, and the core that this block alone answers for.
+
+    Statistics are accumulated over ``data[core]`` only, so that each voxel counts once whatever the tiles are.
+    """
+
+    data: Block
+    noise: NoiseModel
+    core: tuple[slice, slice, slice]
+
+
+class Source(Protocol):
+    """What ``fit`` reads: blocks in a fixed order; iterating again starts another pass.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the whole cube (channel, y, x).
+    """
+
+    shape: tuple[int, int, int]
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Start a pass."""
+
+
+class Denoiser:
+    """Base of every method.
+
+    Subclasses set ``info`` and ``Parameters`` and write ``apply``, and ``fit`` if they need one.
+
+    Parameters
+    ----------
+    positivity : bool
+        The emission is known to be non-negative. The engine clips the result in any case; a method that iterates
+        may use it inside.
+    **parameters
+        Validated by the method's ``Parameters``.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is unknown or out of range; the message names the valid range.
+    """
+
+    info: ClassVar[MethodInfo]
+    Parameters: ClassVar[type[Parameters]] = Parameters
+
+    def __init__(self, *, positivity: bool = False, **parameters: Any) -> None:
+        self.positivity = positivity
+        self.parameters: Any = validated(type(self), parameters)
+
+    def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
+        """How far the output looks around itself, for a cube of this shape (channel, y, x)."""
+        return Halo(0, 0, 0)
+
+    def workspace(self, shape: tuple[int, int, int]) -> int:
+        """Bytes ``apply`` needs beside the block for a block of this shape; the engine plans tiles with it."""
+        return 12 * int(np.prod(shape))
+
+    def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Any:
+        """Global statistics in ``info.passes`` passes over `source`; small and picklable. None: no fit."""
+        return None
+
+    def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
+        """Denoise one block: pure, float32 in and out, no I/O, the input untouched."""
+        raise NotImplementedError
+
+
+def validated(method: type[Denoiser], values: Mapping[str, Any]) -> Parameters:
+    """The method's parameters from plain values, or one clear line about the first that is wrong."""
+    try:
+        return method.Parameters(**values)
+    except ValidationError as err:
+        raise _readable(method, err) from None
+
+
+def _readable(method: type[Denoiser], err: ValidationError) -> ParameterError:
+    first = err.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "parameters"
+    known = ", ".join(method.Parameters.model_fields)
+    if first["type"] == "extra_forbidden":
+        return ParameterError(
+            f"method {method.info.name} has no parameter {name!r}",
+            action=f"its parameters are: {known or 'none'}",
+        )
+    return ParameterError(
+        f"parameter {name!r} of method {method.info.name} is not valid",
+        value=first.get("input"),
+        action=first["msg"][0].lower() + first["msg"][1:],
+    )

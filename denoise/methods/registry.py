@@ -1,0 +1,42 @@
+"""Find the denoisers that are installed: ours and those of other packages, through one entry-point group."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from denoise.errors import ParameterError, UnknownMethodError
+from denoise.methods.contract import Denoiser, MethodInfo
+
+GROUP = "denoise.methods"
+
+
+def _found() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def get_method(name: str) -> type[Denoiser]:
+    """The denoiser class of this name.
+
+    Raises
+    ------
+    UnknownMethodError
+        No installed package offers it; the message lists those that are there.
+    ParameterError
+        An outside package registered something that is not a ``Denoiser``.
+    """
+    found = _found()
+    if name not in found:
+        raise UnknownMethodError("unknown method", value=name, action=f"choose one of {', '.join(sorted(found))}")
+    method = found[name].load()
+    if not (isinstance(method, type) and issubclass(method, Denoiser)):
+        raise ParameterError(
+            f"entry point {name!r} of group {GROUP} is not a Denoiser class",
+            value=found[name].value,
+            action="uninstall or mend the package that provides it",
+        )
+    return method
+
+
+def list_methods() -> dict[str, MethodInfo]:
+    """Every installed method by name: what it is for, what it needs, how to cite it."""
+    return {name: get_method(name).info for name in sorted(_found())}
