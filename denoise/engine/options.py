@@ -1,0 +1,96 @@
+"""What a run is asked to do, validated once for the command line, Python and recipes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from denoise.errors import ParameterError
+
+Saved = Literal["uncert", "residual", "noise"]
+
+
+class Stabilisation(BaseModel):
+    """Detector of a counting experiment: counts = gain * Poisson + N(offset, read_noise^2), in data units."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gain: float = Field(gt=0, description="data units per event")
+    offset: float = Field(default=0.0, description="level of no signal, data units")
+    read_noise: float = Field(default=0.0, ge=0, description="1 sigma, data units")
+
+
+class RunOptions(BaseModel):
+    """One run: which method, what is done around it, what is written.
+
+    Attributes
+    ----------
+    method : str
+        Name of the denoiser.
+    parameters : dict
+        Its parameters; the method validates them.
+    seed : int
+        Fixes every random draw.
+    continuum : str
+        "auto": subtracted from optical and infrared spectra and from images without a beam, not from radio
+        data; "none"; "median"; "smooth" or "smooth:CHANNELS"; "polynomial:ORDER".
+    positivity : {"auto", "on", "off"}
+        Clip the emission at zero; "auto" only where the negative tail of the data agrees with the noise.
+    vst : Stabilisation, optional
+        Poisson counts: stabilise their variance first.
+    memory : int, optional
+        Bytes above the imports' own; None: half of what is free.
+    save : tuple of {"uncert", "residual", "noise"}
+        Extensions to write beside the data.
+    overwrite : bool
+        Replace an output that exists.
+    layout : {"default", "like-input"}
+        Names of the extensions.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    method: str = "ist"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(default=0, ge=0)
+    continuum: str = "auto"
+    positivity: Literal["auto", "on", "off"] = "auto"
+    vst: Stabilisation | None = None
+    memory: int | None = Field(default=None, gt=0)
+    save: tuple[Saved, ...] = ("residual", "noise")
+    overwrite: bool = False
+    layout: Literal["default", "like-input"] = "default"
+
+    @field_validator("continuum")
+    @classmethod
+    def _known_continuum(cls, value: str) -> str:
+        mode, _, tuning = value.partition(":")
+        number = tuning.isdigit()
+        if mode in ("auto", "none", "median") and not tuning:
+            return value
+        if (mode == "smooth" and (not tuning or number)) or (mode == "polynomial" and number):
+            return value
+        raise ValueError("choose auto, none, median, smooth, smooth:CHANNELS or polynomial:ORDER")
+
+
+def run_options(**values: Any) -> RunOptions:
+    """Options from plain values.
+
+    Raises
+    ------
+    ParameterError
+        An option is unknown or out of range.
+    """
+    try:
+        return RunOptions(**values)
+    except ValidationError as err:
+        first = err.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(RunOptions.model_fields)
+            raise ParameterError(f"a run has no option {name!r}", action=f"its options are: {known}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ParameterError(
+            f"option {name!r} is not valid", value=first.get("input"), action=reason[0].lower() + reason[1:]
+        ) from None
