@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command ``denoise``: thin functions over the engine, one module per command."""

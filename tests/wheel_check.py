@@ -1,0 +1,29 @@
+"""Run by ``make wheel-check`` with a Python that has the wheel and nothing else of this project; not a pytest file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    import denoise
+    from denoise.resources import resource
+
+    home = Path(denoise.__file__).resolve().parent
+    if "site-packages" not in home.parts:
+        sys.exit(f"denoise was imported from {home}, not from the installed wheel")
+    for name in ("models", "pipelines", "tests", "benchmarks", "notebooks", "docs", "gui"):
+        if importlib.util.find_spec(name) is not None:
+            sys.exit(f"the wheel exposes {name!r} as a package")
+    sample = resource("samples", "muse_udf_line.fits")
+    if not sample.is_file():
+        sys.exit("the packaged sample is missing")
+    if not (home / "py.typed").is_file():
+        sys.exit("py.typed is missing")
+    print(f"wheel {denoise.__version__} is fine: {home}")
+
+
+if __name__ == "__main__":
+    main()
