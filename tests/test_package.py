@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -45,10 +44,8 @@ def test_import_loads_nothing_heavy(module: str) -> None:
     assert not HEAVY & set(loaded)
 
 
-@pytest.mark.skipif(os.environ.get("CI") is None, reason="timings are checked where CI is set")
 def test_import_and_help_are_quick() -> None:
-    start_up = _best_of(5, [sys.executable, "-c", "pass"])
-    assert _best_of(5, [sys.executable, "-c", "import denoise"]) - start_up < 0.3
+    assert _best_of(5, [sys.executable, "-c", "import denoise"]) < 0.3
     assert _best_of(5, [sys.executable, "-m", "denoise.cli.app", "--help"]) < 0.6
 
 

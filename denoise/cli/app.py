@@ -1,0 +1,98 @@
+"""Entry point of the command ``denoise``: the commands, and every error as one line with its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from denoise._version import __version__
+from denoise.cli import cite, demo, doctor, info, methods, rerun, run
+from denoise.cli.console import debugging
+from denoise.errors import CancelledError, DenoiseError
+
+EPILOG = "Exit codes: 0 ok, 1 some inputs failed, 2 usage, 3 unreadable input, 4 not enough resources, 130 cancelled."
+CANCELLED = CancelledError.exit_code
+
+app = typer.Typer(
+    name="denoise",
+    help="Denoise astronomical spectral cubes and images.",
+    epilog=EPILOG,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"denoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, and every warning (or DENOISE_DEBUG=1).")
+    ] = False,
+) -> None:
+    """Options of every command; `main` reads ``--debug`` wherever it stands."""
+
+
+app.command("info")(info.info)
+app.command("run")(run.run)
+app.command("rerun")(rerun.rerun)
+app.command("methods")(methods.methods)
+app.command("cite")(cite.cite)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(execute(sys.argv[1:] if argv is None else argv))
+
+
+def execute(argv: list[str]) -> int:
+    """Run the command line; returns the exit code."""
+    if "--debug" in argv:
+        os.environ["DENOISE_DEBUG"] = "1"
+        argv = [word for word in argv if word != "--debug"]
+    try:
+        code = app(argv or ["--help"], prog_name="denoise", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `denoise methods | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("cancelled", CANCELLED)
+    except DenoiseError as err:
+        return _fail(err.message, err.exit_code)
+    except Exception as err:  # noqa: BLE001 - the last stop: one line, never a traceback
+        return _unexpected(err)
+    return code if isinstance(code, int) else 0
+
+
+def _unexpected(err: Exception) -> int:
+    if hasattr(err, "format_message"):  # wrong options, as typer words them
+        return _fail(f"{err.format_message()} See: denoise --help", getattr(err, "exit_code", 2))
+    text = " ".join(str(err).split()) or "no message"
+    hint = "" if debugging() else "; set DENOISE_DEBUG=1 (or --debug) for the traceback"
+    return _fail(f"unexpected {type(err).__name__}: {text}{hint}", 1)
+
+
+def _fail(text: str, code: int) -> int:
+    if debugging() and sys.exc_info()[0] is not None:
+        traceback.print_exc()
+    typer.echo(f"error: {text}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

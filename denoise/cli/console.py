@@ -1,0 +1,161 @@
+"""What the commands show: tables on stdout; progress, warnings and errors on stderr, in words or as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from denoise.errors import DenoiseWarning
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from denoise.engine.progress import ProgressEvent
+
+PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
+
+
+def debugging() -> bool:
+    """Whether tracebacks and all warnings are wanted."""
+    return os.environ.get("DENOISE_DEBUG", "") not in ("", "0")
+
+
+def out(text: str = "") -> None:
+    """One line on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on stdout; the first column is left-aligned and never cut."""
+    from rich.table import Table
+
+    grid = Table(title=title or None, title_justify="left", title_style="bold")
+    for number, name in enumerate(columns):
+        grid.add_column(name, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        grid.add_row(*row)
+    show(grid)
+
+
+def facts(title: str, values: Mapping[str, str]) -> None:
+    """Print names and values, one a line."""
+    from rich.table import Table
+
+    grid = Table(title=title or None, title_justify="left", title_style="bold", box=None, show_header=False)
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in values.items():
+        grid.add_row(name, value)
+    show(grid)
+
+
+def show(grid: Table) -> None:
+    """Print a rich table on stdout, as wide as the terminal, or 160 columns where there is none."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
+    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(grid)
+
+
+class Messages:
+    """Warnings, errors and progress on stderr: lines for people, a bar on a terminal, or JSON lines.
+
+    Parameters
+    ----------
+    as_json : bool
+        One JSON object a line, with ``event`` and ``time``; no bar.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._json = as_json
+        self._seen: set[str] = set()
+        self._bar: Progress | None = None
+        self._task: Any = None
+        self._label = ""
+
+    def warn(self, text: str) -> None:
+        """A warning as one line; the same one again is not repeated."""
+        line = self._labelled(" ".join(text.split()))
+        if line not in self._seen:
+            self._seen.add(line)
+            self._emit("warning", line, message=line)
+
+    def error(self, text: str) -> None:
+        """An error as one line."""
+        line = self._labelled(text)
+        self._emit("error", line, message=line)
+
+    def done(self, text: str, **values: object) -> None:
+        """Something finished; `values` go into the JSON line."""
+        self._emit("done", text, plain=text, message=text, **values)
+
+    def progress(self, event: ProgressEvent) -> None:
+        """Move the bar on a terminal; one line for each event as JSON; nothing otherwise."""
+        if self._json:
+            left = None if event.seconds_left is None else round(event.seconds_left, 1)
+            self._emit("progress", "", stage=event.stage, done=event.done, total=event.total, seconds_left=left)
+        elif self._bar is not None:
+            name = self._labelled(event.stage)
+            if self._task is None:
+                self._task = self._bar.add_task(name, total=event.total)
+            self._bar.update(self._task, description=name, completed=event.done, total=event.total)
+
+    @contextmanager
+    def working(self, label: str = "") -> Iterator[None]:
+        """Show the bar, name `label` in every line, and turn the package's warnings into lines, while inside."""
+        self._label = label
+        with warnings.catch_warnings(), self._showing_bar():
+            if not debugging():
+                warnings.simplefilter("ignore")  # other packages' remarks are for developers
+            warnings.simplefilter("always", DenoiseWarning)
+            shown = warnings.showwarning
+            warnings.showwarning = self._show_warning(shown)
+            try:
+                yield
+            finally:
+                self._label = ""
+
+    def _show_warning(self, otherwise: Any) -> Any:
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, DenoiseWarning):
+                self.warn(str(message))
+            else:
+                otherwise(message, category, *where, **more)
+
+        return show
+
+    @contextmanager
+    def _showing_bar(self) -> Iterator[None]:
+        if self._json or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as self._bar:
+            try:
+                yield
+            finally:
+                self._bar, self._task = None, None
+
+    def _labelled(self, text: str) -> str:
+        return f"{self._label}: {text}" if self._label and self._label not in text else text
+
+    def _emit(self, event: str, line: str, *, plain: str | None = None, **values: object) -> None:
+        if self._json:
+            text = json.dumps({"time": round(time.time(), 3), "event": event, **values}, default=str)
+        else:
+            text = plain if plain is not None else f"{event}: {line}"
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
