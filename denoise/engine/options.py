@@ -89,7 +89,9 @@ def run_options(**values: Any) -> RunOptions:
         name = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = ", ".join(RunOptions.model_fields)
-            raise ParameterError(f"a run has no option {name!r}", action=f"its options are: {known}") from None
+            raise ParameterError(
+                f"a run has no option {name!r}", action=f"its options are: {known}"
+            ) from None
         reason = first["msg"].removeprefix("Value error, ")
         raise ParameterError(
             f"option {name!r} is not valid", value=first.get("input"), action=reason[0].lower() + reason[1:]

@@ -1,10 +1,10 @@
-"""Cut a cube into tiles that fit the memory budget: core regions, each read with the halo the method asks for."""
+"""Cut a cube into tiles that fit the memory budget: cores, each read with the halo the method asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import ceil, prod
 
 from denoise.errors import ResourceError
@@ -125,7 +125,7 @@ def _spans(length: int, core: int, halo: int) -> Iterator[tuple[slice, slice]]:
     # equal parts rather than full ones and a rest: a sliver would be nearly all halo
     parts = ceil(length / core)
     edges = [round(i * length / parts) for i in range(parts + 1)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         yield slice(start, stop), slice(max(0, start - halo), min(length, stop + halo))
 
 
@@ -134,8 +134,8 @@ def choose_core(
 ) -> tuple[Shape, str]:
     """The largest core whose block with halo needs no more than `budget` bytes.
 
-    Row strips come first, because a FITS cube is read an order of magnitude faster in whole rows than in squares;
-    then squares over all channels; then blocks of channels. An axis whose halo is None is never cut.
+    Row strips come first, because a FITS cube is read an order of magnitude faster in whole rows than in
+    squares; then squares over all channels; then blocks of channels. An axis whose halo is None is never cut.
 
     Parameters
     ----------
@@ -171,9 +171,7 @@ def choose_core(
 
 
 def _outer(shape: Shape, core: Shape, halo: tuple[int | None, int | None, int | None]) -> Shape:
-    c, y, x = (
-        n if h is None else min(n, k + 2 * h) for n, k, h in zip(shape, core, halo, strict=True)
-    )
+    c, y, x = (n if h is None else min(n, k + 2 * h) for n, k, h in zip(shape, core, halo, strict=True))
     return c, y, x
 
 

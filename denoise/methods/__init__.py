@@ -1,4 +1,4 @@
-"""Denoisers: one file each, all the same contract, found through the entry-point group ``denoise.methods``."""
+"""Denoisers: one file each, all the same contract, found through the entry points ``denoise.methods``."""
 
 from denoise.methods.contract import (
     Block,

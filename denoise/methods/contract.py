@@ -1,8 +1,8 @@
 """What a denoiser is: validated parameters, ``fit`` and ``apply``.
 
-The engine knows nothing of any method beyond this file. A block is a float32 array (channel, y, x): a part of the
-cube with the halo the method asked for, in the cube's unit divided by one number for the whole cube (so that
-1e-20 fluxes are safe in float32), NaN where there is no coverage. The noise model that comes with it has the
+The engine knows nothing of any method beyond this file. A block is a float32 array (channel, y, x): a part of
+the cube with the halo the method asked for, in the cube's unit divided by one number for the whole cube (so
+that 1e-20 fluxes are safe in float32), NaN where there is no coverage. The noise model that comes with it has the
 block's shape and the block's unit.
 """
 
@@ -40,7 +40,8 @@ class MethodInfo:
     summary : str
         One line: what it is and when to use it.
     category : {"denoiser", "enhancer"}
-        A denoiser scales with its input, ``f(a x) = a f(x)``, and keeps the flux unit; an enhancer is for display.
+        A denoiser scales with its input, ``f(a x) = a f(x)``, and keeps the flux unit; an enhancer is for
+        display.
     citation : str
         BibTeX entry of the source.
     ndim : tuple of int
@@ -85,7 +86,7 @@ class Halo(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What ``apply`` returns: data (channel, y, x), its variance if the method knows it, and numbers to merge."""
+    """What ``apply`` returns: data (channel, y, x), its variance if known, and numbers to merge."""
 
     data: Block
     variance: Block | None = None
@@ -95,7 +96,7 @@ class Estimate:
 class Sample(NamedTuple):
     """One block of a fit pass: data with halo, its noise model, and the core that this block alone answers for.
 
-    Statistics are accumulated over ``data[core]`` only, so that each voxel counts once whatever the tiles are.
+    Statistics are accumulated over ``data[core]`` only, so that each voxel counts once for any tiles.
     """
 
     data: Block
@@ -126,7 +127,7 @@ class Denoiser:
     Parameters
     ----------
     positivity : bool
-        The emission is known to be non-negative. The engine clips the result in any case; a method that iterates
+        The emission is known to be non-negative. The engine clips the result anyway; a method that iterates
         may use it inside.
     **parameters
         Validated by the method's ``Parameters``.
@@ -149,7 +150,7 @@ class Denoiser:
         return Halo(0, 0, 0)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Bytes ``apply`` needs beside the block for a block of this shape; the engine plans tiles with it."""
+        """Bytes ``apply`` needs beside a block of this shape; the engine plans tiles with it."""
         return 12 * int(np.prod(shape))
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Any:

@@ -1,0 +1,193 @@
+"""What a run did to the data, accumulated tile by tile so that nothing is read twice.
+
+Every number is about the same two sets of voxels: the emission found (the support, detected on the input by
+the noise model, whatever the method) and everything else.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.floating]
+
+MAD_TO_SIGMA = 1.482602218505602
+BINS = 1921
+_REACH, _PER_SIGMA = 12.0, 80.0  # histograms reach 12 sigma in steps of 1/80
+_PARTS = 8
+_SUMS = (
+    "voxels",
+    "detected",
+    "flux_before",
+    "flux_after",
+    "total_before",
+    "total_after",
+    "residual",
+    "residual_squares",
+)
+_PEAKS = ("before", "after", "snr")
+
+
+class PackedMask:
+    """A boolean cube at one bit a voxel.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (channel, y, x).
+    """
+
+    dtype = np.dtype(bool)
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self._bits = np.zeros((shape[0], shape[1], (shape[2] + 7) // 8), np.uint8)
+
+    def write(self, region: tuple[slice, slice, slice], mask: Mask) -> None:
+        """Set the bits of `region` (channel, y, x) to `mask`."""
+        c, y, x = region
+        rows = self.read((c, y, slice(0, self.shape[2])))
+        rows[:, :, x] = mask
+        self._bits[c, y] = np.packbits(rows, axis=2)
+
+    def read(self, region: tuple[slice, slice, slice] | None = None) -> Mask:
+        """The mask of `region` (channel, y, x) as booleans; None: all of it."""
+        c, y, x = region or (slice(None),) * 3
+        rows = np.unpackbits(self._bits[c, y], axis=2, count=self.shape[2])
+        return rows[:, :, x].view(bool)
+
+    def any_channel(self) -> Mask:
+        """Whether any channel of a spaxel is set, (y, x)."""
+        return np.unpackbits(np.bitwise_or.reduce(self._bits, axis=0), axis=1, count=self.shape[2]).view(bool)
+
+
+class Account:
+    """Sums over the tiles of one run; add() takes each core once."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros(len(_SUMS))
+        self._peaks = np.full(len(_PEAKS), -np.inf)
+        self._histograms = np.zeros((3, BINS), np.int64)
+        self._flux_variance = 0.0
+
+    def add(
+        self, before: Floats, after: Floats, sigma: Floats, support: Mask, flux_variance: float = 0.0
+    ) -> None:
+        """Count one core.
+
+        Parameters
+        ----------
+        before, after : ndarray, shape (channel, y, x)
+            Input and output in one unit, NaN where there is no coverage.
+        sigma : ndarray, broadcastable to (channel, y, x)
+            1 sigma noise of `before`.
+        support : ndarray of bool, shape (channel, y, x)
+            The emission found.
+        flux_variance : float
+            Variance of the summed input over the support, correlations included.
+        """
+        sums, peaks, histograms = _tally(before, after, np.broadcast_to(sigma, before.shape), support)
+        self._sums += sums.sum(axis=0)
+        self._peaks = np.maximum(self._peaks, peaks.max(axis=0))
+        self._histograms += histograms.sum(axis=0)
+        self._flux_variance += flux_variance
+
+    def summary(self, noise: float) -> dict[str, float | None]:
+        """The numbers of the report.
+
+        Parameters
+        ----------
+        noise : float
+            Typical 1 sigma noise of the input, in the unit of the data.
+
+        Returns
+        -------
+        dict
+            Fluxes are plain sums over voxels in the unit of the data; None where a number is undefined (no
+            emission found, a background of exact zeros).
+        """
+        total = dict(zip(_SUMS, self._sums.tolist(), strict=True))
+        peak = dict(zip(_PEAKS, self._peaks.tolist(), strict=True))
+        n = max(total["voxels"], 1.0)
+        found = total["detected"] > 0
+        mean = total["residual"] / n
+        after = mad_of_histogram(self._histograms[2])
+        change = 100 * (total["flux_after"] / total["flux_before"] - 1) if total["flux_before"] else None
+        return {
+            "voxels": total["voxels"],
+            "detected_voxels": total["detected"],
+            "detected_percent": 100 * total["detected"] / n,
+            "noise_before": noise,
+            "noise_after": after * noise if after > 0 else None,
+            "noise_ratio": 1 / after if after > 0 else None,
+            "peak_before": peak["before"],
+            "peak_after": peak["after"],
+            "peak_snr_before": peak["snr"],
+            "flux_before": total["flux_before"] if found else None,
+            "flux_before_error": float(np.sqrt(self._flux_variance)) if found else None,
+            "flux_after": total["flux_after"] if found else None,
+            "flux_change_percent": change if found else None,
+            "total_before": total["total_before"],
+            "total_after": total["total_after"],
+            "residual_mean_sigma": mean,
+            "residual_std_sigma": float(np.sqrt(max(total["residual_squares"] / n - mean**2, 0))),
+            "residual_mad_sigma": mad_of_histogram(self._histograms[0]),
+        }
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _tally(before, after, sigma, support):  # type: ignore[no-untyped-def]
+    channels, rows, columns = before.shape
+    # a fixed number of partial sums: the same bytes whatever the number of threads
+    sums = np.zeros((_PARTS, 8))
+    peaks = np.full((_PARTS, 3), -np.inf)
+    histograms = np.zeros((_PARTS, 3, BINS), np.int64)
+    for part in prange(_PARTS):
+        for c in range(part, channels, _PARTS):
+            for y in range(rows):
+                for x in range(columns):
+                    b = float(before[c, y, x])
+                    s = float(sigma[c, y, x])
+                    if not (np.isfinite(b) and s > 0):
+                        continue
+                    a = float(after[c, y, x])
+                    residual = (b - a) / s
+                    sums[part, 0] += 1
+                    sums[part, 4] += b
+                    sums[part, 5] += a
+                    sums[part, 6] += residual
+                    sums[part, 7] += residual * residual
+                    peaks[part, 0] = max(peaks[part, 0], b)
+                    peaks[part, 1] = max(peaks[part, 1], a)
+                    peaks[part, 2] = max(peaks[part, 2], b / s)
+                    histograms[part, 0, _bin(residual)] += 1
+                    if support[c, y, x]:
+                        sums[part, 1] += 1
+                        sums[part, 2] += b
+                        sums[part, 3] += a
+                    else:
+                        histograms[part, 1, _bin(b / s)] += 1
+                        histograms[part, 2, _bin(a / s)] += 1
+    return sums, peaks, histograms
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _bin(value):  # type: ignore[no-untyped-def]
+    return int(min(max((value + _REACH) * _PER_SIGMA, 0.0), BINS - 1.0))
+
+
+def mad_of_histogram(counts: NDArray[np.int64]) -> float:
+    """Gaussian sigma from the median absolute deviation about zero of binned values, in units of sigma.
+
+    About zero, because that is what the background of a denoised cube should be; 0 where more than half of
+    the values fall in the central bins, as for a method that zeroes it.
+    """
+    centres = (np.arange(BINS) + 0.5) / _PER_SIGMA - _REACH
+    order = np.argsort(np.abs(centres), kind="stable")
+    total = counts.sum()
+    if total == 0:
+        return 0.0
+    median = abs(centres[order][np.searchsorted(np.cumsum(counts[order]), total / 2)])
+    return 0.0 if median < 1 / _PER_SIGMA else float(MAD_TO_SIGMA * median)
