@@ -1,0 +1,345 @@
+"""The noise of a cube: sigma per channel and position, spatial and spectral correlation, draws."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from denoise.errors import NoiseError
+from denoise.noise import covariance
+
+if TYPE_CHECKING:
+    from denoise.noise.draws import Colouring
+
+Region = tuple[slice, slice, slice]
+Shape = tuple[int, int, int]
+_PROBE = 65536  # voxels looked at for the typical sigma of a stored array
+
+
+class SigmaPixels(Protocol):
+    """A stored array of 1-sigma values, read by region (see `denoise.cube.PixelSource`)."""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape (channel, y, x)."""
+
+    def read(self, region: Region, /) -> NDArray[Any]:
+        """Sigma in a region, NaN where unknown."""
+
+
+@dataclass(frozen=True)
+class Tails:
+    """What the two tails of the noise-like voxels say, on the scales looked at (see `denoise.noise.tails`).
+
+    Attributes
+    ----------
+    sigma_negative, sigma_positive : float
+        Sigma from the negative and from the positive values off the detected sources, in the unit of the
+        data.
+    deepest, deepest_expected : float
+        Most negative value of the scale where it is most unlikely, in sigma of that scale, and the value
+        that noise alone stays above with the probability used in the test.
+    scale : str
+        That scale, in words.
+    negative_tail_agrees : bool
+        Whether noise alone explains the negative tail: no absorption, no CLEAN bowls.
+    """
+
+    sigma_negative: float
+    sigma_positive: float
+    deepest: float
+    deepest_expected: float
+    scale: str
+    negative_tail_agrees: bool
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """Gaussian noise of a cube: ``sigma[c] * relative[y, x]`` with a separable covariance.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Shape (channel, y, x) that the model answers for.
+    channel_sigma : ndarray of float64, shape (nchan,)
+        Sigma per channel in the unit of the data; NaN where unknown. With `pixels`: a factor on them.
+    relative : ndarray of float32, shape (ny, nx)
+        Relative sigma over the field, median 1; NaN where unknown.
+    spatial_acf : ndarray of float64, shape (2h + 1, 2w + 1)
+        Autocorrelation over lags (y, x), centre 1.
+    spectral_acf : ndarray of float64, shape (k + 1,)
+        Autocorrelation over channels, first value 1.
+    origin : str
+        Where it comes from, in words.
+    pixels : SigmaPixels, optional
+        Stored sigma of the whole cube, read on demand.
+    tails : Tails, optional
+        What the two tails of the data said.
+    details : mapping of str to float
+        Numbers of the estimate, for reports.
+    start, cube_shape : (int, int, int)
+        Where a window starts in the cube, and the cube's shape: draws depend on absolute voxels.
+
+    Raises
+    ------
+    NoiseError
+        Shapes do not fit, a sigma is negative, or an ACF is not one.
+    """
+
+    shape: Shape
+    channel_sigma: NDArray[np.float64]
+    relative: NDArray[np.float32]
+    spatial_acf: NDArray[np.float64]
+    spectral_acf: NDArray[np.float64]
+    origin: str = "given"
+    pixels: SigmaPixels | None = None
+    tails: Tails | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+    start: Shape = (0, 0, 0)
+    cube_shape: Shape = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        nchan, ny, nx = self.shape
+        if self.channel_sigma.shape != (nchan,) or self.relative.shape != (ny, nx):
+            seen = f"sigma {self.channel_sigma.shape}, map {self.relative.shape}, cube {self.shape}"
+            raise NoiseError("the noise model does not fit the cube", value=seen)
+        if np.nanmin(self.channel_sigma, initial=0) < 0 or np.nanmin(self.relative, initial=0) < 0:
+            raise NoiseError("a noise sigma is negative", value=float(np.nanmin(self.channel_sigma)))
+        _check_acf(self.spatial_acf)
+        if self.spectral_acf.ndim != 1 or not np.isclose(self.spectral_acf[:1], 1.0).all():
+            raise NoiseError("a spectral ACF is 1D and starts with 1", value=self.spectral_acf[:3])
+        if self.cube_shape == (0, 0, 0):
+            object.__setattr__(self, "cube_shape", self.shape)
+
+    @classmethod
+    def white(cls, shape: Shape, sigma: ArrayLike, **fields: Any) -> NoiseModel:
+        """Noise without correlation. `sigma`: a number or one value per channel, in the unit of the data."""
+        return cls._built(shape, sigma, np.ones((1, 1)), origin="white", **fields)
+
+    @classmethod
+    def from_beam(
+        cls,
+        shape: Shape,
+        sigma: ArrayLike,
+        beam_pixels: tuple[float, float, float],
+        family: covariance.Family = "white_convolved",
+        **fields: Any,
+    ) -> NoiseModel:
+        """Noise of a Gaussian beam (FWHM in pixels, angle in degrees); see `covariance.beam_acf`."""
+        acf = covariance.beam_acf(beam_pixels, family=family)
+        return cls._built(shape, sigma, acf, origin=f"beam, {family}", **fields)
+
+    @classmethod
+    def from_psf(cls, shape: Shape, sigma: ArrayLike, psf: NDArray[Any], **fields: Any) -> NoiseModel:
+        """Naturally weighted visibility noise: the ACF is the dirty beam; see `covariance.psf_acf`."""
+        return cls._built(shape, sigma, covariance.psf_acf(psf), origin="psf", **fields)
+
+    @classmethod
+    def _built(cls, shape: Shape, sigma: ArrayLike, acf: NDArray[np.float64], **fields: Any) -> NoiseModel:
+        fields = {"spectral_acf": np.ones(1), "relative": np.ones(shape[1:], dtype=np.float32), **fields}
+        per_channel = np.broadcast_to(np.asarray(sigma, dtype=np.float64), shape[:1]).copy()
+        return cls(shape=shape, channel_sigma=per_channel, spatial_acf=acf, **fields)
+
+    def sigma(self, region: Region | None = None) -> NDArray[np.float32]:
+        """Sigma in the unit of the data, shape (channel, y, x) of the region, float32; NaN where unknown."""
+        channels, rows, columns = self._slices(region)
+        values = self.channel_sigma[channels, None, None] * self.relative[rows, columns].astype(np.float64)
+        if self.pixels is not None:
+            values = values * self.pixels.read(self._absolute((channels, rows, columns)))
+        return values.astype(np.float32)
+
+    @cached_property
+    def typical(self) -> float:
+        """Median sigma, in the unit of the data (of a stored array: of evenly spaced channels)."""
+        if self.pixels is None:
+            return _median(self.channel_sigma) * _median(self.relative)
+        count = max(1, min(self.shape[0], _PROBE // max(1, self.shape[1] * self.shape[2])))
+        picked = np.unique(np.linspace(0, self.shape[0] - 1, count).round().astype(int))
+        everywhere = (slice(0, self.shape[1]), slice(0, self.shape[2]))
+        return _median(np.concatenate([self.sigma((slice(c, c + 1), *everywhere)) for c in picked]))
+
+    def window(self, region: Region) -> NoiseModel:
+        """Model of a part of the cube; draws from it are the same part of the draws from the whole."""
+        channels, rows, columns = self._slices(region)
+        begin = tuple(s.start for s in self._absolute((channels, rows, columns)))
+        sigma, relative = self.channel_sigma[channels], self.relative[rows, columns]
+        shape = (sigma.size, *relative.shape)
+        return replace(self, shape=shape, channel_sigma=sigma, relative=relative, start=begin)
+
+    def scaled(self, factor: float) -> NoiseModel:
+        """Model of the noise of ``data * factor``."""
+        tails = self.tails and replace(
+            self.tails,
+            sigma_negative=self.tails.sigma_negative * abs(factor),
+            sigma_positive=self.tails.sigma_positive * abs(factor),
+        )
+        return replace(self, channel_sigma=self.channel_sigma * abs(factor), tails=tails)
+
+    def filtered_sigma(self, spatial: NDArray[Any] | None, spectral: NDArray[Any] | None = None) -> float:
+        """Sigma that unit noise of this covariance has after correlation with kernels.
+
+        ``sum(spatial_acf * autocorr(spatial)) * sum(spectral_acf * autocorr(spectral))``, square root: exact
+        for stationary noise whose correlation ends where the ACF ends.
+
+        Parameters
+        ----------
+        spatial : ndarray, 2D, or None
+        spectral : ndarray, 1D, or None
+            None: not filtered along that axis.
+        """
+        variance = 1.0
+        if spatial is not None:
+            variance *= covariance.filtered_variance(self.spatial_acf, np.asarray(spatial))
+        if spectral is not None:
+            variance *= covariance.filtered_variance(self.spectral_acf, np.asarray(spectral))
+        return float(np.sqrt(variance))
+
+    def sample(self, region: Region | None = None, *, seed: int, draw: int = 0) -> NDArray[np.float32]:
+        """Noise with this sigma and covariance, float32, NaN where sigma is unknown.
+
+        The value of a voxel depends on `seed`, `draw` and its place in the cube alone: a region, a window or
+        any tiling gives the same bytes as the whole.
+        """
+        slices = self._slices(region)
+        place = self._absolute(slices)
+        begin = tuple(s.start for s in place)
+        extent = tuple(s.stop - s.start for s in place)
+        noise = self._colouring.draw(begin, extent, seed=seed, draw=draw)
+        noise *= self.sigma(slices)
+        return noise
+
+    @cached_property
+    def _colouring(self) -> Colouring:
+        from denoise.noise.draws import Colouring
+
+        spatial = covariance.colouring_kernel(self.spatial_acf)
+        return Colouring(spatial, covariance.colouring_kernel(self.spectral_acf), self.cube_shape[1:])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_colouring"}
+
+    @property
+    def correlation_fwhm(self) -> tuple[float, float]:
+        """Full width at half maximum of the spatial ACF along y and x, in pixels (1 for white noise)."""
+        cy, cx = (n // 2 for n in self.spatial_acf.shape)
+        return _full_width(self.spatial_acf[cy:, cx]), _full_width(self.spatial_acf[cy, cx:])
+
+    @property
+    def correlation_area(self) -> float:
+        """Pixels per independent sample of a mean: sum of the spatial ACF (at least 1)."""
+        return max(1.0, float(self.spatial_acf.sum()))
+
+    def describe(self) -> dict[str, float | str | bool]:
+        """Numbers for `denoise info` and the report: sigmas in the unit of the data, widths in pixels."""
+        finite = self.channel_sigma[np.isfinite(self.channel_sigma)]
+        spread = self.relative[np.isfinite(self.relative)]
+        width_y, width_x = self.correlation_fwhm
+        numbers: dict[str, float | str | bool] = {
+            "origin": self.origin,
+            "typical_sigma": self.typical,
+            "channel_sigma_min": float(finite.min(initial=np.inf)) if finite.size else float("nan"),
+            "channel_sigma_max": float(finite.max(initial=0.0)) if finite.size else float("nan"),
+            "relative_sigma_min": float(spread.min()) if spread.size else float("nan"),
+            "relative_sigma_max": float(spread.max()) if spread.size else float("nan"),
+            "spatial_lag1_y": _lag(self.spatial_acf, 1, 0),
+            "spatial_lag1_x": _lag(self.spatial_acf, 0, 1),
+            "correlation_fwhm_y": width_y,
+            "correlation_fwhm_x": width_x,
+            "correlation_area": self.correlation_area,
+            "spectral_lag1": float(self.spectral_acf[1]) if self.spectral_acf.size > 1 else 0.0,
+            "spectral_lag2": float(self.spectral_acf[2]) if self.spectral_acf.size > 2 else 0.0,
+        }
+        if self.tails is not None:
+            numbers |= {f"tails_{name}": value for name, value in vars(self.tails).items()}
+        return numbers | dict(self.details)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for provenance: arrays exact, compressed; a stored sigma array stays in its file."""
+        return {
+            "shape": list(self.shape),
+            "channel_sigma": _pack(self.channel_sigma),
+            "relative": _pack(self.relative),
+            "spatial_acf": _pack(self.spatial_acf),
+            "spectral_acf": _pack(self.spectral_acf),
+            "origin": self.origin,
+            "stored": self.pixels is not None,
+            "tails": None if self.tails is None else dict(vars(self.tails)),
+            "details": dict(self.details),
+            "start": list(self.start),
+            "cube_shape": list(self.cube_shape),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, pixels: SigmaPixels | None = None) -> NoiseModel:
+        """Inverse of `to_dict`; `pixels` is needed again if the model stood on a stored sigma array."""
+        if values["stored"] and pixels is None:
+            raise NoiseError("this noise model needs the sigma array it was made from", action="give pixels=")
+        fields: dict[str, Any] = {"origin": values["origin"], "details": dict(values["details"])}
+        fields["tails"] = None if values["tails"] is None else Tails(**values["tails"])
+        for name in ("shape", "start", "cube_shape"):
+            fields[name] = tuple(values[name])
+        for name in ("channel_sigma", "relative", "spatial_acf", "spectral_acf"):
+            fields[name] = _unpack(values[name])
+        return cls(pixels=pixels, **fields)
+
+    def _slices(self, region: Region | None) -> Region:
+        if region is None:
+            region = (slice(None), slice(None), slice(None))
+        bounds = [s.indices(n) for s, n in zip(region, self.shape, strict=True)]
+        if any(step != 1 for _, _, step in bounds):
+            raise NoiseError("a region has steps of 1", value=region)
+        channels, rows, columns = (slice(a, max(a, b)) for a, b, _ in bounds)
+        return channels, rows, columns
+
+    def _absolute(self, region: Region) -> Region:
+        channels, rows, columns = (
+            slice(s.start + a, s.stop + a) for s, a in zip(region, self.start, strict=True)
+        )
+        return channels, rows, columns
+
+
+def _check_acf(acf: NDArray[np.float64]) -> None:
+    odd = acf.ndim == 2 and all(n % 2 for n in acf.shape)
+    if (
+        not odd
+        or not np.isclose(acf[acf.shape[0] // 2, acf.shape[1] // 2], 1.0)
+        or not np.isfinite(acf).all()
+    ):
+        raise NoiseError("a spatial ACF is 2D, of odd shape, finite, with 1 in its centre", value=acf.shape)
+
+
+def _median(values: NDArray[Any]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _lag(acf: NDArray[np.float64], dy: int, dx: int) -> float:
+    cy, cx = acf.shape[0] // 2, acf.shape[1] // 2
+    return float(acf[cy + dy, cx + dx]) if dy <= cy and dx <= cx else 0.0
+
+
+def _full_width(profile: NDArray[np.float64]) -> float:
+    """Twice the lag where a one-sided ACF crosses one half, linear between lags; at least 1."""
+    profile = np.append(profile, 0.0)
+    below = int(np.argmax(profile < 0.5))
+    step = (profile[below - 1] - 0.5) / (profile[below - 1] - profile[below])
+    return max(1.0, 2.0 * float(below - 1 + step))
+
+
+def _pack(array: NDArray[Any]) -> dict[str, Any]:
+    native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    packed = base64.b64encode(zlib.compress(native.tobytes(), 6)).decode("ascii")
+    return {"dtype": native.dtype.str, "shape": list(array.shape), "zlib": packed}
+
+
+def _unpack(value: Mapping[str, Any]) -> NDArray[Any]:
+    raw = zlib.decompress(base64.b64decode(value["zlib"]))
+    flat = np.frombuffer(raw, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
+    return flat.astype(flat.dtype.newbyteorder("="))

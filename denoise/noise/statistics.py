@@ -1,0 +1,105 @@
+"""Robust statistics of noise: pure functions on arrays, NaN ignored, constants for a Gaussian."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.errors import NoiseError
+
+Array = NDArray[Any]
+About = Literal["median", "zero"]
+
+#: Quartile of the standard normal distribution: the median of ``|z|``.
+QUARTILE = 0.6744897501960817
+
+
+def mad_std(values: Array, *, about: About, axis: int | tuple[int, ...] | None = None) -> Any:
+    """Standard deviation of a Gaussian from the median absolute deviation, NaN ignored.
+
+    Parameters
+    ----------
+    values : ndarray
+        Any shape and unit; the result has the same unit.
+    about : {"median", "zero"}
+        ``"median"``: deviations from the median, for data with an unknown level. ``"zero"``: from zero, for
+        noise whose mean is known to be zero (residuals, line-free channels of an interferometer).
+    axis : int or tuple of int, optional
+        Axes to reduce; default all.
+
+    Returns
+    -------
+    float or ndarray
+        ``1.4826 median(|values - centre|)``; NaN where nothing is finite.
+    """
+    if about not in ("median", "zero"):
+        raise NoiseError(
+            "the centre of a median absolute deviation", value=about, action="use 'median' or 'zero'"
+        )
+    data = np.asarray(values, dtype=np.float64)
+    if axis is None:
+        data = data[np.isfinite(data)]
+        return _mad(data, about) if data.size else float("nan")
+    return _mad_along(data, about, axis)
+
+
+def _mad(finite: Array, about: About) -> float:
+    centre = float(np.median(finite)) if about == "median" else 0.0
+    return float(np.median(np.abs(finite - centre))) / QUARTILE
+
+
+def _mad_along(data: Array, about: About, axis: int | tuple[int, ...]) -> Array:
+    axes = (axis,) if isinstance(axis, int) else axis
+    empty = ~np.isfinite(data).any(axis=axes, keepdims=True)
+    filled = np.where(empty, 0.0, np.where(np.isfinite(data), data, np.nan))
+    if about == "median":
+        filled = filled - np.nanmedian(filled, axis=axes, keepdims=True)
+    spread = np.nanmedian(np.abs(filled), axis=axes, keepdims=True) / QUARTILE
+    return np.asarray(np.squeeze(np.where(empty, np.nan, spread), axis=axes))
+
+
+def truncated_variance(clip: float) -> float:
+    """Variance of a standard normal variable given ``|z| < clip``."""
+    from math import erf, exp, pi, sqrt
+
+    inside = erf(clip / sqrt(2))
+    return 1.0 - 2.0 * clip * exp(-0.5 * clip * clip) / sqrt(2 * pi) / inside
+
+
+def clipped_std(values: Array, *, clip: float = 3.0, iterations: int = 30) -> float:
+    """Standard deviation about zero of a Gaussian core with contaminated tails, NaN ignored.
+
+    Values beyond ``clip`` times the current estimate are left out, and the variance of what is left is
+    divided by the variance of a Gaussian truncated there, so that pure noise comes out unbiased (97 %
+    efficient at clip 3).
+
+    Parameters
+    ----------
+    values : ndarray
+        Zero-mean values.
+    clip : float
+        Where to truncate, in standard deviations.
+    iterations : int
+        Most iterations; it stops at a relative change of 1e-4.
+
+    Returns
+    -------
+    float
+        The estimate; NaN if nothing is finite.
+    """
+    squares = np.square(np.asarray(values, dtype=np.float64))
+    squares = squares[np.isfinite(squares)]
+    if not squares.size:
+        return float("nan")
+    variance = float(np.median(squares)) / QUARTILE**2
+    constant = truncated_variance(clip)
+    for _ in range(iterations):
+        inside = squares[squares < clip * clip * variance]
+        update = float(inside.mean()) / constant if inside.size else variance
+        done = abs(update - variance) <= 2e-4 * variance
+        variance = update
+        if done:
+            break
+    return float(np.sqrt(variance))
