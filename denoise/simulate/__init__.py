@@ -1,4 +1,4 @@
-"""Cubes with known truth: rotating discs, beams, and noise correlated as in toy and in imaged observations."""
+"""Cubes with known truth: rotating discs, beams, noise correlated as in toy and in imaged observations."""
 
 from denoise.simulate.beams import Beam, beam_area, beam_image, convolve_beam
 from denoise.simulate.discs import Galaxy, rotation_velocity, sersic_b

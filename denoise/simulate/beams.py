@@ -1,7 +1,7 @@
 """Gaussian beams on the pixel grid: image, transfer function and convolution.
 
-A beam is ``(major, minor, pa)``: full widths at half maximum in pixels and the position angle of the major axis in
-degrees, from +y towards -x (north through east on the sky).
+A beam is ``(major, minor, pa)``: full widths at half maximum in pixels and the position angle of the major
+axis in degrees, from +y towards -x (north through east on the sky).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def checked_beam(beam: tuple[float, float, float]) -> Beam:
 
 
 def along_axes(y: FloatArray, x: FloatArray, angle: float) -> tuple[FloatArray, FloatArray]:
-    """Offsets along the major and the minor axis of an ellipse at this position angle (degrees, +y towards -x)."""
+    """Offsets along the major and minor axis of an ellipse at this position angle (degrees)."""
     sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
     return y * cosine - x * sine, y * sine + x * cosine
 
@@ -57,9 +57,9 @@ def beam_area(beam: Beam) -> float:
 
 
 def beam_transfer(beam: Beam, shape: tuple[int, int]) -> FloatArray:
-    """Fourier transform of the unit-sum beam at the frequencies of ``scipy.fft.rfft2`` of this shape (y, x)."""
+    """Fourier transform of the unit-sum beam at the frequencies of ``rfft2`` for this shape (y, x)."""
     major, minor, angle = checked_beam(beam)
-    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
+    fy, fx = _frequencies(shape)
     u, v = along_axes(fy, fx, angle)
     variance = (u * major * FWHM_TO_SIGMA) ** 2 + (v * minor * FWHM_TO_SIGMA) ** 2
     return np.asarray(np.exp(-2.0 * math.pi**2 * variance))
@@ -70,12 +70,12 @@ def cell_transfer(shape: tuple[int, int]) -> FloatArray:
 
     Source: Hockney & Eastwood 1988, Computer Simulation Using Particles, section 5-3.
     """
-    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
+    fy, fx = _frequencies(shape)
     return np.asarray((np.sinc(fy) * np.sinc(fx)) ** 2)
 
 
 def apply_transfer(planes: NDArray[np.float32], transfer: FloatArray) -> NDArray[np.float32]:
-    """Multiply the planes (channel, y, x) by a transfer function in the Fourier domain; periodic, so pad first."""
+    """Multiply the planes (channel, y, x) by a transfer function; periodic, so pad first."""
     from scipy import fft
 
     spectrum = fft.rfft2(planes)
@@ -101,3 +101,8 @@ def padded_shape(shape: tuple[int, int], beam: Beam) -> tuple[int, int]:
 
     margin = math.ceil(3.5 * checked_beam(beam)[0])
     return next_fast_len(shape[0] + margin, real=True), next_fast_len(shape[1] + margin, real=True)
+
+
+def _frequencies(shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    fy = np.fft.fftfreq(shape[0]).astype(np.float64)[:, None]
+    return fy, np.fft.rfftfreq(shape[1]).astype(np.float64)[None, :]

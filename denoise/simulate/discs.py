@@ -1,8 +1,8 @@
 """Rotating Sersic discs as clouds of gas, gridded into a cube.
 
-A disc is sampled by clouds that carry equal flux: their radii follow the Sersic light profile, their heights an
-exponential, their velocities the rotation curve. Low-discrepancy points make the sampled disc smooth; the line
-profile of turbulent gas is integrated over each channel analytically.
+A disc is sampled by clouds: their radii follow the Sersic light profile, their heights an exponential, their
+velocities the rotation curve. Low-discrepancy points make the sampled disc smooth; the line profile of
+turbulent gas is integrated over each channel analytically.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from denoise.errors import ParameterError
 from denoise.simulate.beams import FloatArray
 
 Curve = Literal["arctan", "flat", "rising"]
+Place = tuple[FloatArray, FloatArray, FloatArray]
 SUBCHANNELS = 4  # velocity cells a channel: the gridding error is far below any dispersion used
 
 
@@ -72,7 +73,7 @@ class Galaxy:
     def __post_init__(self) -> None:
         if self.index <= 0.36 or self.effective_radius <= 0 or self.dispersion < 0 or self.scale_height < 0:
             raise ParameterError(
-                "a disc needs index > 0.36, effective_radius > 0, dispersion >= 0 and scale_height >= 0",
+                "a disc needs index > 0.36, effective_radius > 0, dispersion and scale_height >= 0",
                 value=self,
             )
         if self.curve not in ("arctan", "flat", "rising"):
@@ -80,11 +81,12 @@ class Galaxy:
 
 
 class Clouds(NamedTuple):
-    """Velocity (channels), y and x (pixels) of clouds of equal flux."""
+    """Velocity (channels), y and x (pixels) of clouds, and each one's share of the flux (sum 1)."""
 
     velocity: FloatArray
     y: FloatArray
     x: FloatArray
+    share: FloatArray
 
 
 def sersic_b(n: float) -> float:
@@ -108,7 +110,7 @@ def rotation_velocity(
 
 
 def sample_clouds(galaxy: Galaxy, count: int, rng: np.random.Generator) -> Clouds:
-    """Draw clouds of equal flux from the disc, projected on the sky.
+    """Draw clouds from the disc, projected on the sky; the faint outskirts get more and fainter clouds.
 
     Parameters
     ----------
@@ -120,9 +122,11 @@ def sample_clouds(galaxy: Galaxy, count: int, rng: np.random.Generator) -> Cloud
         Shifts the low-discrepancy points, places the clumps.
     """
     points = low_discrepancy(count, rng)
+    share = 1.0 - points[0]
+    points[0] = 1.0 - share**2  # light fraction: its derivative, 2 (1 - p), is what a cloud carries
     x, y, z = _in_disc(galaxy, points)
     if galaxy.clumpiness > 0:
-        x, y, z = _into_clumps(galaxy, x, y, z, rng)
+        x, y, z = _into_clumps(galaxy, share, (x, y, z), rng)
     radius = np.hypot(x, y)
     sine, cosine = _sine_cosine(galaxy.inclination)
     curve = rotation_velocity(
@@ -132,7 +136,12 @@ def sample_clouds(galaxy: Galaxy, count: int, rng: np.random.Generator) -> Cloud
     minor = y * cosine - z * sine
     sin_pa, cos_pa = _sine_cosine(galaxy.position_angle)
     channel, row, column = galaxy.centre
-    return Clouds(channel + along, row + x * cos_pa + minor * sin_pa, column - x * sin_pa + minor * cos_pa)
+    return Clouds(
+        channel + along,
+        row + x * cos_pa + minor * sin_pa,
+        column - x * sin_pa + minor * cos_pa,
+        share / share.sum(),
+    )
 
 
 def grid_clouds(
@@ -143,7 +152,7 @@ def grid_clouds(
     shape: tuple[int, int, int],
     origin: tuple[int, int] = (0, 0),
 ) -> NDArray[np.float32]:
-    """Add up clouds in a cube (channel, y, x): bilinear on the sky, line profiles integrated over each channel.
+    """Add up clouds in a cube (channel, y, x): bilinear on the sky, lines integrated over each channel.
 
     Parameters
     ----------
@@ -170,11 +179,15 @@ def grid_clouds(
     keep &= (clouds.x + origin[1] >= 0) & (clouds.x + origin[1] < nx - 1)
     if not keep.any():
         return np.zeros(shape, np.float32)
-    velocity, y, x = clouds.velocity[keep], clouds.y[keep] + origin[0], clouds.x[keep] + origin[1]
+    velocity, y, x, share = (
+        clouds.velocity[keep],
+        clouds.y[keep] + origin[0],
+        clouds.x[keep] + origin[1],
+        clouds.share[keep],
+    )
     first = math.floor(velocity.min() * SUBCHANNELS) / SUBCHANNELS
     cells = math.floor((velocity.max() - first) * SUBCHANNELS) + 2
-    fine = _trilinear((velocity - first) * SUBCHANNELS, y, x, (cells, ny, nx))
-    fine *= flux / clouds.velocity.size
+    fine = flux * _trilinear((velocity - first) * SUBCHANNELS, y, x, share, (cells, ny, nx))
     profile = line_profiles(first + np.arange(cells) / SUBCHANNELS, dispersion=dispersion, nchan=nchan)
     cube = profile.astype(np.float32) @ fine.reshape(cells, ny * nx).astype(np.float32)
     return np.asarray(cube.reshape(shape))
@@ -196,14 +209,14 @@ def line_profiles(velocity: FloatArray, *, dispersion: float, nchan: int) -> Flo
 def low_discrepancy(count: int, rng: np.random.Generator) -> FloatArray:
     """Points (3, count) that fill the unit cube evenly, with a random shift.
 
-    Additive recurrence with the powers of the root of ``g^4 = g + 1`` (Roberts 2018, generalised golden ratio).
+    Additive recurrence with the powers of the root of ``g^4 = g + 1`` (Roberts 2018).
     """
     g = 1.2207440846057596
     alpha = np.array([1 / g, 1 / g**2, 1 / g**3])
     return np.asarray((rng.random(3)[:, None] + alpha[:, None] * np.arange(1, count + 1)) % 1.0)
 
 
-def _in_disc(galaxy: Galaxy, points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _in_disc(galaxy: Galaxy, points: FloatArray) -> Place:
     radius = galaxy.effective_radius * sersic_radii(points[0], galaxy.index)
     phase = 2.0 * math.pi * points[1]
     signed = 2.0 * points[2] - 1.0
@@ -212,7 +225,7 @@ def _in_disc(galaxy: Galaxy, points: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 def sersic_radii(quantiles: FloatArray, n: float) -> FloatArray:
-    """Radii, in R_e, inside which these fractions of the light of a Sersic disc lie; cut at 99.95 % of the light."""
+    """Radii, in R_e, that hold these fractions of the light of a Sersic disc, cut at 99.95 % of it."""
     from scipy.special import gammainc, gammaincinv
 
     last = 0.9995
@@ -221,16 +234,14 @@ def sersic_radii(quantiles: FloatArray, n: float) -> FloatArray:
     return np.asarray((np.interp(quantiles, inside, grid) / sersic_b(n)) ** n)
 
 
-def _into_clumps(
-    galaxy: Galaxy, x: FloatArray, y: FloatArray, z: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _into_clumps(galaxy: Galaxy, share: FloatArray, place: Place, rng: np.random.Generator) -> Place:
     """Move part of the clouds to clumps that follow the disc; each clump has its own share of the flux."""
-    anchors = rng.integers(0, x.size, galaxy.clumps)
-    shares = rng.exponential(size=galaxy.clumps)
-    chosen = rng.random(x.size) < galaxy.clumpiness
-    clump = anchors[rng.choice(galaxy.clumps, size=int(chosen.sum()), p=shares / shares.sum())]
+    anchors = np.searchsorted(np.cumsum(share), rng.random(galaxy.clumps) * 0.999 * share.sum())
+    weights = rng.exponential(size=galaxy.clumps)
+    chosen = rng.random(share.size) < galaxy.clumpiness
+    clump = anchors[rng.choice(galaxy.clumps, size=int(chosen.sum()), p=weights / weights.sum())]
     spread = 0.08 * galaxy.effective_radius
-    moved = [axis.copy() for axis in (x, y, z)]
+    moved = tuple(axis.copy() for axis in place)
     for axis, size in zip(moved, (spread, spread, min(spread, galaxy.scale_height)), strict=True):
         axis[chosen] = axis[clump] + rng.normal(scale=size, size=clump.size)
     return moved[0], moved[1], moved[2]
@@ -244,8 +255,10 @@ def _sine_cosine(degrees: float) -> tuple[float, float]:
     return math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
 
 
-def _trilinear(c: FloatArray, y: FloatArray, x: FloatArray, shape: tuple[int, int, int]) -> FloatArray:
-    """Count points in cells with linear weights on all three axes (cloud in cell)."""
+def _trilinear(
+    c: FloatArray, y: FloatArray, x: FloatArray, share: FloatArray, shape: tuple[int, int, int]
+) -> FloatArray:
+    """Add up shares in cells with linear weights on all three axes (cloud in cell)."""
     low = [np.floor(axis).astype(np.intp) for axis in (c, y, x)]
     frac = [axis - cell for axis, cell in zip((c, y, x), low, strict=True)]
     base = (low[0] * shape[1] + low[1]) * shape[2] + low[2]
@@ -254,7 +267,7 @@ def _trilinear(c: FloatArray, y: FloatArray, x: FloatArray, shape: tuple[int, in
         bits = (corner >> 2 & 1, corner >> 1 & 1, corner & 1)
         sides = [f if bit else 1.0 - f for f, bit in zip(frac, bits, strict=True)]
         index.append(base + (bits[0] * shape[1] + bits[1]) * shape[2] + bits[2])
-        weight.append(sides[0] * sides[1] * sides[2])
+        weight.append(share * sides[0] * sides[1] * sides[2])
     size = shape[0] * shape[1] * shape[2]
     total = np.bincount(np.concatenate(index), weights=np.concatenate(weight), minlength=size)
     return np.asarray(total.reshape(shape))

@@ -12,7 +12,6 @@ from denoise.errors import ParameterError
 from denoise.simulate.beams import (
     Beam,
     FloatArray,
-    along_axes,
     apply_transfer,
     beam_transfer,
     checked_beam,
@@ -41,9 +40,9 @@ def noise_field(
     beam : tuple of float
         (major, minor, pa): FWHM in pixels, degrees.
     family : {"white_convolved", "imaged", "imaged_gaussian", "white"}
-        White noise convolved with the beam (autocorrelation ``4^-(s/FWHM)^2``); the noise of imaged visibilities,
-        whose autocorrelation is the dirty beam of ``coverage``; the same with a Gaussian dirty beam
-        (``16^-(s/FWHM)^2``); or white.
+        White noise convolved with the beam (autocorrelation ``4^-(s/FWHM)^2``); noise of imaged
+        visibilities, whose autocorrelation is the dirty beam of ``coverage``; the same with a Gaussian
+        dirty beam (``16^-(s/FWHM)^2``); or white.
     coverage : ndarray, shape (2, samples), optional
         (u, v) of the visibilities in cycles per pixel, for "imaged" (see `earth_rotation_tracks`).
 
@@ -89,8 +88,9 @@ def noise_acf(power: FloatArray, shape: tuple[int, int], half: int) -> FloatArra
 def earth_rotation_tracks(
     rng: np.random.Generator, beam: Beam, *, antennas: int = 24, steps: int = 160
 ) -> FloatArray:
-    """(u, v) samples, in cycles per pixel, of a random array that tracks a source, scaled so that its natural beam
-    has the given FWHM along both axes.
+    """(u, v) samples, in cycles per pixel, of a random array that tracks a source.
+
+    They are scaled so that the naturally weighted beam has the given FWHM along both axes.
 
     Source: Thompson, Moran & Swenson 2017, Interferometry and Synthesis in Radio Astronomy, equation 4.1.
 
@@ -135,11 +135,6 @@ def gridded_weights(coverage: FloatArray, shape: tuple[int, int]) -> FloatArray:
     index = (row[keep] % ny) * (nx // 2 + 1) + column[keep]
     counts = np.bincount(index, minlength=ny * (nx // 2 + 1))
     return counts.reshape(ny, nx // 2 + 1).astype(float)
-
-
-def coverage_axes(coverage: FloatArray, angle: float) -> tuple[FloatArray, FloatArray]:
-    """Components of the (u, v) samples along the major and minor axis of a beam at this position angle."""
-    return along_axes(coverage[1], coverage[0], angle)
 
 
 def _whitened(samples: FloatArray) -> FloatArray:

@@ -52,25 +52,23 @@ def draw_galaxies(
 def _disc(rng: np.random.Generator, shape: tuple[int, int, int], fwhm: float, *, resolved: bool) -> Galaxy:
     """One disc anywhere in the field, its line anywhere that keeps most of it inside the band."""
     largest = min(2.4 * fwhm, 0.15 * min(shape[1:]))
-    radius = (
-        _log_uniform(rng, 0.7 * fwhm, max(largest, 0.8 * fwhm)) if resolved else fwhm * rng.uniform(0.2, 0.6)
-    )
+    radius = _log_uniform(rng, fwhm, max(largest, 1.1 * fwhm)) if resolved else fwhm * rng.uniform(0.3, 0.8)
     inclination = math.degrees(math.acos(rng.uniform(0.0, 1.0)))
     # the observed width is drawn, not the rotation: face-on discs would otherwise all be one channel wide
-    half_width = rng.uniform(0.08, 0.2) * shape[0]
+    half_width = rng.uniform(0.1, 0.2) * shape[0]
     return Galaxy(
         flux=1.0,
         centre=_position(rng, shape, half_width),
         effective_radius=radius,
-        index=_log_uniform(rng, 0.7, 3.0),
+        index=_log_uniform(rng, 0.8, 3.5),
         scale_height=radius * rng.uniform(0.05, 0.25),
         inclination=inclination,
         position_angle=rng.uniform(0.0, 360.0),
         velocity=half_width / max(math.sin(math.radians(inclination)), 0.3),
-        turnover=radius * _log_uniform(rng, 0.1, 0.6),
+        turnover=radius * _log_uniform(rng, 0.05, 0.5),
         curve=CURVES[rng.choice(3, p=(0.6, 0.25, 0.15))],
-        dispersion=_log_uniform(rng, 0.25, 1.2),
-        clumpiness=rng.choice((0.0, rng.uniform(0.05, 0.4))),
+        dispersion=_log_uniform(rng, 0.2, 0.9),
+        clumpiness=float(rng.choice((0.0, 1.0), p=(0.3, 0.7)) * rng.uniform(0.1, 0.5)),
         clumps=int(rng.integers(5, 40)),
     )
 
@@ -89,14 +87,14 @@ def _position(
 
 def _companion(rng: np.random.Generator, main: Galaxy, fwhm: float) -> Galaxy:
     """A smaller disc within reach, offset in velocity, with its own orientation."""
-    distance = rng.uniform(1.5, 4.0) * max(main.effective_radius, fwhm)
+    distance = rng.uniform(1.5, 3.5) * max(main.effective_radius, fwhm)
     angle = rng.uniform(0.0, 2.0 * math.pi)
     shift = rng.normal(scale=0.6 * max(main.velocity, 2.0))
     channel, y, x = main.centre
     radius = main.effective_radius * rng.uniform(0.2, 0.7)
     return replace(
         main,
-        flux=main.flux * _log_uniform(rng, 0.1, 0.8),
+        flux=main.flux * _log_uniform(rng, 0.1, 0.7),
         centre=(channel + shift, y + distance * math.sin(angle), x + distance * math.cos(angle)),
         effective_radius=radius,
         index=_log_uniform(rng, 0.6, 2.0),
@@ -104,7 +102,7 @@ def _companion(rng: np.random.Generator, main: Galaxy, fwhm: float) -> Galaxy:
         inclination=math.degrees(math.acos(rng.uniform(0.0, 1.0))),
         position_angle=rng.uniform(0.0, 360.0),
         velocity=main.velocity * rng.uniform(0.3, 0.8),
-        turnover=radius * _log_uniform(rng, 0.1, 0.6),
+        turnover=radius * _log_uniform(rng, 0.05, 0.5),
         dispersion=_log_uniform(rng, 0.3, 1.5),
     )
 

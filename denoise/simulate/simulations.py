@@ -14,13 +14,14 @@ from denoise.errors import ParameterError
 from denoise.simulate.beams import (
     FWHM_TO_SIGMA,
     Beam,
+    along_axes,
     apply_transfer,
     beam_transfer,
     cell_transfer,
     checked_beam,
     padded_shape,
 )
-from denoise.simulate.discs import Clouds, Galaxy, grid_clouds, line_profiles, sample_clouds
+from denoise.simulate.discs import Galaxy, grid_clouds, line_profiles, sample_clouds
 from denoise.simulate.fields import NoiseFamily, earth_rotation_tracks, noise_field
 from denoise.simulate.populations import Kind, draw_galaxies
 
@@ -77,8 +78,8 @@ def simulate_cube(
 ) -> Simulation:
     """Simulate one cube; the same arguments give the same bytes.
 
-    Galaxies, beam and noise come from separate streams of the seed: another peak SNR or noise family keeps the
-    truth, another kind keeps the noise of a given beam.
+    Galaxies, beam and noise come from separate streams of the seed: another peak SNR or noise family keeps
+    the truth, another kind keeps the noise of a given beam.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def simulate_cube(
     kind : {"disc", "unresolved", "multi", "merger", "empty", "filled"}
         What is in the field (see `draw_galaxies`).
     beam : tuple of float, optional
-        (major, minor, pa); drawn with a geometric mean of 4 to 5 pixels and axis ratio 0.65 to 1 if not given.
+        (major, minor, pa); if not given, drawn: geometric mean 4 to 5 pixels, axis ratio 0.65 to 1.
     peak_snr : float
         max(truth) / sigma.
     noise : {"white_convolved", "imaged", "imaged_gaussian", "white"}
@@ -145,8 +146,8 @@ def tuning_set(
 ) -> Iterator[Simulation]:
     """The fixed set for tuning methods, in the manner of ``toy-discs``, version 1.
 
-    40 x 96 x 96, beams of 4 to 5 pixels, in turn one disc, an unresolved one, a group, a merger and one disc more;
-    sources anywhere in the field. The first cubes of a longer set are those of a shorter one.
+    40 x 96 x 96, beams of 4 to 5 pixels; in turn one disc, an unresolved one, a group, a merger and one disc
+    more; sources anywhere in the field. The first cubes of a longer set are those of a shorter one.
 
     Parameters
     ----------
@@ -170,16 +171,18 @@ def tuning_set(
 def render_galaxies(
     galaxies: Sequence[Galaxy], shape: Shape, *, beam: Beam | None, clouds: int, rng: np.random.Generator
 ) -> Cube:
-    """Noise-free cube (channel, y, x) of these galaxies after the beam, in flux per voxel; ``beam=None``: no beam.
+    """Noise-free cube (channel, y, x) of these galaxies after the beam, in flux per voxel.
 
-    The field is computed with a margin, so that sources near or beyond its edge leak in as they should.
+    ``beam=None``: none. The field is computed with a margin, so that sources beyond its edge leak in.
     """
     nchan, ny, nx = shape
     padded = (ny, nx) if beam is None else padded_shape((ny, nx), beam)
     origin = ((padded[0] - ny) // 2, (padded[1] - nx) // 2)
     field_of_view = np.zeros((nchan, *padded), np.float32)
+    brightest = max((galaxy.flux for galaxy in galaxies), default=1.0)
     for galaxy in galaxies:
-        drawn: Clouds = sample_clouds(galaxy, clouds, rng)
+        share = min(1.0, max(0.2, galaxy.flux / brightest))  # faint companions need fewer clouds
+        drawn = sample_clouds(galaxy, int(clouds * share), rng)
         field_of_view += grid_clouds(
             drawn, flux=galaxy.flux, dispersion=galaxy.dispersion, shape=field_of_view.shape, origin=origin
         )
@@ -195,7 +198,7 @@ def render_galaxies(
 
 
 def continuum_source(galaxy: Galaxy, shape: Shape, beam: Beam, *, peak: float, depth: float) -> Cube:
-    """Compact continuum source, broadened by the beam, with an absorption line ``depth`` of it deep at the centre.
+    """Continuum of an unresolved source, with an absorption line ``depth`` of it deep.
 
     Returns
     -------
@@ -205,8 +208,6 @@ def continuum_source(galaxy: Galaxy, shape: Shape, beam: Beam, *, peak: float, d
     nchan, ny, nx = shape
     channel, y0, x0 = galaxy.centre
     y, x = np.mgrid[:ny, :nx].astype(float)
-    from denoise.simulate.beams import along_axes
-
     u, v = along_axes(y - y0, x - x0, beam[2])
     spot = np.exp(-0.5 * ((u / beam[0]) ** 2 + (v / beam[1]) ** 2) / FWHM_TO_SIGMA**2)
     line = line_profiles(np.array([channel]), dispersion=galaxy.dispersion, nchan=nchan)[:, 0]
