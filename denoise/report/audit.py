@@ -1,0 +1,225 @@
+"""The audit in words: is the residual noise, was the flux kept, is there structure that the input does not hold.
+
+Pure functions on the numbers that :mod:`denoise.report.stream` and :mod:`denoise.report.structure` gather.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.report.labels import number
+
+Floats = NDArray[np.float64]
+Level = Literal["good", "note", "warning"]
+
+ACF_TOLERANCE = 0.05
+ACF_SIGNIFICANT = 4.0
+SPREAD_TOLERANCE = 0.05
+FLUX_SIGNIFICANT = 3.0
+FLUX_TOLERANCE = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the audit.
+
+    Attributes
+    ----------
+    level : {"good", "note", "warning"}
+        How it should be read.
+    title : str
+        A few words.
+    text : str
+        What was measured and what it means.
+    """
+
+    level: Level
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Excess:
+    """Where a measured autocorrelation lies farthest from the noise model's.
+
+    Attributes
+    ----------
+    lag : int
+        In pixels or channels; 0: nothing could be compared.
+    measured, expected : float
+        Correlation there.
+    significant : bool
+        Above ``ACF_TOLERANCE`` and, where the error is known, above ``ACF_SIGNIFICANT`` of it.
+    """
+
+    lag: int
+    measured: float
+    expected: float
+    significant: bool
+
+
+@dataclass(frozen=True)
+class FluxChange:
+    """Flux in one aperture before and after, and the noise of the flux before."""
+
+    before: float
+    after: float
+    error: float
+
+    @property
+    def percent(self) -> float:
+        """Change in per cent of the flux before; NaN where that is zero."""
+        return 100 * (self.after / self.before - 1) if self.before else float("nan")
+
+    @property
+    def sigmas(self) -> float:
+        """Change in units of the noise of the flux before; NaN where that is unknown."""
+        return (self.after - self.before) / self.error if self.error > 0 else float("nan")
+
+
+def excess(measured: Floats, expected: Floats, error: Floats | None = None) -> Excess:
+    """Compare two autocorrelations, shape (lag,) with 1 at lag 0; lags missing in `expected` are 0 there.
+
+    Parameters
+    ----------
+    measured, expected : ndarray
+        Autocorrelation of the residual and of the noise model. NaN lags are skipped.
+    error : ndarray, optional
+        Standard error of `measured`.
+
+    Returns
+    -------
+    Excess
+        At the lag (1 or more) of the largest difference.
+    """
+    model = np.zeros_like(measured)
+    n = min(measured.size, expected.size)
+    model[:n] = expected[:n]
+    difference = np.abs(measured - model)[1:]
+    if not np.isfinite(difference).any():
+        return Excess(0, float("nan"), float("nan"), False)
+    lag = int(np.nanargmax(difference)) + 1
+    size = float(difference[lag - 1])
+    doubt = float(error[lag]) if error is not None and np.isfinite(error[lag]) else 0.0
+    return Excess(
+        lag, float(measured[lag]), float(model[lag]), size > ACF_TOLERANCE and size > ACF_SIGNIFICANT * doubt
+    )
+
+
+def flux_error(
+    variance: Floats, width: Floats, spatial: float, spectral_acf: Floats, factor: float = 1.0
+) -> float:
+    """Noise of a flux summed over an aperture and a set of channels.
+
+    ``factor * sqrt(spatial * sum_ij s_i s_j rho(|i - j|))`` with ``s_i = width_i sqrt(variance_i)``.
+
+    Parameters
+    ----------
+    variance : ndarray, shape (channel,)
+        Sum of sigma squared over the aperture in each channel; 0 for channels that are not used.
+    width : ndarray, shape (channel,)
+        Channel widths.
+    spatial : float
+        Variance of the aperture sum relative to independent pixels.
+    spectral_acf : ndarray, shape (lag,)
+        Correlation along the channels, 1 at lag 0.
+    factor : float
+        From sums to the unit of the flux.
+    """
+    terms = width * np.sqrt(variance)
+    total = float(terms @ terms)
+    for lag in range(1, min(spectral_acf.size, terms.size)):
+        total += 2 * float(spectral_acf[lag]) * float(terms[lag:] @ terms[:-lag])
+    return float(factor * np.sqrt(max(spatial * total, 0.0)))
+
+
+def residual_findings(spread_inside: float, spread_outside: float, mean_inside: float) -> list[Finding]:
+    """Whether the residual has the spread of the noise, in the emission found and elsewhere (in sigma)."""
+    found = []
+    if np.isfinite(spread_outside):
+        found.append(_outside(spread_outside))
+    if np.isfinite(spread_inside):
+        found.append(_inside(spread_inside, mean_inside))
+    return found
+
+
+def _outside(spread: float) -> Finding:
+    text = f"Outside the emission found the residual spreads by {number(spread)} sigma of the noise model"
+    if spread > 1 + SPREAD_TOLERANCE:
+        return Finding(
+            "warning", "Residual larger than the noise",
+            f"{text}: something that is not noise was taken away there, or the noise model is too low.",
+        )  # fmt: skip
+    if spread < 1 - SPREAD_TOLERANCE:
+        return Finding("note", "Some noise stays", f"{text}: part of the noise is still in the output.")
+    return Finding("good", "Noise removed", f"{text}: nothing but noise was taken away there.")
+
+
+def _inside(spread: float, mean: float) -> Finding:
+    text = f"In the emission found the residual spreads by {number(spread)} sigma about {number(mean)} sigma"
+    if spread > 1 + 2 * SPREAD_TOLERANCE or abs(mean) > 2 * SPREAD_TOLERANCE:
+        return Finding(
+            "warning", "Emission left in the residual",
+            f"{text}, more than noise: part of the emission was taken away with it. Look at the residual channels.",
+        )  # fmt: skip
+    return Finding("good", "No emission in the residual", f"{text}, as noise would.")
+
+
+def whiteness_finding(what: str, unit: str, result: Excess) -> Finding:
+    """A sentence about one autocorrelation; `what` is the direction, `unit` that of the lag."""
+    if result.lag == 0:
+        return Finding("note", f"Correlation {what}", "Too few voxels to measure the correlation of the residual.")
+    plural = unit if result.lag == 1 else f"{unit}s"
+    text = (
+        f"Largest difference between residual and noise model at a lag of {result.lag} {plural}: "
+        f"{result.measured:.2f} measured, {result.expected:.2f} expected"
+    )
+    if not result.significant:
+        return Finding("good", f"Residual as correlated as the noise {what}", f"{text}.")
+    cause = "structure was left behind in the residual" if result.measured > result.expected else (
+        "the residual is less correlated than the noise, so correlated noise stays in the output"
+    )  # fmt: skip
+    return Finding("warning", f"Residual is not the noise {what}", f"{text}: {cause}.")
+
+
+def flux_finding(flux: FluxChange, unit: str) -> Finding:
+    """A sentence about the flux in the aperture of the emission found."""
+    text = (
+        f"Flux in the aperture: {number(flux.before)} ± {number(flux.error)} {unit} before, "
+        f"{number(flux.after)} {unit} after ({flux.percent:+.1f} %, {flux.sigmas:+.1f} times its noise)"
+    )
+    text = text.replace("-", "−")
+    large = not np.isfinite(flux.percent) or abs(flux.percent) > FLUX_TOLERANCE
+    if large and not abs(flux.sigmas) <= FLUX_SIGNIFICANT:
+        return Finding("warning", "Flux changed", f"{text}: more than the noise of the input explains.")
+    if large:
+        return Finding("note", "Flux changed within its noise", f"{text}.")
+    return Finding("good", "Flux kept", f"{text}.")
+
+
+def structure_finding(examined: int, unmatched: int, level: float, required: float) -> Finding:
+    """A sentence about the regions of the output without a counterpart in the input."""
+    basis = f"above {number(level)} sigma of the input's noise"
+    if examined == 0:
+        return Finding("good", "No invented structure", f"The output holds no connected region {basis}.")
+    regions = "1 region" if examined == 1 else f"{examined:,} regions"
+    text = f"Of {regions} of the output {basis}, {unmatched or 'none'}"
+    verb = "has" if unmatched == 1 else "have"
+    claim = f"{verb} a matched-filter signal below {number(required)} sigma in the input"
+    if unmatched:
+        return Finding(
+            "warning", "Structure only after denoising",
+            f"{text} {claim}: do not take {'it' if unmatched == 1 else 'them'} for real without other evidence.",
+        )  # fmt: skip
+    return Finding("good", "No invented structure", f"{text} {claim}.")
+
+
+def worst(findings: Sequence[Finding]) -> Level:
+    """The most serious level among the findings."""
+    levels = {f.level for f in findings}
+    return "warning" if "warning" in levels else "note" if "note" in levels else "good"

@@ -1,0 +1,261 @@
+"""The figures of the report, each a function of the scene; nothing here reads a cube."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.report.labels import number
+from denoise.report.panels import (
+    AFTER,
+    BEFORE,
+    LABEL,
+    TICK,
+    Scale,
+    beam_and_bar,
+    colour_bar,
+    few_ticks,
+    figure,
+    frame_axes,
+    intensity_scale,
+    noise_of,
+    outline,
+    sky_map,
+    style,
+    symmetric_scale,
+)
+from denoise.report.scene import Scene
+from denoise.report.stream import EDGES
+
+Floats = NDArray[np.float64]
+Beam = tuple[float, float, float] | None
+SIGMAS = 5.0
+
+
+def moment0_figure(scene: Scene, beam: Beam) -> Any:
+    """Moment 0 (or the image itself) before and after, on one scale, with the outline of the emission found."""
+    before, after = scene.sums.moment0
+    scale = intensity_scale(before, after, noise=noise_of(before))
+    label = "Intensity" if scene.image else "Moment 0"
+    return _pair(scene, beam, (before, after), scale, f"{label} ({scene.moment0_unit})", _whole(scene))
+
+
+def moment1_figure(scene: Scene, beam: Beam) -> Any | None:
+    """Moment 1 before and after over the voxels of the emission found; None without any, or for an image."""
+    before, after = scene.sums.moment1
+    if scene.image or not np.isfinite(after).any():
+        return None
+    finite = after[np.isfinite(after)]
+    low, high = np.percentile(finite, [1, 99])
+    step = float(np.median(scene.spectral.width))
+    middle, half = float(np.median(finite)), max(float(high - low) / 2, 2 * step)
+    half = max(half, high - middle, middle - low)
+    scale = Scale(middle - half, middle + half, 0.0, "RdBu_r" if scene.spectral.red_grows else "RdBu")
+    return _pair(scene, beam, (before, after), scale, f"Moment 1: {scene.spectral.text}", _zoom(scene))
+
+
+def _pair(
+    scene: Scene, beam: Beam, maps: tuple[Floats, Floats], scale: Scale, label: str, extent: tuple[float, ...]
+) -> Any:
+    x0, x1, y0, y1 = extent
+    wide, high = (abs(b - a) for a, b in scene.sky.limits((x0, x1, y0, y1)))
+    fig = figure(float(np.clip(3.25 * high / wide, 1.3, 5.6)) + 0.95)
+    axes = fig.subplots(1, 2, sharex=True, sharey=True)
+    for ax, image, title in zip(axes, maps, ("Before", "After"), strict=True):
+        artist = sky_map(ax, image, scene.sky, scene.shape[1:], scene.sums.factor, scale)
+        frame_axes(ax, scene.sky, (x0, x1, y0, y1))
+        outline(ax, scene.where.sky, scene.sky)
+        beam_and_bar(ax, beam, scene.sky)
+        style(ax, scene.sky.labels[0], scene.sky.labels[1] if ax is axes[0] else "", title)
+    colour_bar(fig, artist, list(axes), label, scale, location="bottom" if high > 0.5 * wide else "right")
+    return fig
+
+
+def _whole(scene: Scene) -> tuple[float, float, float, float]:
+    return -0.5, scene.shape[2] - 0.5, -0.5, scene.shape[1] - 0.5
+
+
+def _zoom(scene: Scene) -> tuple[float, float, float, float]:
+    """A square about the emission found with a margin; the whole field where the emission nearly fills it."""
+    ys, xs = np.flatnonzero(scene.where.sky.any(axis=1)), np.flatnonzero(scene.where.sky.any(axis=0))
+    size = 1.3 * max(ys[-1] - ys[0], xs[-1] - xs[0], 8) + 4
+    if size > 0.75 * min(scene.shape[1:]):
+        return _whole(scene)
+    cy, cx = (ys[0] + ys[-1]) / 2, (xs[0] + xs[-1]) / 2
+    return cx - size / 2, cx + size / 2, cy - size / 2, cy + size / 2
+
+
+def spectrum_figure(scene: Scene) -> Any | None:
+    """Spectrum in the aperture before and after with the noise of the former; None for an image."""
+    if scene.image:
+        return None
+    fig = figure(3.1)
+    ax = fig.subplots()
+    x, spectra = scene.spectral.values, scene.spectra
+    ax.axhline(0, color="black", lw=0.6)
+    _mark_channels(ax, scene)
+    ax.fill_between(
+        x, spectra.before - spectra.error, spectra.before + spectra.error, step="mid", color=BEFORE, alpha=0.3, lw=0,
+        label="before, ± 1σ noise",
+    )  # fmt: skip
+    ax.step(x, spectra.before, where="mid", color=BEFORE, lw=1.1, label="before")
+    ax.step(x, spectra.after, where="mid", color=AFTER, lw=1.5, label="after")
+    ax.margins(x=0.01)
+    ax.ticklabel_format(axis="both", style="sci", scilimits=(-3, 5), useMathText=True)
+    ax.ticklabel_format(axis="x", useOffset=False)
+    ax.yaxis.get_offset_text().set_fontsize(TICK)
+    few_ticks(ax.xaxis, 8)
+    style(ax, scene.spectral.text, _two_lines(spectra.unit.name, spectra.unit.unit))
+    ax.legend(fontsize=TICK, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+    return fig
+
+
+def _mark_channels(ax: Any, scene: Scene) -> None:
+    """Shade the channels in which emission was found along the foot of the axes."""
+    if not scene.where.any:
+        return
+    x, half = scene.spectral.values, scene.spectral.width / 2
+    edge = np.flatnonzero(np.diff(np.r_[0, scene.where.channels.astype(int), 0]))
+    for i, (start, stop) in enumerate(edge.reshape(-1, 2)):
+        ends = sorted((x[start] - np.sign(x[-1] - x[0]) * half[start], x[stop - 1] + np.sign(x[-1] - x[0]) * half[stop - 1]))
+        ax.axvspan(*ends, ymin=0, ymax=0.025, color="#d98200", lw=0, label="_" if i else "emission found")
+
+
+def _two_lines(name: str, unit: str) -> str:
+    return f"{name}\n({unit})"
+
+
+def channel_figure(scene: Scene, beam: Beam) -> Any:
+    """Input, output and residual in representative channels, with common limits."""
+    panels = scene.panels
+    scale = _channel_scale(scene)
+    wide, high = (abs(b - a) for a, b in scene.sky.limits(_whole(scene)))
+    columns = max(len(panels), 3)
+    side = 6.0 / columns
+    fig = figure(float(np.clip(3 * side * high / wide, 1.6, 9.0)) + 1.0)
+    axes = fig.subplots(3, len(panels), sharex=True, sharey=True, squeeze=False)
+    rows = (("Before", "before", scale), ("After", "after", scale), ("Residual / σ", "residual", symmetric_scale(SIGMAS)))
+    for row, (name, attribute, row_scale) in zip(axes, rows, strict=True):
+        for ax, panel in zip(row, panels, strict=True):
+            image = getattr(panel, attribute)
+            artist = sky_map(ax, image, scene.sky, scene.shape[1:], scene.sums.factor, row_scale)
+            style(ax)
+            few_ticks(ax.xaxis, 3)
+            few_ticks(ax.yaxis, 3)
+        beam_and_bar(row[0], beam, scene.sky, text=False)
+        row[0].set_ylabel(name, fontsize=LABEL)
+        if attribute == "after":
+            colour_bar(fig, artist, list(axes[:2].flat), scene.unit, row_scale, aspect=30)
+        if attribute == "residual":
+            colour_bar(fig, artist, list(row), "σ", row_scale, aspect=12)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
+    fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)
+    fig.supylabel(scene.sky.labels[1], fontsize=LABEL)
+    return fig
+
+
+def channel_title(scene: Scene, channel: int) -> str:
+    """Spectral coordinate of a channel with enough digits to tell it from its neighbour, or the channel's number."""
+    if scene.image:
+        return ""
+    if scene.spectral.unit == "channel":
+        return f"channel {channel}"
+    step = float(np.median(scene.spectral.width))
+    digits = int(np.clip(1 - np.floor(np.log10(step)), 0, 6)) if step > 0 else 2
+    return f"{scene.spectral.values[channel]:.{max(digits - 1, 0)}f}\n{scene.spectral.unit}".replace("-", "−")
+
+
+def _channel_scale(scene: Scene) -> Scale:
+    before = [p.before for p in scene.panels]
+    noise = float(np.median([noise_of(b) for b in before])) if before else 0.0
+    return intensity_scale(*before, *(p.after for p in scene.panels), noise=noise)
+
+
+def residual_map_figure(scene: Scene, beam: Beam) -> Any | None:
+    """For an image: the residual in sigma on the sky; None for a cube, whose residual is in the channel strip."""
+    if not scene.image:
+        return None
+    wide, high = (abs(b - a) for a, b in scene.sky.limits(_whole(scene)))
+    fig = figure(float(np.clip(4.2 * high / wide, 1.5, 6.5)) + 0.8)
+    ax = fig.subplots()
+    scale = symmetric_scale(SIGMAS)
+    artist = sky_map(ax, scene.panels[0].residual, scene.sky, scene.shape[1:], scene.sums.factor, scale)
+    outline(ax, scene.where.sky, scene.sky, color="black")
+    beam_and_bar(ax, beam, scene.sky)
+    style(ax, *scene.sky.labels, "Residual")
+    colour_bar(fig, artist, [ax], "Residual / noise (σ)", scale)
+    return fig
+
+
+def residual_figure(scene: Scene) -> Any:
+    """Histogram of the residual in sigma against the unit Gaussian; its autocorrelation against the noise model."""
+    fig = figure(3.0 if scene.image else 3.1)
+    axes = fig.subplots(1, 2 if scene.image else 3)
+    _histogram(axes[0], scene)
+    h, w = (n // 2 for n in scene.model_spatial.shape)
+    _correlation(axes[1], scene, scene.model_spatial[h, w:], scene.model_spatial[h:, w])
+    if not scene.image:
+        _spectral_correlation(axes[2], scene)
+    return fig
+
+
+def _histogram(ax: Any, scene: Scene) -> None:
+    centres, step = 0.5 * (EDGES[1:] + EDGES[:-1]), float(EDGES[1] - EDGES[0])
+    lowest = 1.0
+    for spread, color, name in (
+        (scene.sums.outside, BEFORE, "elsewhere"),
+        (scene.sums.inside, AFTER, "emission found"),
+    ):
+        if spread.count:
+            density = spread.histogram / (spread.count * step)
+            ax.stairs(np.where(density > 0, density, np.nan), EDGES, color=color, lw=1.2, label=f"{name}, σ = {number(spread.std)}")
+            lowest = min(lowest, 0.5 / (spread.count * step))
+    ax.plot(centres, np.exp(-(centres**2) / 2) / np.sqrt(2 * np.pi), color="black", lw=1, ls="--", label="unit Gaussian")
+    ax.set_yscale("log")
+    ax.set_ylim(max(lowest, 1e-8), 30)
+    used = (scene.sums.inside.histogram + scene.sums.outside.histogram) > 0
+    reach = float(np.clip(np.abs(centres[used]).max(initial=4) * 1.05, 5, 10))
+    ax.set_xlim(-reach, reach)
+    style(ax, "Residual / noise (σ)", "Probability density (1/σ)")
+    ax.legend(fontsize=8, frameon=False, loc="upper center", borderaxespad=0.1, handlelength=1.3, labelspacing=0.25)
+
+
+def _correlation(ax: Any, scene: Scene, model_x: Floats, model_y: Floats) -> None:
+    lags = np.arange(scene.acf.along_x.size)
+    rows = (
+        ("x", scene.acf.along_x, scene.acf.error_x, model_x, AFTER, "o", "-"),
+        ("y", scene.acf.along_y, scene.acf.error_y, model_y, "#c65d00", "s", "--"),
+    )
+    ax.axhline(0, color="black", lw=0.6)
+    for name, curve, error, model, color, marker, dash in rows:
+        ax.plot(lags, _padded(model, lags.size), color=color, lw=1.1, ls=dash, label=f"noise model, {name}")
+        bars = np.where(np.isfinite(error), error, 0.0)
+        ax.errorbar(lags, curve, bars, color=color, marker=marker, ms=3.2, lw=0, elinewidth=0.8, label=f"residual, {name}")
+    _finish_correlation(ax, "Lag (pixels)", "Autocorrelation on the sky")
+
+
+def _spectral_correlation(ax: Any, scene: Scene) -> None:
+    curve = scene.sums.spectral_acf
+    lags = np.arange(curve.size)
+    ax.axhline(0, color="black", lw=0.6)
+    ax.plot(lags, _padded(scene.model_spectral, lags.size), color=AFTER, lw=1.1, label="noise model")
+    ax.plot(lags, curve, color=AFTER, marker="o", ms=3.2, lw=0, label="residual")
+    _finish_correlation(ax, "Lag (channels)", "Autocorrelation along channels")
+
+
+def _finish_correlation(ax: Any, xlabel: str, ylabel: str) -> None:
+    low = min(-0.15, *ax.get_ylim()) if np.isfinite(ax.get_ylim()).all() else -0.15
+    ax.set_ylim(max(low, -1.05), 1.08)
+    few_ticks(ax.xaxis, 6)
+    style(ax, xlabel, ylabel)
+    ax.legend(fontsize=8, frameon=False, loc="upper right", borderaxespad=0.1, handlelength=1.6, labelspacing=0.25)
+
+
+def _padded(model: Floats, size: int) -> Floats:
+    out = np.zeros(size)
+    n = min(size, model.size)
+    out[:n] = model[:n]
+    return out

@@ -1,0 +1,210 @@
+"""Pieces of a figure: a map on the sky with beam and scale bar, a colour bar, axes that stay legible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.report.sky import SkyFrame, nice_length
+
+Floats = NDArray[np.float64]
+
+WIDTH = 7.6
+DPI = 180
+LABEL = 9.5
+TICK = 8.5
+TITLE = 10.5
+BEFORE = "#8a8a8a"
+AFTER = "#0b4f8a"
+CONTOUR = "#ff9d2e"
+NO_DATA = "#d9d9d9"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values become colours, the same for all panels that are compared.
+
+    Attributes
+    ----------
+    low, high : float
+        Limits.
+    soft : float
+        Width of the linear part of an asinh stretch; 0: linear.
+    cmap : str
+        Matplotlib's name of the map.
+    """
+
+    low: float
+    high: float
+    soft: float = 0.0
+    cmap: str = "viridis"
+
+    def norm(self) -> Any:
+        """Matplotlib normalisation."""
+        from matplotlib.colors import AsinhNorm, Normalize
+
+        if self.soft > 0:
+            return AsinhNorm(linear_width=self.soft, vmin=self.low, vmax=self.high)
+        return Normalize(self.low, self.high)
+
+
+def figure(height: float, **options: Any) -> Any:
+    """An empty figure of the page's width (inches), without any global state of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white", layout="constrained", **options)
+    FigureCanvasAgg(fig)
+    return fig
+
+
+def intensity_scale(*maps: Floats, noise: float = 0.0) -> Scale:
+    """Common limits of intensity maps: all but the outermost 0.1 % of the values of any of them.
+
+    Where the range exceeds 60 times the noise an asinh stretch shows faint and bright emission together.
+    """
+    finite = [m[np.isfinite(m)] for m in maps if np.isfinite(m).any()]
+    if not finite:
+        return Scale(0.0, 1.0)
+    low = min(float(np.percentile(f, 0.1)) for f in finite)
+    high = max(float(np.percentile(f, 99.9)) for f in finite)
+    if not high > low:
+        high = low + (abs(low) or 1.0)
+    soft = 3 * noise if noise > 0 and high - low > 60 * noise else 0.0
+    return Scale(low, high, soft)
+
+
+def noise_of(image: Floats) -> float:
+    """Robust spread of neighbouring differences along x: the noise of a map, whatever emission is in it."""
+    step = np.diff(image, axis=1)
+    step = step[np.isfinite(step)]
+    return float(1.4826 * np.median(np.abs(step)) / np.sqrt(2)) if step.size else 0.0
+
+
+def symmetric_scale(limit: float, cmap: str = "RdBu_r") -> Scale:
+    """A diverging scale about zero."""
+    return Scale(-limit, limit, 0.0, cmap)
+
+
+def style(ax: Any, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
+    """Labels and ticks at legible sizes, whatever the user's own settings are."""
+    ax.set_xlabel(xlabel, fontsize=LABEL)
+    ax.set_ylabel(ylabel, fontsize=LABEL)
+    ax.tick_params(labelsize=TICK, direction="out", length=3)
+    if title:
+        ax.set_title(title, fontsize=TITLE, loc="left")
+
+
+def few_ticks(axis: Any, count: int) -> None:
+    """At most `count` ticks at round values."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
+
+
+def sky_map(ax: Any, image: Floats, frame: SkyFrame, shape: tuple[int, int], factor: int, scale: Scale) -> Any:
+    """Draw a map (y', x') binned by `factor` at its place on the sky; returns the artist for a colour bar."""
+    from matplotlib import colormaps
+    from matplotlib.transforms import Affine2D
+
+    (a, b), (c, d) = frame.matrix
+    x0, y0 = frame.offsets(0.0, 0.0)
+    place = Affine2D(np.array([[a, b, float(x0)], [c, d, float(y0)], [0, 0, 1]]))
+    extent = (-0.5, image.shape[1] * factor - 0.5, -0.5, image.shape[0] * factor - 0.5)
+    cmap = colormaps[scale.cmap].with_extremes(bad=NO_DATA)
+    artist = ax.imshow(
+        np.ma.masked_invalid(image), origin="lower", extent=extent, cmap=cmap, norm=scale.norm(),
+        interpolation="nearest", transform=place + ax.transData,
+    )  # fmt: skip
+    frame_axes(ax, frame, (-0.5, shape[1] - 0.5, -0.5, shape[0] - 0.5))
+    return artist
+
+
+def frame_axes(ax: Any, frame: SkyFrame, extent: tuple[float, float, float, float]) -> None:
+    """Limit the axes to the pixels (x0, x1, y0, y1), with equal scales."""
+    xlim, ylim = frame.limits(extent)
+    ax.set_xlim(*xlim)
+    ax.set_ylim(*ylim)
+    ax.set_aspect("equal")
+    ax.set_facecolor(NO_DATA)
+    few_ticks(ax.xaxis, 5)
+    few_ticks(ax.yaxis, 5)
+
+
+def outline(ax: Any, mask: NDArray[np.bool_], frame: SkyFrame, color: str = CONTOUR) -> None:
+    """Contour of a mask (y, x) at full resolution, drawn along pixel centres; a border of one pixel closes it."""
+    if not mask.any():
+        return
+    step = max(1, max(mask.shape) // 800)
+    padded = np.pad(mask[::step, ::step], 1).astype(float)
+    x = (np.arange(padded.shape[1]) - 1) * step
+    y = (np.arange(padded.shape[0]) - 1) * step
+    lon, lat = frame.offsets(x[None, :], y[:, None])
+    ax.contour(lon, lat, padded, levels=[0.5], colors=[color], linewidths=0.9)
+
+
+def beam_and_bar(ax: Any, beam: tuple[float, float, float] | None, frame: SkyFrame, *, text: bool = True) -> None:
+    """The beam (lower left, with a light rim) and a scale bar (lower right)."""
+    from matplotlib.patches import Ellipse
+
+    if beam is not None:
+        major, minor, angle = beam
+        x, y = _corner(ax, 0.02, 0.02, beam)
+        for width, color in ((2.4, "white"), (1.0, "black")):
+            ax.add_patch(Ellipse((x, y), major, minor, angle=angle, facecolor=(1, 1, 1, 0.65), edgecolor=color, lw=width))
+    _bar(ax, frame, text=text)
+
+
+def _corner(ax: Any, fx: float, fy: float, beam: tuple[float, float, float]) -> tuple[float, float]:
+    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
+    tilt, half, thin = np.deg2rad(beam[2]), beam[0] / 2, beam[1] / 2
+    reach_x = float(np.hypot(half * np.cos(tilt), thin * np.sin(tilt)))
+    reach_y = float(np.hypot(half * np.sin(tilt), thin * np.cos(tilt)))
+    sign = 1 if x1 > x0 else -1
+    margin = 0.5 * (fx + fy) * min(abs(x1 - x0), abs(y1 - y0))
+    return x0 + sign * (margin + reach_x), y0 + margin + reach_y
+
+
+def _bar(ax: Any, frame: SkyFrame, *, text: bool) -> None:
+    from matplotlib.patheffects import withStroke
+
+    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
+    length = nice_length(abs(x1 - x0))
+    sign, y = (1 if x1 > x0 else -1), y0 + 0.05 * (y1 - y0)
+    end = x1 - sign * 0.04 * abs(x1 - x0)
+    rim = [withStroke(linewidth=4, foreground="white")]
+    ax.plot([end - sign * length, end], [y, y], color="black", lw=1.8, path_effects=rim, solid_capstyle="butt")
+    if text:
+        unit = {"arcsec": "″", "arcmin": "′", "deg": "°"}.get(frame.unit, " pixels")
+        ax.annotate(
+            f"{length:g}{unit}", (end - sign * length / 2, y), xytext=(0, 3), textcoords="offset points", ha="center",
+            va="bottom", fontsize=TICK, color="black", path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
+
+
+def colour_bar(fig: Any, artist: Any, axes: Any, label: str, scale: Scale, **options: Any) -> None:
+    """A colour bar with unit and the stretch, if it is not linear."""
+    bar = fig.colorbar(artist, ax=axes, extend="both", **{"pad": 0.015, "fraction": 0.05, "aspect": 26, **options})
+    bar.set_label(f"{label}, asinh scale" if scale.soft > 0 else label, fontsize=LABEL)
+    bar.ax.tick_params(labelsize=TICK, length=3)
+    bar.ax.minorticks_off()
+    if scale.soft > 0:
+        bar.set_ticks(_asinh_ticks(scale))
+    bar.formatter.set_powerlimits((-3, 4))
+    bar.ax.yaxis.get_offset_text().set_fontsize(TICK)
+    bar.ax.xaxis.get_offset_text().set_fontsize(TICK)
+    bar.update_ticks()
+
+
+def _asinh_ticks(scale: Scale) -> list[float]:
+    """Zero and round values about evenly spaced on the stretched scale."""
+    even = np.sinh(np.linspace(np.arcsinh(scale.low / scale.soft), np.arcsinh(scale.high / scale.soft), 7)) * scale.soft
+    ticks = {0.0} if scale.low <= 0 <= scale.high else set()
+    for value in even:
+        if abs(value) > scale.soft:
+            decade = 10.0 ** np.floor(np.log10(abs(value)))
+            ticks.add(float(f"{np.sign(value) * decade * max(s for s in (1, 2, 5) if s * decade <= abs(value)):.3g}"))
+    return sorted(t for t in ticks if scale.low <= t <= scale.high)
