@@ -14,8 +14,9 @@ from denoise.transforms._jit import kernel
 
 C0, C1, C2 = np.float32(0.375), np.float32(0.25), np.float32(0.0625)
 ONE, ZERO, TINY = np.float32(1), np.float32(0), np.float32(1e-33)
-SOFT, HARD, GARROTE, FIRM, LINEAR, REWEIGHTED, KEEP = range(7)
-BLOCK_VALUES = 16384  # float32 values of one column buffer: three of them stay in a core's own cache
+SOFT, HARD, GARROTE, FIRM, LINEAR, REWEIGHTED = range(6)
+
+BLOCK_VALUES = 32768  # float32 values of one column buffer: three of them stay in a core's own cache
 
 
 @kernel
@@ -91,76 +92,77 @@ def spatial_details(data, details, low, high, first, last):  # type: ignore[no-u
 
 
 @kernel
-def shrink_row(rule, values, level, scale, shape, previous, previous_level, out):  # type: ignore[no-untyped-def]
-    """Add the changed coefficients of one row to `out`; the threshold is ``level * scale``."""
-    n = values.shape[0]
+def shrink_rows(rule, values, level, sigma, shape, previous, previous_level, out):  # type: ignore[no-untyped-def]
+    """Add the changed coefficients to `out`; the threshold is ``level * sigma``."""
+    size = out.size
+    v_, s_, p_, o_ = values.reshape(size), sigma.reshape(size), previous.reshape(size), out.reshape(size)
     if rule == SOFT:
-        for i in range(n):
-            v, t = values[i], level * scale[i]
+        for i in range(size):
+            v, t = v_[i], level * s_[i]
             c = v if v < t else t
             c = c if c > -t else -t
-            out[i] += v - c
+            o_[i] += v - c
     elif rule == HARD:
-        for i in range(n):
-            v = values[i]
-            out[i] += ZERO if abs(v) <= level * scale[i] else v
+        for i in range(size):
+            v = v_[i]
+            o_[i] += ZERO if abs(v) <= level * s_[i] else v
     elif rule == GARROTE:
-        for i in range(n):
-            v, t = values[i], level * scale[i]
-            out[i] += ZERO if abs(v) <= t else v - t * t / v
+        for i in range(size):
+            v, t = v_[i], level * s_[i]
+            o_[i] += ZERO if abs(v) <= t else v - t * t / v
     elif rule == FIRM:
-        for i in range(n):
-            v, t = values[i], level * scale[i]
+        steep = shape / (shape - ONE)
+        for i in range(size):
+            v, t = v_[i], level * s_[i]
             a = abs(v)
-            r = (a - t) * (shape / (shape - ONE))
+            r = (a - t) * steep
             r = a if r > a else r
-            out[i] += ZERO if a <= t else (r if v > ZERO else -r) + ZERO * v
+            o_[i] += ZERO if a <= t else (r if v > ZERO else -r) + ZERO * v
     elif rule == LINEAR:
-        for i in range(n):
-            out[i] += level * values[i]
+        for i in range(size):
+            o_[i] += level * v_[i]
     elif rule == REWEIGHTED:
-        for i in range(n):
-            v, a = values[i], abs(previous[i])
-            t = level * scale[i]
-            q = previous_level * scale[i]
+        for i in range(size):
+            v, a = v_[i], abs(p_[i])
+            t, q = level * s_[i], previous_level * s_[i]
             t = t * q / (a + TINY) if a > q else t
             c = v if v < t else t
             c = c if c > -t else -t
-            out[i] += v - c
-    else:
-        for i in range(n):
-            out[i] += values[i]
+            o_[i] += v - c
 
 
 @kernel
-def analyse(current, smooth, table, low, high, k, detail):  # type: ignore[no-untyped-def]
-    """Row k of the next scaling coefficients and of the detail, along channels."""
-    n = current.shape[1]
-    centre = low.shape[0] // 2
-    out = smooth[k]
-    if high.shape[0] == 0:  # starlet: the detail is the difference
-        a, b, c = current[table[k, 0]], current[table[k, 1]], current[k]
-        d, e = current[table[k, 3]], current[table[k, 4]]
-        for i in range(n):
-            s = C0 * c[i] + C1 * (b[i] + d[i]) + C2 * (a[i] + e[i])
-            out[i] = s
-            detail[i] = c[i] - s
+def analyse(current, smooth, detail, table, low, high):  # type: ignore[no-untyped-def]
+    """Next scaling coefficients and detail along channels, of a block (channel, pixel).
+
+    Rows are indexed, not sliced: a slice costs two atomic counter updates, which is what a short row takes.
+    """
+    if high.shape[0] > 0:
+        filter_rows(current, table, low, smooth)
+        filter_rows(current, table, high, detail)
         return
-    filter_row(current, table, low, k, centre, out)
-    filter_row(current, table, high, k, centre, detail)
+    nchan, width = current.shape
+    for k in range(nchan):
+        a, b, d, e = table[k, 0], table[k, 1], table[k, 3], table[k, 4]
+        for i in range(width):
+            inner, outer = current[b, i] + current[d, i], current[a, i] + current[e, i]
+            smooth[k, i] = C0 * current[k, i] + C1 * inner + C2 * outer
+        for i in range(width):  # its own loop: with two outputs the compiler gives up on vectors
+            detail[k, i] = current[k, i] - smooth[k, i]
 
 
 @kernel
-def filter_row(rows, table, taps, k, centre, out):  # type: ignore[no-untyped-def]
-    """``out = sum_t taps[t] rows[table[k, t]]`` for symmetric taps."""
-    half = taps.shape[0] // 2
-    here = rows[k]
-    for i in range(out.shape[0]):
-        out[i] = taps[half] * here[i]
-    for t in range(half):
-        a, b, weight = rows[table[k, centre - half + t]], rows[table[k, centre + half - t]], taps[t]
-        for i in range(out.shape[0]):
-            out[i] += weight * (a[i] + b[i])
+def filter_rows(rows, table, taps, out):  # type: ignore[no-untyped-def]
+    """``out[k] = sum_t taps[t] rows[table[k, t]]`` for symmetric taps."""
+    nchan, width = rows.shape
+    centre, half = table.shape[1] // 2, taps.shape[0] // 2
+    for k in range(nchan):
+        for i in range(width):
+            out[k, i] = taps[half] * rows[k, i]
+        for t in range(half):
+            a, b, weight = table[k, centre - half + t], table[k, centre + half - t], taps[t]
+            for i in range(width):
+                out[k, i] += weight * (rows[a, i] + rows[b, i])
 
 
 @kernel
@@ -168,11 +170,10 @@ def load(source, start, n, out):  # type: ignore[no-untyped-def]
     """Pixels start to start + n of all channels into a block; what is left of the block becomes zero."""
     width = out.shape[1]
     for k in range(source.shape[0]):
-        row, line = out[k], source[k, start : start + n]
         for i in range(n):
-            row[i] = line[i]
+            out[k, i] = source[k, start + i]
         for i in range(n, width):
-            row[i] = ZERO
+            out[k, i] = ZERO
 
 
 @kernel
@@ -207,7 +208,7 @@ def shrink_columns(  # type: ignore[no-untyped-def]
     width = block_width(nchan)
     dual, both = filters[1].shape[0] > 0, previous.shape[2] > 0
     kept = np.empty((scales + 1 if dual else 0, nchan, width), np.float32)
-    work = np.empty((4 if both else 2, nchan, width), np.float32)
+    work = np.empty((6 if both else 3, nchan, width), np.float32)
     scale = np.full((nchan, width), sigma[0, 0, 0], np.float32)
     total = np.empty((nchan, width), np.float32)
     for start in range(first, last, width):
@@ -218,7 +219,7 @@ def shrink_columns(  # type: ignore[no-untyped-def]
         for j2 in range(details.shape[0]):
             load(details[j2], start, n, work[0])
             if both:
-                load(previous[j2], start, n, work[2])
+                load(previous[j2], start, n, work[3])
             shrink_block(
                 work, scale, level[j2], previous_level[j2], shape, rule, tables, filters, kept, total
             )
@@ -231,47 +232,48 @@ def shrink_columns(  # type: ignore[no-untyped-def]
 def shrink_block(  # type: ignore[no-untyped-def]
     work, scale, level, previous_level, shape, rule, tables, filters, kept, total
 ):
-    """One spatial scale of ``shrink_columns``: adds to `total`. Work: data, spare, previous, spare."""
-    scales, nchan = tables.shape[0], total.shape[0]
-    both, dual = work.shape[0] > 2, filters[1].shape[0] > 0
-    values, before = np.empty(total.shape[1], np.float32), np.empty(total.shape[1], np.float32)
+    """One spatial scale of ``shrink_columns``: adds to `total`.
+
+    Work: data, spare, detail, then the same three of the previous iterate where there is one.
+    """
+    scales = tables.shape[0]
+    both, dual = work.shape[0] > 3, filters[1].shape[0] > 0
     for j in range(scales + 1):
-        a, b = work[j % 2], work[1 - j % 2]
-        pa, pb = (work[2 + j % 2], work[3 - j % 2]) if both else (a, b)
+        a, b, values = work[j % 2], work[1 - j % 2], work[2]
+        pa, pb, before = (work[3 + j % 2], work[4 - j % 2], work[5]) if both else (a, b, values)
+        if j == scales:
+            values, before = a, pa
         target = kept[j] if dual else total
         if dual:
             target[:] = ZERO
-        for k in range(nchan):
-            row, old = a[k], pa[k]
-            if j < scales:
-                analyse(a, b, tables[j], filters[0], filters[1], k, values)
-                row = values
-                if both:
-                    analyse(pa, pb, tables[j], filters[0], filters[1], k, before)
-                    old = before
-            shrink_row(rule, row, level[j], scale[k], shape, old, previous_level[j], target[k])
+        if j < scales:
+            analyse(a, b, values, tables[j], filters[0], filters[1])
+            if both:
+                analyse(pa, pb, before, tables[j], filters[0], filters[1])
+        shrink_rows(rule, values, level[j], scale, shape, before, previous_level[j], target)
     if dual:
-        rebuild(kept, tables, filters, work[0], values)
-        for k in range(nchan):
-            row, line = total[k], kept[scales, k]
-            for i in range(row.shape[0]):
-                row[i] += line[i]
+        rebuild(kept, work[0], work[1], tables, filters)
+        add(kept[scales], total)
 
 
 @kernel
-def rebuild(kept, tables, filters, spare, row):  # type: ignore[no-untyped-def]
+def add(values, out):  # type: ignore[no-untyped-def]
+    """``out += values``."""
+    for k in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[k, i] += values[k, i]
+
+
+@kernel
+def rebuild(kept, a, b, tables, filters):  # type: ignore[no-untyped-def]
     """Spectral synthesis with the dual filters; the result replaces the coarse band in `kept`."""
-    scales, nchan = tables.shape[0], kept.shape[1]
-    centre = tables.shape[2] // 2
+    scales = tables.shape[0]
     for level in range(scales):
         j = scales - 1 - level
-        for k in range(nchan):
-            filter_row(kept[scales], tables[j], filters[2], k, centre, spare[k])
-            filter_row(kept[j], tables[j], filters[3], k, centre, row)
-            line = spare[k]
-            for i in range(row.shape[0]):
-                line[i] += row[i]
-        kept[scales] = spare
+        filter_rows(kept[scales], tables[j], filters[2], a)
+        filter_rows(kept[j], tables[j], filters[3], b)
+        kept[scales] = a
+        add(b, kept[scales])
 
 
 @kernel
@@ -279,14 +281,12 @@ def band_columns(details, bands, tables, filters, first, last):  # type: ignore[
     """All spectral bands of pixels first to last: bands (spatial, spectral, channel, pixel)."""
     scales, nchan = tables.shape[0], details.shape[1]
     width = block_width(nchan)
-    work = np.empty((2, nchan, width), np.float32)
-    values = np.empty(width, np.float32)
+    work = np.empty((3, nchan, width), np.float32)
     for start in range(first, last, width):
         n = min(width, last - start)
         for j2 in range(details.shape[0]):
             load(details[j2], start, n, work[0])
             for j in range(scales):
-                for k in range(nchan):
-                    analyse(work[j % 2], work[1 - j % 2], tables[j], filters[0], filters[1], k, values)
-                    bands[j2, j, k, start : start + n] = values[:n]
+                analyse(work[j % 2], work[1 - j % 2], work[2], tables[j], filters[0], filters[1])
+                bands[j2, j, :, start : start + n] = work[2][:, :n]
             bands[j2, scales, :, start : start + n] = work[scales % 2][:, :n]
