@@ -1,1 +1,62 @@
-"""TODO."""
+"""Scores with and without a truth: each number is defined once, here."""
+
+from denoise.metrics.accuracy import (
+    bright_mean_kept,
+    flux_percent,
+    mad_gain,
+    mad_sigma,
+    peak_kept,
+    peak_voxel_kept,
+    rmse,
+    rmse_ratio,
+    snr_gain,
+)
+from denoise.metrics.apertures import aperture_diameter, circular_aperture, emission_mask, near_truth
+from denoise.metrics.moments import Moments, integrated_spectrum, moment_maps
+from denoise.metrics.photometry import (
+    Measurement,
+    ResidualStatistics,
+    background_noise,
+    masked_flux,
+    peak_snr,
+    residual_statistics,
+    sum_error,
+)
+from denoise.metrics.regions import FalseRegion, FalseStructure, expected_flukes, false_structure
+from denoise.metrics.scores import SCORE_KEYS, Observation, Summary, score, score_function, summarise
+
+__all__ = [
+    "SCORE_KEYS",
+    "FalseRegion",
+    "FalseStructure",
+    "Measurement",
+    "Moments",
+    "Observation",
+    "ResidualStatistics",
+    "Summary",
+    "aperture_diameter",
+    "background_noise",
+    "bright_mean_kept",
+    "circular_aperture",
+    "emission_mask",
+    "expected_flukes",
+    "false_structure",
+    "flux_percent",
+    "integrated_spectrum",
+    "mad_gain",
+    "mad_sigma",
+    "masked_flux",
+    "moment_maps",
+    "near_truth",
+    "peak_kept",
+    "peak_snr",
+    "peak_voxel_kept",
+    "residual_statistics",
+    "rmse",
+    "rmse_ratio",
+    "score",
+    "score_function",
+    "snr_gain",
+    "sum_error",
+    "summarise",
+]
