@@ -1,0 +1,195 @@
+"""One pass over the pixels before a run: what is there, and whether it can be denoised at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.cube.masks import ZeroBlanks, border_blank, plane_runs
+from denoise.cube.regions import Shape, blocks
+from denoise.errors import InputError
+
+if TYPE_CHECKING:
+    from denoise.cube.core import Cube
+
+_BLOCK = 1 << 22
+_SMALLEST = 9  # pixels of a zero region; smaller ones may be numbers like any other
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a pass over the pixels found.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (channel, y, x).
+    nan_share : float
+        Share of voxels without coverage in the file: NaN, infinite, masked.
+    blank_share : float
+        Share of voxels that are exact zeros taken as no coverage, on top.
+    minimum, maximum : float
+        Of the voxels that are left.
+    blanks : ZeroBlanks or None
+        Where the zeros are.
+    """
+
+    shape: Shape
+    nan_share: float
+    blank_share: float
+    minimum: float
+    maximum: float
+    blanks: ZeroBlanks | None
+
+    @property
+    def coverage(self) -> float:
+        """Share of voxels with data."""
+        return 1.0 - self.nan_share - self.blank_share
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, in words."""
+        if self.blanks is None:
+            return ()
+        channels = int(self.blanks.channels.sum())
+        also = f", {channels} whole channels among them" if channels else ""
+        return (
+            f"{100 * self.blank_share:.1f} % of the voxels are exact zeros outside the field and taken as no data{also}",
+        )
+
+
+def inspect(cube: Cube, *, allow_constant: bool = False) -> Inspection:
+    """Look at every pixel once, plane by plane, and refuse what cannot be denoised.
+
+    Zeros are "no data" where a spaxel (of a cube) or a channel is zero throughout, or where a region of at least
+    nine zero pixels touches the border of a plane. Integer pixels (counts) may be zero at the border: for them only
+    whole spaxels and channels count.
+
+    Parameters
+    ----------
+    allow_constant : bool
+        Accept pixels that all have one value other than 0: they can be read, but not denoised.
+
+    Raises
+    ------
+    InputError
+        One pixel, all NaN, all zero, or constant.
+    """
+    scan = _Scan(cube.shape, integer=cube.stored_as_integer)
+    ny, nx = cube.shape[1:]
+    for region in blocks(cube.shape, voxels=max(_BLOCK, ny * nx)):
+        scan.add(region[0].start, cube.read(region))
+    found = scan.result()
+    _refuse(cube, found, scan, allow_constant=allow_constant)
+    return found
+
+
+class _Scan:
+    """Running totals of the pass; memory is a few planes."""
+
+    def __init__(self, shape: Shape, *, integer: bool) -> None:
+        self.shape = shape
+        self.borders = not integer
+        self.always = np.ones(shape[1:], dtype=bool)
+        self.ever = np.zeros(shape[1:], dtype=bool)
+        self.channels = np.zeros(shape[0], dtype=bool)
+        self.runs: dict[int, NDArray[np.int32]] = {}
+        self.known = 0
+        self.zeros = 0
+        self.low, self.high = np.inf, -np.inf
+        self._last: NDArray[np.int32] | None = None
+
+    def add(self, first: int, block: NDArray[Any]) -> None:
+        for i, plane in enumerate(block):
+            self._plane(first + i, plane)
+
+    def _plane(self, channel: int, plane: NDArray[Any]) -> None:
+        zero = plane == 0
+        empty = np.isnan(plane)
+        self.known += plane.size - int(empty.sum())
+        zeros = int(zero.sum())
+        self.zeros += zeros
+        rest = plane[~(zero | empty)] if zeros else plane[~empty]
+        if rest.size:
+            self.low, self.high = min(self.low, float(rest.min())), max(self.high, float(rest.max()))
+        if not zeros:
+            self.always &= empty
+            return
+        self.ever |= zero
+        self.always &= zero | empty
+        self.channels[channel] = rest.size == 0
+        if self.borders and rest.size:
+            self._border(channel, plane)
+
+    def _border(self, channel: int, plane: NDArray[Any]) -> None:
+        found = border_blank(plane, smallest=_SMALLEST)
+        if found is None:
+            return
+        runs = plane_runs(found)
+        if self._last is not None and np.array_equal(runs, self._last):
+            runs = self._last  # the same footprint in every channel is kept once
+        self.runs[channel] = self._last = runs
+
+    def result(self) -> Inspection:
+        total = int(np.prod(self.shape, dtype=np.int64))
+        blanks = self._blanks()
+        blank = 0 if blanks is None else self._count(blanks)
+        low, high = self.low, self.high
+        if self.zeros > blank:
+            low, high = min(low, 0.0), max(high, 0.0)
+        return Inspection(self.shape, 1.0 - self.known / total, blank / total, low, high, blanks)
+
+    def _blanks(self) -> ZeroBlanks | None:
+        # one plane: a zero pixel inside the image is not "zero throughout"
+        spaxels = self.always & self.ever if self.shape[0] > 1 else np.zeros(self.shape[1:], dtype=bool)
+        channels = self.channels if self.shape[0] > 1 else np.zeros(1, dtype=bool)
+        blanks = ZeroBlanks(spaxels, channels, self._other_runs(spaxels))
+        return None if blanks.empty else blanks
+
+    def _other_runs(self, spaxels: NDArray[np.bool_]) -> dict[int, NDArray[np.int32]]:
+        decided: dict[int, bool] = {}
+        for runs in self.runs.values():
+            if id(runs) not in decided:
+                decided[id(runs)] = any(not spaxels[y, a:b].all() for y, a, b in runs)
+        return {c: runs for c, runs in self.runs.items() if decided[id(runs)]}
+
+    def _count(self, blanks: ZeroBlanks) -> int:
+        # spaxels and border runs hold zeros and, for spaxels, voxels that were NaN already
+        nan = int(np.prod(self.shape, dtype=np.int64)) - self.known
+        if nan == 0 and not blanks.runs and not blanks.channels.any():
+            return int(blanks.spaxels.sum()) * self.shape[0]
+        return min(self.zeros, self._zeros_in(blanks))
+
+    def _zeros_in(self, blanks: ZeroBlanks) -> int:
+        ny, nx = self.shape[1:]
+        count = 0
+        for channel in range(self.shape[0]):
+            region = (slice(channel, channel + 1), slice(0, ny), slice(0, nx))
+            count += int(blanks.read(region).sum())
+        return count
+
+
+def _refuse(cube: Cube, found: Inspection, scan: _Scan, *, allow_constant: bool) -> None:
+    name = cube.name
+    if cube.shape[1] * cube.shape[2] < 2:
+        raise InputError(
+            f"{name} has one pixel",
+            value=f"shape {cube.shape}",
+            action="give an image or a cube of several pixels",
+        )
+    if scan.known == 0:
+        why = "masked, or NaN" if cube.masks else "NaN"
+        raise InputError(
+            f"{name} has no data: every voxel is {why}", action="check the file, --hdu and --mask"
+        )
+    if scan.zeros == scan.known:
+        raise InputError(f"{name} has no data: every voxel is 0", action="check the file and --hdu")
+    if found.minimum >= found.maximum and not allow_constant:
+        raise InputError(
+            f"{name} is constant: nothing to denoise",
+            value=f"{found.minimum:g}",
+            action="check the file and --hdu",
+        )

@@ -1,0 +1,241 @@
+"""Read and write cubes: one function each, whatever the file is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from denoise.cube.core import Cube, NoiseSource
+from denoise.cube.fits_reader import OpenedFits, open_fits
+from denoise.cube.masks import SourceMask
+from denoise.cube.regions import blocks
+from denoise.cube.sources import AxesSource, NpySource, PixelSource, as_source, float_dtype, open_npy
+from denoise.errors import InputError, UsageError
+
+_NO_MASK = ("none", "off")
+_WITH_HDU = re.compile(r"^(?P<path>.+)\[(?P<hdu>[^\[\]]+)\]$")
+_BLOCK = 1 << 22
+
+
+def read(
+    path: str | Path,
+    *,
+    hdu: int | str | None = None,
+    stokes: int | str | None = None,
+    mask: Any = None,
+    exclude: Any = None,
+    noise: Any = None,
+    noise_kind: str | None = None,
+    gain: Any = None,
+    beam: Any = None,
+    rest: Any = None,
+    psf: Any = None,
+) -> Cube:
+    """Open a cube or an image; headers are read now, pixels when they are asked for.
+
+    FITS of two to any number of axes when no more than three are longer than 1, in any order; ``.gz``, ``.bz2``,
+    ``.xz`` and tile-compressed ``.fz``; ``.npy``; zarr arrays.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    hdu : int or str, optional
+        Number or name of the HDU (or of the array in a zarr group); default: SCI, DATA or FLUX, else the first image.
+    stokes : int or str, optional
+        Plane of a real Stokes axis: a number from 0, or a name such as "I".
+    mask : str, array-like or False, optional
+        Voxels without coverage: a file or an array, any value but 0 marks a voxel. By default a DQ or MASK
+        companion in the file is used; False or "none" ignores it. NaN are always without coverage.
+    exclude : str or array-like, optional
+        Voxels not used in estimation: a file, an array, or ranges (see `excluded_channels`).
+    noise : str, array-like or NoiseSource, optional
+        Noise of the data; wins over a STAT, ERR or weight companion in the file.
+    noise_kind : {"sigma", "variance", "weight"}, optional
+        What the noise is; wins over what its unit and name say.
+    gain : str or array-like, optional
+        Primary beam response of data corrected for it.
+    beam : optional
+        See `Cube`; wins over the header.
+    rest : str or Quantity, optional
+        Rest frequency or wavelength; wins over the header.
+    psf : str or array-like, optional
+        Point spread function.
+
+    A file name may carry its HDU: ``"noise.fits[STAT]"``.
+
+    Returns
+    -------
+    Cube
+        Lazy and picklable.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or holds no cube or image.
+    UsageError
+        An option does not fit the file.
+    """
+    text, inner = _split_hdu(path)
+    chosen = hdu if hdu is not None else inner
+    options: dict[str, Any] = {
+        "noise": _noise_option(noise, noise_kind, stokes),
+        "noise_kind": noise_kind,
+        "gain": _image_option(gain, stokes),
+        "psf": _image_option(psf, stokes),
+        "exclude": _exclude_option(exclude, stokes),
+        "beam": beam,
+        "rest": rest,
+    }
+    own_mask = _mask_option(mask, stokes)
+    if _is_zarr(text):
+        return Cube(_open_zarr(text, chosen), mask=own_mask, path=text, **options)
+    if text.lower().endswith(".npy"):
+        return Cube(_npy(text), mask=own_mask, path=text, **options)
+    return _fits_cube(open_fits(text, hdu=chosen, stokes=stokes), mask, own_mask, options, text)
+
+
+def read_checked(path: str | Path, **options: Any) -> Cube:
+    """`read`, then one pass over the pixels: zeros outside the field become "no coverage".
+
+    Raises
+    ------
+    InputError
+        As `read`; also for one pixel, all NaN and all zero. Constant pixels can be read; a run refuses them.
+    """
+    return read(path, **options).checked(allow_constant=True)
+
+
+def _fits_cube(opened: OpenedFits, mask: Any, own_mask: Any, options: dict[str, Any], path: str) -> Cube:
+    ignore = mask is False or str(mask).lower() in _NO_MASK if isinstance(mask, (bool, str)) else False
+    masks = [m for m in (None if mask is not None else opened.mask, own_mask) if m is not None and not ignore]
+    if options["noise"] is None and opened.noise is not None:
+        pixels, kind, label = opened.noise
+        options = {**options, "noise": NoiseSource(kind, pixels, label)}
+    return Cube(
+        opened.source,
+        mask=masks or None,
+        header=opened.header,
+        axes=opened.axes,
+        layout=opened.layout,
+        beam_table=opened.beams,
+        spools=opened.spools,
+        path=path,
+        **options,
+    )
+
+
+def _split_hdu(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    text = os.fspath(path)
+    match = _WITH_HDU.match(text)
+    if match is None or os.path.exists(text):
+        return text, None
+    return match["path"], match["hdu"]
+
+
+def _companion(path: str, stokes: int | str | None) -> PixelSource:
+    text, inner = _split_hdu(path)
+    if _is_zarr(text):
+        return as_source(_open_zarr(text, inner))
+    if text.lower().endswith(".npy"):
+        return _npy(text)
+    return open_fits(text, hdu=inner, stokes=stokes).source
+
+
+def _image_option(value: Any, stokes: int | str | None) -> Any:
+    return _companion(os.fspath(value), stokes) if isinstance(value, (str, os.PathLike)) else value
+
+
+def _noise_option(value: Any, kind: str | None, stokes: int | str | None) -> Any:
+    if not isinstance(value, (str, os.PathLike)):
+        return value
+    text, inner = _split_hdu(value)
+    return NoiseSource(kind or "unknown", _companion(os.fspath(value), stokes), inner or Path(text).name)
+
+
+def _mask_option(value: Any, stokes: int | str | None) -> Any:
+    if value is None or value is False or (isinstance(value, str) and value.lower() in _NO_MASK):
+        return None
+    return SourceMask(_image_option(value, stokes)) if isinstance(value, (str, os.PathLike)) else value
+
+
+def _exclude_option(value: Any, stokes: int | str | None) -> Any:
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.exists(_split_hdu(value)[0])):
+        return SourceMask(_image_option(value, stokes))
+    if isinstance(value, str) and value.lower().endswith((".fits", ".fits.gz", ".fit", ".npy")):
+        raise InputError("cannot open the exclusion mask", value=value, action="check the name")
+    return value
+
+
+def _npy(path: str) -> NpySource:
+    array = open_npy(path)
+    source = as_source(array)
+    if isinstance(source, AxesSource):
+        return NpySource(path, source.axes, float_dtype(array.dtype).str)
+    from denoise.cube.axes import plain_axes
+
+    return NpySource(path, plain_axes(source.shape), float_dtype(array.dtype).str)
+
+
+def _is_zarr(path: str) -> bool:
+    return os.path.isdir(path) and any(
+        os.path.exists(os.path.join(path, n)) for n in ("zarr.json", ".zarray", ".zgroup")
+    )
+
+
+def _open_zarr(path: str, name: int | str | None) -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise InputError(
+            "zarr files need the package zarr", value=path, action="pip install astro-denoise[cluster]"
+        ) from error
+    node: Any = zarr.open(path, mode="r")
+    if hasattr(node, "ndim"):
+        return node
+    arrays = {str(k): a for k, a in node.arrays() if sum(n > 1 for n in a.shape) >= 2}
+    if name is not None and str(name) not in arrays:
+        raise UsageError(
+            f"{path} has no array {name}", value=", ".join(arrays), action="give a name of these with --hdu"
+        )
+    if not arrays:
+        raise InputError(f"{path} holds no array with two axes longer than 1", action="give a zarr array")
+    return arrays[str(name)] if name is not None else next(iter(arrays.values()))
+
+
+def write(
+    cube: Cube,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    extensions: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Path:
+    """Write a cube to FITS, block by block, with the cards and the axes of the file it came from.
+
+    Parameters
+    ----------
+    extensions : mapping of str to Cube or ndarray, optional
+        More images to write: cubes of the same shape are streamed.
+    **options
+        Passed to `CubeWriter`.
+
+    Raises
+    ------
+    OutputExistsError
+        The file is there and `overwrite` is false.
+    ResourceError
+        No space, or the folder cannot be written.
+    """
+    from denoise.cube.writer import CubeWriter
+
+    streams = {k: v for k, v in (extensions or {}).items() if isinstance(v, Cube)}
+    planned = {k: None if k in streams else v for k, v in (extensions or {}).items()}
+    with CubeWriter(path, template=cube, extensions=planned, overwrite=overwrite, **options) as writer:
+        for name, source in {"DATA": cube, **streams}.items():
+            for region in blocks(cube.shape, voxels=_BLOCK):
+                writer.write(name, region, source.read(region))
+    return Path(path)

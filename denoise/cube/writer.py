@@ -1,0 +1,511 @@
+"""Write FITS block by block, from one process or many; the file appears under its name only when it is whole.
+
+Headers are written first, the data is preallocated, blocks go to computed offsets with ``pwrite``, so the order
+and the number of writers do not change a byte.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import secrets
+import shutil
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+from astropy.io import fits
+from numpy.typing import NDArray
+
+from denoise.cube.axes import AxisMap
+from denoise.cube.cards import BLOCK, header_bytes
+from denoise.cube.core import Cube
+from denoise.cube.hdus import HduRecord
+from denoise.cube.headers import data_headers, extension_header, small_header
+from denoise.cube.provenance import Provenance, provenance_hdu
+from denoise.cube.regions import Region, Shape, check_region, region_shape
+from denoise.errors import DenoiseError, OutputExistsError, ResourceError, UsageError
+
+Layout = Literal["default", "like-input"]
+_COPY = 1 << 22
+_SLACK = 1 << 20  # provenance and rounding of the file system
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One more image of the output.
+
+    Attributes
+    ----------
+    pixels : ndarray or None
+        Small arrays, written at once; None: streamed with `CubeWriter.write`.
+    unit : str or None
+        BUNIT; None: that of the data.
+    name : str or None
+        EXTNAME; None: the key it was asked for with.
+    cards : mapping
+        More header cards.
+    """
+
+    pixels: NDArray[Any] | None = None
+    unit: str | None = None
+    name: str | None = None
+    cards: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Where an image lies in the file, and how a block becomes its bytes."""
+
+    offset: int
+    stored: str
+    axes: AxisMap
+    power: int = 1  # 2: sigma is stored as variance, -2: as weight
+
+    @property
+    def shape(self) -> Shape:
+        return self.axes.shape
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.axes.file_shape, dtype=np.int64)) * np.dtype(self.stored).itemsize
+
+    def pieces(self, region: Region, block: NDArray[Any]) -> Iterator[tuple[int, memoryview]]:
+        """Contiguous runs of a block: (offset in the file, bytes)."""
+        values = block if self.power == 1 else np.asarray(block, dtype=np.float64) ** self.power
+        ordered = np.ascontiguousarray(self.axes.to_file(values), dtype=self.stored)
+        slices = self.axes.file_slices(region)
+        outer = _outer_axes(slices, self.axes.file_shape)
+        size = np.dtype(self.stored).itemsize
+        steps = _strides(self.axes.file_shape, size)
+        start = self.offset + sum(s.start * step for s, step in zip(slices, steps, strict=True))
+        flat = ordered.reshape(*ordered.shape[:outer], -1)
+        for index in np.ndindex(*ordered.shape[:outer]):
+            run = flat[index].data.cast("B")
+            yield start + sum(i * step for i, step in zip(index, steps, strict=False)), run
+
+
+def _strides(shape: Sequence[int], size: int) -> list[int]:
+    steps = [size]
+    for n in reversed(shape[1:]):
+        steps.append(steps[-1] * n)
+    return steps[::-1]
+
+
+def _outer_axes(slices: Sequence[slice], shape: Sequence[int]) -> int:
+    """Number of leading axes to step through; what follows them is one run in the file."""
+    axis = len(shape) - 1
+    while axis > 0 and slices[axis].stop - slices[axis].start == shape[axis]:
+        axis -= 1
+    return axis
+
+
+@dataclass(frozen=True)
+class BlockWriter:
+    """Writes regions of the images of an output that is being made; picklable, safe from several workers.
+
+    Parameters
+    ----------
+    path : str
+        The temporary file.
+    images : mapping
+        Where each image lies.
+    """
+
+    path: str
+    images: Mapping[str, _Image]
+
+    def write(self, name: str, region: Region, block: NDArray[Any]) -> int:
+        """Write a block (channel, y, x) of one image; returns the number of voxels.
+
+        Raises
+        ------
+        UsageError
+            Unknown name, or the block does not fit the region.
+        ResourceError
+            The disk is full or has gone.
+        """
+        if name not in self.images:
+            raise UsageError(
+                "the output has no such image", value=name, action=f"use one of {', '.join(self.images)}"
+            )
+        image = self.images[name]
+        checked = check_region(region, image.shape)
+        if tuple(block.shape) != region_shape(checked):
+            raise UsageError(
+                "the block does not fit its region", value=f"{block.shape}, {region_shape(checked)}"
+            )
+        try:
+            handle = os.open(self.path, os.O_WRONLY)
+            try:
+                for offset, data in image.pieces(checked, block):
+                    _write_all(handle, data, offset)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise _resource(error, self.path) from error
+        return int(block.size)
+
+
+def _write_all(handle: int, data: memoryview, offset: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(handle, data[done:], offset + done)
+
+
+def _resource(error: OSError, path: str | Path) -> ResourceError:
+    what = (
+        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "the output cannot be written"
+    )
+    return ResourceError(
+        f"{what}: {path}", value=error.strerror or error, action="free space or choose another folder"
+    )
+
+
+class CubeWriter:
+    """Makes a FITS file like the one a cube came from.
+
+    Use it as a context manager: leaving it without an error completes the file, an error removes it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The output.
+    template : Cube
+        Gives shape, dtype, axes, cards, beams. float64 if the input was, else float32.
+    extensions : mapping of str to None, ndarray or Extension, optional
+        UNCERT, RESIDUAL, NOISE...: None for images as large as the data, written block by block; arrays are
+        stored at once.
+    history : iterable of str
+        HISTORY lines.
+    cards : mapping, optional
+        Cards to set in the data header.
+    provenance : Provenance, optional
+        May also be set before the end, see `set_provenance`.
+    layout : {"default", "like-input"}
+        "like-input": UNCERT takes the name and the kind (variance, weight) of the input's own noise extension, and
+        its DQ or MASK is copied.
+    overwrite : bool
+        Replace an existing file, at the end, in one step.
+
+    Raises
+    ------
+    OutputExistsError
+        The output exists.
+    ResourceError
+        Not enough space, or the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        template: Cube,
+        extensions: Mapping[str, Any] | None = None,
+        history: Iterable[str] = (),
+        cards: Mapping[str, Any] | None = None,
+        provenance: Provenance | None = None,
+        layout: Layout = "default",
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.overwrite = overwrite
+        self.template = template
+        self._provenance = provenance
+        self._temporary: Path | None = None
+        self._lock = threading.Lock()
+        check_output(self.path, overwrite=overwrite)
+        if layout not in ("default", "like-input"):
+            raise UsageError("unknown layout", value=layout, action="use default or like-input")
+        self._plan = _Plan(template, extensions or {}, list(history), dict(cards or {}), layout)
+        self._left = {name: int(np.prod(i.shape, dtype=np.int64)) for name, i in self._plan.images.items()}
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the output, without the PROVENANCE table."""
+        return self._plan.size
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def open(self) -> None:
+        """Make the temporary file: space, headers, everything that is copied."""
+        folder = self.path.parent
+        self._temporary = folder / f".{self.path.name}.{secrets.token_hex(4)}.part"
+        try:
+            self._check_space(folder)
+            handle = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+            try:
+                _allocate(handle, self._plan.size)
+                for offset, data in self._plan.fixed:
+                    _write_all(handle, memoryview(data), offset)
+                for record, offset in self._plan.copied:
+                    self._copy(handle, record, offset)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            self.abort()
+            if isinstance(error, DenoiseError):
+                raise
+            raise _resource(error, self.path) from error
+        except BaseException:
+            self.abort()
+            raise
+
+    def _check_space(self, folder: Path) -> None:
+        free = shutil.disk_usage(folder).free
+        if free < self._plan.size + _SLACK:
+            raise ResourceError(
+                f"not enough space in {folder} for {self.path.name}",
+                value=f"{free} bytes free, {self._plan.size + _SLACK} needed",
+                action="free space or choose another folder",
+            )
+
+    def _copy(self, handle: int, record: HduRecord, offset: int) -> None:
+        with open(self.template.plain_path(), "rb") as file:
+            file.seek(record.start)
+            left = record.end - record.start
+            while left > 0:
+                chunk = file.read(min(left, _COPY)) or b"\0" * left
+                _write_all(handle, memoryview(chunk), offset)
+                offset, left = offset + len(chunk), left - len(chunk)
+
+    def workers(self) -> BlockWriter:
+        """What a worker needs to write regions; report what it wrote with `account`."""
+        if self._temporary is None:
+            raise UsageError("the writer is not open", action="use it as a context manager")
+        return BlockWriter(os.fspath(self._temporary), self._plan.images)
+
+    def write(self, name: str, region: Region, block: NDArray[Any]) -> None:
+        """Write a block (channel, y, x) of the image `name` ("DATA" or a key of `extensions`)."""
+        self.account(name, self.workers().write(name, region, block))
+
+    def account(self, name: str, voxels: int) -> None:
+        """Note that a worker wrote this many voxels; the file is complete when all are."""
+        with self._lock:
+            self._left[name] -= voxels
+
+    def set_provenance(self, provenance: Provenance) -> None:
+        """Set the PROVENANCE table, any time before the end."""
+        self._provenance = provenance
+
+    def close(self) -> None:
+        """Complete the file and give it its name.
+
+        Raises
+        ------
+        DenoiseError
+            Some voxels were never written; nothing is left.
+        OutputExistsError
+            Another program made the output meanwhile.
+        """
+        if self._temporary is None:
+            return
+        missing = {name: n for name, n in self._left.items() if n != 0}
+        if missing:
+            self.abort()
+            raise DenoiseError(
+                "the output is not complete", value=missing, action="this is a bug: please report it"
+            )
+        try:
+            self._finish(self._temporary)
+        except OSError as error:
+            self.abort()
+            if isinstance(error, DenoiseError):
+                raise
+            raise _resource(error, self.path) from error
+        self._temporary = None
+
+    def _finish(self, temporary: Path) -> None:
+        handle = os.open(temporary, os.O_WRONLY)
+        try:
+            if self._provenance is not None:
+                _write_all(
+                    handle, memoryview(_table_bytes(provenance_hdu(self._provenance))), self._plan.size
+                )
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        _publish(temporary, self.path, overwrite=self.overwrite)
+        _sync_folder(self.path.parent)
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output that cannot or must not be written, before any work.
+
+    Raises
+    ------
+    OutputExistsError, ResourceError, UsageError
+        It exists; its folder does not exist or cannot be written; its name asks for compression.
+    """
+    if path.suffix.lower() in (".gz", ".bz2", ".xz", ".fz", ".zip"):
+        raise UsageError(
+            "compressed output is not written", value=path.name, action="use a name that ends in .fits"
+        )
+    if path.is_dir():
+        raise UsageError("the output is a folder", value=path, action="give a file name")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(
+            "the output exists", value=path, action="choose another name or use --overwrite"
+        )
+    folder = path.parent
+    if not folder.is_dir():
+        raise ResourceError(
+            "the folder of the output does not exist", value=folder, action="make it, or choose another"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ResourceError(
+            "the folder of the output cannot be written", value=folder, action="choose another folder"
+        )
+
+
+def _allocate(handle: int, size: int) -> None:
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        os.ftruncate(handle, size)  # a file system that cannot reserve space
+
+
+def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(temporary, final)
+        return
+    try:
+        os.link(temporary, final)  # fails if the name is taken, unlike rename
+    except FileExistsError as error:
+        raise OutputExistsError(
+            "the output was made by another program", value=final, action="choose another name"
+        ) from error
+    except OSError:  # a file system without hard links
+        if final.exists():
+            raise OutputExistsError("the output exists", value=final, action="choose another name") from None
+        os.rename(temporary, final)
+        return
+    temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EROFS):
+            raise
+    finally:
+        os.close(handle)
+
+
+def _table_bytes(hdu: fits.BinTableHDU) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        file = io.BytesIO()
+        fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(file)
+    return file.getvalue()[BLOCK:]
+
+
+class _Plan:
+    """Every byte of the output that does not depend on the pixels, and where the pixels go."""
+
+    def __init__(
+        self,
+        cube: Cube,
+        extensions: Mapping[str, Any],
+        history: list[str],
+        cards: dict[str, Any],
+        layout: Layout,
+    ) -> None:
+        self.cube = cube
+        self.images: dict[str, _Image] = {}
+        self.fixed: list[tuple[int, bytes]] = []
+        self.copied: list[tuple[HduRecord, int]] = []
+        self.size = 0
+        self.stored = ">f8" if cube.dtype.itemsize == 8 else ">f4"
+        self.axes = cube.axes.output()
+        primary, data = data_headers(cube, self.axes, self.stored, history, cards)
+        if primary is not None:
+            self._add(header_bytes(primary))
+        self._image("DATA", header_bytes(data), self.stored)
+        for name, value in extensions.items():
+            self._extension(name, value, layout)
+        for record in _carried(cube, layout):
+            self.copied.append((record, self.size))
+            self.size += record.end - record.start
+        if cube.beam_table is not None and (cube.layout is None or not cube.layout.carried):
+            self._add(_table_bytes(fits.BinTableHDU(cube.beam_table, name="BEAMS")))
+
+    def _add(self, data: bytes) -> None:
+        self.fixed.append((self.size, data))
+        self.size += len(data)
+
+    def _image(self, name: str, header: bytes, stored: str, power: int = 1) -> None:
+        self._add(header)
+        image = _Image(self.size, stored, self.axes, power)
+        self.images[name] = image
+        self.size += image.nbytes + (-image.nbytes % BLOCK)
+
+    def _extension(self, name: str, value: Any, layout: Layout) -> None:
+        if name in self.images:
+            raise UsageError("the output has two images of one name", value=name, action="rename one")
+        given = _as_extension(value)
+        if given.pixels is not None:
+            self._small(name, given, given.pixels)
+            return
+        extname, unit, power = given.name or name, given.unit, 1
+        if layout == "like-input" and name == "UNCERT" and given.name is None:
+            extname, unit, power = _like_input(self.cube, unit)
+        # variances of 1e-20 fluxes underflow in float32
+        stored = self.stored if power == 1 else ">f8"
+        header = extension_header(self.cube, self.axes, stored, extname, unit, given.cards)
+        self._image(name, header_bytes(header), stored, power)
+
+    def _small(self, name: str, given: Extension, pixels: NDArray[Any]) -> None:
+        stored = ">f8" if pixels.dtype.itemsize == 8 else ">f4"
+        header = small_header(self.cube, pixels.shape, stored, given.name or name, given.unit, given.cards)
+        data = np.ascontiguousarray(pixels, dtype=stored).tobytes()
+        self._add(header_bytes(header) + data + b"\0" * (-len(data) % BLOCK))
+
+
+def _as_extension(value: Any) -> Extension:
+    if isinstance(value, Extension):
+        return value
+    return Extension(pixels=None if value is None or value is True else np.asarray(value))
+
+
+def _carried(cube: Cube, layout: Layout) -> list[HduRecord]:
+    if cube.layout is None:
+        return []
+    flags = [cube.layout.mask] if layout == "like-input" and cube.layout.mask is not None else []
+    return [*cube.layout.carried, *flags]
+
+
+def _like_input(cube: Cube, unit: str | None) -> tuple[str, str | None, int]:
+    """Name, unit and power of the noise extension that the input has, for sigma to be written in its place."""
+    record = None if cube.layout is None else cube.layout.noise
+    if record is None or cube.noise_source is None:
+        return "UNCERT", unit, 1
+    power = {"variance": 2, "weight": -2}.get(cube.noise_source.kind, 1)
+    written = str(record.header.get("BUNIT") or "")
+    return record.name, (written if written and power != 1 else unit), power
