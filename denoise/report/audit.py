@@ -1,4 +1,5 @@
-"""The audit in words: is the residual noise, was the flux kept, is there structure that the input does not hold.
+"""The audit in words: is the residual noise, was the flux kept, is there structure that the input does not
+hold.
 
 Pure functions on the numbers that :mod:`denoise.report.stream` and :mod:`denoise.report.structure` gather.
 """
@@ -13,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.report.labels import number
+from denoise.report.stream import Spread
 
 Floats = NDArray[np.float64]
 Level = Literal["good", "note", "warning"]
 
 ACF_TOLERANCE = 0.05
-ACF_SIGNIFICANT = 4.0
+SIGNIFICANT = 4.0
 SPREAD_TOLERANCE = 0.05
+MEAN_TOLERANCE = 0.2
 FLUX_SIGNIFICANT = 3.0
 FLUX_TOLERANCE = 5.0
 
@@ -54,7 +57,7 @@ class Excess:
     measured, expected : float
         Correlation there.
     significant : bool
-        Above ``ACF_TOLERANCE`` and, where the error is known, above ``ACF_SIGNIFICANT`` of it.
+        Above ``ACF_TOLERANCE`` and, where the error is known, above ``SIGNIFICANT`` of it.
     """
 
     lag: int
@@ -107,44 +110,70 @@ def excess(measured: Floats, expected: Floats, error: Floats | None = None) -> E
     size = float(difference[lag - 1])
     doubt = float(error[lag]) if error is not None and np.isfinite(error[lag]) else 0.0
     return Excess(
-        lag, float(measured[lag]), float(model[lag]), size > ACF_TOLERANCE and size > ACF_SIGNIFICANT * doubt
+        lag, float(measured[lag]), float(model[lag]), size > ACF_TOLERANCE and size > SIGNIFICANT * doubt
     )
 
 
-def flux_error(
-    variance: Floats, width: Floats, spatial: float, spectral_acf: Floats, factor: float = 1.0
-) -> float:
+def acf_error(pairs: Floats, spatial: Floats, spectral: Floats) -> Floats:
+    """Standard error of an autocorrelation of noise: Bartlett's ``sqrt(sum rho^2 / pairs)``, shape (lag,).
+
+    Parameters
+    ----------
+    pairs : ndarray, shape (lag,)
+        Number of pairs at each lag.
+    spatial, spectral : ndarray
+        Correlation of the noise over all lags on the sky, and along the channels (1 at lag 0).
+    """
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.sqrt(correlated(spatial**2, spectral**2) / pairs))
+
+
+def correlated(spatial: Floats, spectral: Floats) -> float:
+    """Sum of a separable correlation over all lags, on the sky (both signs given) and along the channels."""
+    return float(spatial.sum() * (1 + 2 * spectral[1:].sum()))
+
+
+def flux_error(variance: Floats, width: Floats, *, spatial: float, spectral_acf: Floats) -> float:
     """Noise of a flux summed over an aperture and a set of channels.
 
-    ``factor * sqrt(spatial * sum_ij s_i s_j rho(|i - j|))`` with ``s_i = width_i sqrt(variance_i)``.
+    ``sqrt(spatial * sum_ij s_i s_j rho(|i - j|))`` with ``s_i = width_i sqrt(variance_i)``.
 
     Parameters
     ----------
     variance : ndarray, shape (channel,)
-        Sum of sigma squared over the aperture in each channel; 0 for channels that are not used.
+        Sum of sigma squared over the aperture in each channel, in the unit of the flux; 0: channel not used.
     width : ndarray, shape (channel,)
         Channel widths.
     spatial : float
         Variance of the aperture sum relative to independent pixels.
     spectral_acf : ndarray, shape (lag,)
         Correlation along the channels, 1 at lag 0.
-    factor : float
-        From sums to the unit of the flux.
     """
     terms = width * np.sqrt(variance)
     total = float(terms @ terms)
     for lag in range(1, min(spectral_acf.size, terms.size)):
         total += 2 * float(spectral_acf[lag]) * float(terms[lag:] @ terms[:-lag])
-    return float(factor * np.sqrt(max(spatial * total, 0.0)))
+    return float(np.sqrt(max(spatial * total, 0.0)))
 
 
-def residual_findings(spread_inside: float, spread_outside: float, mean_inside: float) -> list[Finding]:
-    """Whether the residual has the spread of the noise, in the emission found and elsewhere (in sigma)."""
+def residual_findings(inside: Spread, outside: Spread, independent: float, squares: float) -> list[Finding]:
+    """Whether the residual has the spread of the noise, in the emission found and elsewhere (in sigma).
+
+    Parameters
+    ----------
+    inside, outside : Spread
+        Of the residual in sigma.
+    independent : float
+        Sum of the noise's autocorrelation over all lags: voxels per independent sample of a mean.
+    squares : float
+        Sum of its square: voxels per independent sample of a variance.
+    """
     found = []
-    if np.isfinite(spread_outside):
-        found.append(_outside(spread_outside))
-    if np.isfinite(spread_inside):
-        found.append(_inside(spread_inside, mean_inside))
+    if outside.count:
+        found.append(_outside(outside.std))
+    if inside.count > 1:
+        mean = np.sqrt(max(independent, 1.0) / inside.count)
+        found.append(_inside(inside, float(mean), float(np.sqrt(0.5 * squares / inside.count))))
     return found
 
 
@@ -160,20 +189,29 @@ def _outside(spread: float) -> Finding:
     return Finding("good", "Noise removed", f"{text}: nothing but noise was taken away there.")
 
 
-def _inside(spread: float, mean: float) -> Finding:
-    text = f"In the emission found the residual spreads by {number(spread)} sigma about {number(mean)} sigma"
-    if spread > 1 + 2 * SPREAD_TOLERANCE or abs(mean) > 2 * SPREAD_TOLERANCE:
+def _inside(spread: Spread, mean_error: float, std_error: float) -> Finding:
+    text = (
+        f"In the emission found the residual has mean {number(spread.mean)} ± {number(mean_error, 2)} "
+        f"and spread {number(spread.std)} ± {number(std_error, 2)} in sigma"
+    ).replace("-", "−")
+    biased = abs(spread.mean) > max(MEAN_TOLERANCE, SIGNIFICANT * mean_error)
+    wide = spread.std > 1 + max(2 * SPREAD_TOLERANCE, SIGNIFICANT * std_error)
+    if biased or wide:
         return Finding(
-            "warning", "Emission left in the residual",
-            f"{text}, more than noise: part of the emission was taken away with it. Look at the residual channels.",
-        )  # fmt: skip
-    return Finding("good", "No emission in the residual", f"{text}, as noise would.")
+            "warning",
+            "Emission left in the residual",
+            f"{text}, which noise alone does not explain: part of the emission was taken away with it. "
+            "Look at the residual channels.",
+        )
+    return Finding("good", "No emission in the residual", f"{text}, as noise would (0 and 1).")
 
 
 def whiteness_finding(what: str, unit: str, result: Excess) -> Finding:
     """A sentence about one autocorrelation; `what` is the direction, `unit` that of the lag."""
     if result.lag == 0:
-        return Finding("note", f"Correlation {what}", "Too few voxels to measure the correlation of the residual.")
+        return Finding(
+            "note", f"Correlation {what}", "Too few voxels to measure the correlation of the residual."
+        )
     plural = unit if result.lag == 1 else f"{unit}s"
     text = (
         f"Largest difference between residual and noise model at a lag of {result.lag} {plural}: "
@@ -209,12 +247,12 @@ def structure_finding(examined: int, unmatched: int, level: float, required: flo
         return Finding("good", "No invented structure", f"The output holds no connected region {basis}.")
     regions = "1 region" if examined == 1 else f"{examined:,} regions"
     text = f"Of {regions} of the output {basis}, {unmatched or 'none'}"
-    verb = "has" if unmatched == 1 else "have"
+    verb = "has" if unmatched == 1 or examined == 1 else "have"
     claim = f"{verb} a matched-filter signal below {number(required)} sigma in the input"
     if unmatched:
         return Finding(
             "warning", "Structure only after denoising",
-            f"{text} {claim}: do not take {'it' if unmatched == 1 else 'them'} for real without other evidence.",
+            f"{text} {claim}: do not take {'it' if unmatched == 1 else 'them'} for real.",
         )  # fmt: skip
     return Finding("good", "No invented structure", f"{text} {claim}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from denoise.report.panels import (
     AFTER,
     BEFORE,
     LABEL,
+    SECOND,
     TICK,
     Scale,
     beam_and_bar,
@@ -26,7 +28,7 @@ from denoise.report.panels import (
     style,
     symmetric_scale,
 )
-from denoise.report.scene import Scene
+from denoise.report.scene import AcfCurve, Scene
 from denoise.report.stream import EDGES
 
 Floats = NDArray[np.float64]
@@ -35,11 +37,12 @@ SIGMAS = 5.0
 
 
 def moment0_figure(scene: Scene, beam: Beam) -> Any:
-    """Moment 0 (or the image itself) before and after, on one scale, with the outline of the emission found."""
+    """Moment 0 (or the image itself) before and after on one scale, outlining the emission found."""
     before, after = scene.sums.moment0
     scale = intensity_scale(before, after, noise=noise_of(before))
     label = "Intensity" if scene.image else "Moment 0"
-    return _pair(scene, beam, (before, after), scale, f"{label} ({scene.moment0_unit})", _whole(scene))
+    text = f"{label} ({scene.moment0_unit})"
+    return _pair(scene, beam, (before, after), scale=scale, label=text, extent=_whole(scene))
 
 
 def moment1_figure(scene: Scene, beam: Beam) -> Any | None:
@@ -53,18 +56,25 @@ def moment1_figure(scene: Scene, beam: Beam) -> Any | None:
     middle, half = float(np.median(finite)), max(float(high - low) / 2, 2 * step)
     half = max(half, high - middle, middle - low)
     scale = Scale(middle - half, middle + half, 0.0, "RdBu_r" if scene.spectral.red_grows else "RdBu")
-    return _pair(scene, beam, (before, after), scale, f"Moment 1: {scene.spectral.text}", _zoom(scene))
+    text = f"Moment 1: {scene.spectral.text}"
+    return _pair(scene, beam, (before, after), scale=scale, label=text, extent=_zoom(scene))
 
 
 def _pair(
-    scene: Scene, beam: Beam, maps: tuple[Floats, Floats], scale: Scale, label: str, extent: tuple[float, ...]
+    scene: Scene,
+    beam: Beam,
+    maps: tuple[Floats, Floats],
+    *,
+    scale: Scale,
+    label: str,
+    extent: tuple[float, ...],
 ) -> Any:
     x0, x1, y0, y1 = extent
     wide, high = (abs(b - a) for a, b in scene.sky.limits((x0, x1, y0, y1)))
     fig = figure(float(np.clip(3.25 * high / wide, 1.3, 5.6)) + 0.95)
     axes = fig.subplots(1, 2, sharex=True, sharey=True)
     for ax, image, title in zip(axes, maps, ("Before", "After"), strict=True):
-        artist = sky_map(ax, image, scene.sky, scene.shape[1:], scene.sums.factor, scale)
+        artist = sky_map(ax, image, scene.sky, shape=scene.shape[1:], factor=scene.sums.factor, scale=scale)
         frame_axes(ax, scene.sky, (x0, x1, y0, y1))
         outline(ax, scene.where.sky, scene.sky)
         beam_and_bar(ax, beam, scene.sky)
@@ -97,9 +107,15 @@ def spectrum_figure(scene: Scene) -> Any | None:
     ax.axhline(0, color="black", lw=0.6)
     _mark_channels(ax, scene)
     ax.fill_between(
-        x, spectra.before - spectra.error, spectra.before + spectra.error, step="mid", color=BEFORE, alpha=0.3, lw=0,
+        x,
+        spectra.before - spectra.error,
+        spectra.before + spectra.error,
+        step="mid",
+        color=BEFORE,
+        alpha=0.3,
+        lw=0,
         label="before, ± 1σ noise",
-    )  # fmt: skip
+    )
     ax.step(x, spectra.before, where="mid", color=BEFORE, lw=1.1, label="before")
     ax.step(x, spectra.after, where="mid", color=AFTER, lw=1.5, label="after")
     ax.margins(x=0.01)
@@ -108,7 +124,9 @@ def spectrum_figure(scene: Scene) -> Any | None:
     ax.yaxis.get_offset_text().set_fontsize(TICK)
     few_ticks(ax.xaxis, 8)
     style(ax, scene.spectral.text, _two_lines(spectra.unit.name, spectra.unit.unit))
-    ax.legend(fontsize=TICK, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+    ax.legend(
+        fontsize=TICK, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2
+    )
     return fig
 
 
@@ -119,7 +137,12 @@ def _mark_channels(ax: Any, scene: Scene) -> None:
     x, half = scene.spectral.values, scene.spectral.width / 2
     edge = np.flatnonzero(np.diff(np.r_[0, scene.where.channels.astype(int), 0]))
     for i, (start, stop) in enumerate(edge.reshape(-1, 2)):
-        ends = sorted((x[start] - np.sign(x[-1] - x[0]) * half[start], x[stop - 1] + np.sign(x[-1] - x[0]) * half[stop - 1]))
+        ends = sorted(
+            (
+                x[start] - np.sign(x[-1] - x[0]) * half[start],
+                x[stop - 1] + np.sign(x[-1] - x[0]) * half[stop - 1],
+            )
+        )
         ax.axvspan(*ends, ymin=0, ymax=0.025, color="#d98200", lw=0, label="_" if i else "emission found")
 
 
@@ -136,11 +159,17 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
     side = 6.0 / columns
     fig = figure(float(np.clip(3 * side * high / wide, 1.6, 9.0)) + 1.0)
     axes = fig.subplots(3, len(panels), sharex=True, sharey=True, squeeze=False)
-    rows = (("Before", "before", scale), ("After", "after", scale), ("Residual / σ", "residual", symmetric_scale(SIGMAS)))
+    rows = (
+        ("Before", "before", scale),
+        ("After", "after", scale),
+        ("Residual / σ", "residual", symmetric_scale(SIGMAS)),
+    )
     for row, (name, attribute, row_scale) in zip(axes, rows, strict=True):
         for ax, panel in zip(row, panels, strict=True):
             image = getattr(panel, attribute)
-            artist = sky_map(ax, image, scene.sky, scene.shape[1:], scene.sums.factor, row_scale)
+            artist = sky_map(
+                ax, image, scene.sky, shape=scene.shape[1:], factor=scene.sums.factor, scale=row_scale
+            )
             style(ax)
             few_ticks(ax.xaxis, 3)
             few_ticks(ax.yaxis, 3)
@@ -158,7 +187,7 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
 
 
 def channel_title(scene: Scene, channel: int) -> str:
-    """Spectral coordinate of a channel with enough digits to tell it from its neighbour, or the channel's number."""
+    """Spectral coordinate of a channel, with enough digits to tell it from its neighbour, or its number."""
     if scene.image:
         return ""
     if scene.spectral.unit == "channel":
@@ -175,14 +204,16 @@ def _channel_scale(scene: Scene) -> Scale:
 
 
 def residual_map_figure(scene: Scene, beam: Beam) -> Any | None:
-    """For an image: the residual in sigma on the sky; None for a cube, whose residual is in the channel strip."""
+    """The residual of an image in sigma on the sky; None for a cube, whose channel strip has it."""
     if not scene.image:
         return None
     wide, high = (abs(b - a) for a, b in scene.sky.limits(_whole(scene)))
     fig = figure(float(np.clip(4.2 * high / wide, 1.5, 6.5)) + 0.8)
     ax = fig.subplots()
     scale = symmetric_scale(SIGMAS)
-    artist = sky_map(ax, scene.panels[0].residual, scene.sky, scene.shape[1:], scene.sums.factor, scale)
+    artist = sky_map(
+        ax, scene.panels[0].residual, scene.sky, shape=scene.shape[1:], factor=scene.sums.factor, scale=scale
+    )
     outline(ax, scene.where.sky, scene.sky, color="black")
     beam_and_bar(ax, beam, scene.sky)
     style(ax, *scene.sky.labels, "Residual")
@@ -191,14 +222,13 @@ def residual_map_figure(scene: Scene, beam: Beam) -> Any | None:
 
 
 def residual_figure(scene: Scene) -> Any:
-    """Histogram of the residual in sigma against the unit Gaussian; its autocorrelation against the noise model."""
+    """Residual in sigma: histogram against the unit Gaussian, autocorrelation against the noise model."""
     fig = figure(3.0 if scene.image else 3.1)
     axes = fig.subplots(1, 2 if scene.image else 3)
     _histogram(axes[0], scene)
-    h, w = (n // 2 for n in scene.model_spatial.shape)
-    _correlation(axes[1], scene, scene.model_spatial[h, w:], scene.model_spatial[h:, w])
+    _correlation(axes[1], scene.curves[:2])
     if not scene.image:
-        _spectral_correlation(axes[2], scene)
+        _spectral_correlation(axes[2], scene.curves[2])
     return fig
 
 
@@ -210,48 +240,72 @@ def _histogram(ax: Any, scene: Scene) -> None:
         (scene.sums.inside, AFTER, "emission found"),
     ):
         if spread.count:
-            density = spread.histogram / (spread.count * step)
-            ax.stairs(np.where(density > 0, density, np.nan), EDGES, color=color, lw=1.2, label=f"{name}, σ = {number(spread.std)}")
-            lowest = min(lowest, 0.5 / (spread.count * step))
-    ax.plot(centres, np.exp(-(centres**2) / 2) / np.sqrt(2 * np.pi), color="black", lw=1, ls="--", label="unit Gaussian")
+            merge = 1 if spread.count > 20000 else 4 if spread.count > 500 else 8
+            density = spread.histogram.reshape(-1, merge).sum(axis=1) / (spread.count * merge * step)
+            label = f"{name}, σ = {number(spread.std)}"
+            ax.stairs(
+                np.where(density > 0, density, np.nan), EDGES[::merge], color=color, lw=1.2, label=label
+            )
+            lowest = min(lowest, 0.5 / (spread.count * merge * step))
+    ax.plot(
+        centres,
+        np.exp(-(centres**2) / 2) / np.sqrt(2 * np.pi),
+        color="black",
+        lw=1,
+        ls="--",
+        label="unit Gaussian",
+    )
     ax.set_yscale("log")
     ax.set_ylim(max(lowest, 1e-8), 30)
     used = (scene.sums.inside.histogram + scene.sums.outside.histogram) > 0
     reach = float(np.clip(np.abs(centres[used]).max(initial=4) * 1.05, 5, 10))
     ax.set_xlim(-reach, reach)
     style(ax, "Residual / noise (σ)", "Probability density (1/σ)")
-    ax.legend(fontsize=8, frameon=False, loc="upper center", borderaxespad=0.1, handlelength=1.3, labelspacing=0.25)
-
-
-def _correlation(ax: Any, scene: Scene, model_x: Floats, model_y: Floats) -> None:
-    lags = np.arange(scene.acf.along_x.size)
-    rows = (
-        ("x", scene.acf.along_x, scene.acf.error_x, model_x, AFTER, "o", "-"),
-        ("y", scene.acf.along_y, scene.acf.error_y, model_y, "#c65d00", "s", "--"),
+    ax.legend(
+        fontsize=8, frameon=False, loc="upper center", borderaxespad=0.1, handlelength=1.3, labelspacing=0.25
     )
+
+
+def _correlation(ax: Any, curves: Sequence[AcfCurve]) -> None:
+    looks = ((AFTER, "o", "-"), (SECOND, "s", "--"))
     ax.axhline(0, color="black", lw=0.6)
-    for name, curve, error, model, color, marker, dash in rows:
-        ax.plot(lags, _padded(model, lags.size), color=color, lw=1.1, ls=dash, label=f"noise model, {name}")
-        bars = np.where(np.isfinite(error), error, 0.0)
-        ax.errorbar(lags, curve, bars, color=color, marker=marker, ms=3.2, lw=0, elinewidth=0.8, label=f"residual, {name}")
+    for curve, (color, marker, dash) in zip(curves, looks, strict=True):
+        name = curve.what.removeprefix("along ")
+        _curve(ax, curve, f", {name}", color=color, marker=marker, dash=dash)
     _finish_correlation(ax, "Lag (pixels)", "Autocorrelation on the sky")
 
 
-def _spectral_correlation(ax: Any, scene: Scene) -> None:
-    curve = scene.sums.spectral_acf
-    lags = np.arange(curve.size)
+def _curve(ax: Any, curve: AcfCurve, name: str, *, color: str, marker: str, dash: str) -> None:
+    lags = np.arange(curve.measured.size)
+    error = np.where(np.isfinite(curve.error) & (lags > 0), curve.error, 0.0)
+    ax.plot(lags, _padded(curve.model, lags.size), color=color, lw=1.1, ls=dash, label=f"noise model{name}")
+    ax.errorbar(
+        lags,
+        curve.measured,
+        error,
+        color=color,
+        marker=marker,
+        ms=3.2,
+        lw=0,
+        elinewidth=0.8,
+        label=f"residual{name}",
+    )
+
+
+def _spectral_correlation(ax: Any, curve: AcfCurve) -> None:
     ax.axhline(0, color="black", lw=0.6)
-    ax.plot(lags, _padded(scene.model_spectral, lags.size), color=AFTER, lw=1.1, label="noise model")
-    ax.plot(lags, curve, color=AFTER, marker="o", ms=3.2, lw=0, label="residual")
+    _curve(ax, curve, "", color=AFTER, marker="o", dash="-")
     _finish_correlation(ax, "Lag (channels)", "Autocorrelation along channels")
 
 
 def _finish_correlation(ax: Any, xlabel: str, ylabel: str) -> None:
     low = min(-0.15, *ax.get_ylim()) if np.isfinite(ax.get_ylim()).all() else -0.15
     ax.set_ylim(max(low, -1.05), 1.08)
-    few_ticks(ax.xaxis, 6)
+    few_ticks(ax.xaxis, 6, integer=True)
     style(ax, xlabel, ylabel)
-    ax.legend(fontsize=8, frameon=False, loc="upper right", borderaxespad=0.1, handlelength=1.6, labelspacing=0.25)
+    ax.legend(
+        fontsize=8, frameon=False, loc="upper right", borderaxespad=0.1, handlelength=1.6, labelspacing=0.25
+    )
 
 
 def _padded(model: Floats, size: int) -> Floats:

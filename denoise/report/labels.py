@@ -77,11 +77,14 @@ def unit_text(unit: Any, text: str | None = None) -> str:
 def spectral_label(axis: Any, nchan: int) -> SpectralLabel:
     """The spectral axis of a cube (a ``SpectralAxis`` or None) for plotting.
 
-    Velocities where the axis is one, or where the file states a rest value and they stay below a tenth of light;
-    native units otherwise. Convention and frame are what the file states, and what it does not state is said so.
+    Velocities where the axis is one, or where the file states a rest value and they stay below a tenth of
+    light; native units otherwise. Convention and frame are what the file states, and what it does not state
+    is said so.
     """
     if axis is None:
-        return SpectralLabel(np.arange(nchan, dtype=float), np.ones(nchan), "channel", "Channel", "channel", True)
+        return SpectralLabel(
+            np.arange(nchan, dtype=float), np.ones(nchan), "channel", "Channel", "channel", True
+        )
     speeds = axis.velocity()
     if speeds is not None and (axis.is_velocity or np.nanmedian(np.abs(speeds)) < _FAST):
         values, unit, label = np.asarray(speeds, float), "km/s", str(axis.velocity_label)
@@ -108,7 +111,7 @@ def _readable(values: NDArray[np.float64], unit: Any) -> tuple[NDArray[np.float6
 
 
 def _targets(unit: Any, middle: float, u: Any) -> tuple[Any, ...]:
-    """Units that read well: km/s; GHz or MHz; the optical in angstrom, the infrared in micron, radio in mm."""
+    """Units that read well: km/s; GHz or MHz; Å in the optical, µm in the infrared, mm for radio."""
     length = u.AA if middle < 1e-6 else u.um if middle < 1e-4 else u.mm
     return u.km / u.s, (u.GHz if middle > 3e9 else u.MHz), length
 
@@ -121,10 +124,11 @@ def moment0_unit(intensity: str, label: SpectralLabel, *, image: bool) -> str:
 
 
 def aperture_unit(cube: Any) -> ApertureUnit:
-    """What a spectrum in an aperture is in: Jy for Jy/beam with a known beam, the sum for fluxes, else the mean.
+    """What a spectrum in an aperture is in: Jy for Jy/beam with a known beam, the sum for fluxes, else the
+    mean.
 
-    Brightness temperatures and unknown units are averaged; a flux per beam without a beam cannot become a flux and
-    is averaged too; per-area surface brightness is summed times the pixel area.
+    Brightness temperatures and unknown units are averaged; a flux per beam without a beam cannot become a
+    flux and is averaged too; per-area surface brightness is summed times the pixel area.
     """
     text = unit_text(cube.unit, cube.unit_text)
     mean = ApertureUnit(1.0, True, text, "Mean in the aperture")
@@ -142,7 +146,11 @@ def aperture_unit(cube: Any) -> ApertureUnit:
     if area_unit is not None:
         if cube.pixel_scale is None:
             return mean
-        area = float(((float(cube.pixel_scale) * u.arcsec) ** 2).to_value(area_unit**2 if _is_angle(area_unit, u) else area_unit))
+        area = float(
+            ((float(cube.pixel_scale) * u.arcsec) ** 2).to_value(
+                area_unit**2 if _is_angle(area_unit, u) else area_unit
+            )
+        )
         flux = unit_text(unit * (area_unit**2 if _is_angle(area_unit, u) else area_unit))
         return ApertureUnit(area, False, flux, "Flux density in the aperture")
     if _is_flux(unit, u):
@@ -156,11 +164,23 @@ def _is_angle(unit: Any, u: Any) -> bool:
 
 def _is_area(unit: Any, power: Any, u: Any) -> bool:
     """Whether ``unit ** power`` is one over a solid angle."""
-    return bool((power == -2 and _is_angle(unit, u)) or (power == -1 and unit.is_equivalent(u.sr) and not _is_angle(unit, u)))
+    return bool(
+        (power == -2 and _is_angle(unit, u))
+        or (power == -1 and unit.is_equivalent(u.sr) and not _is_angle(unit, u))
+    )
 
 
 def _is_flux(unit: Any, u: Any) -> bool:
-    known = (u.Jy, u.W / u.m**2, u.W / u.m**3, u.ph / u.s / u.cm**2, u.ph / u.s / u.cm**2 / u.AA, u.electron, u.adu, u.ct)
+    known = (
+        u.Jy,
+        u.W / u.m**2,
+        u.W / u.m**3,
+        u.ph / u.s / u.cm**2,
+        u.ph / u.s / u.cm**2 / u.AA,
+        u.electron,
+        u.adu,
+        u.ct,
+    )
     return any(unit.is_equivalent(k) or unit.is_equivalent(k / u.s) for k in known)
 
 
@@ -174,21 +194,23 @@ def _beam_area(cube: Any) -> float | None:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A value as a person would write it: `digits` significant digits, powers of ten where long, words for None."""
+    """A value as a person would write it: `digits` significant digits, words for None and NaN."""
     if value is None:
-        return "not available"
+        return "undefined"
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if isinstance(value, (int, np.integer)):
         return f"{int(value):,}"
-    if not isinstance(value, (float, np.floating)):
-        return str(value)
+    return _decimal(float(value), digits) if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _decimal(value: float, digits: int) -> str:
     if not np.isfinite(value):
         return "undefined"
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        return f"{mantissa}×10{_superscript(int(exponent))}".replace("-", "−")
-    return _plain(float(value), digits).replace("-", "−")
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return _plain(value, digits).replace("-", "−")
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}×10{_superscript(int(exponent))}".replace("-", "−")
 
 
 def _plain(value: float, digits: int) -> str:

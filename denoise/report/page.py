@@ -16,7 +16,7 @@ from denoise.report.audit import Finding, worst
 from denoise.report.labels import number
 from denoise.report.scene import REQUIRED_SNR, ReportInput, Scene, observe
 from denoise.report.sky import beam_shape
-from denoise.report.tables import Row, metric_rows
+from denoise.report.tables import metric_rows
 
 _LISTED = 12
 
@@ -30,7 +30,7 @@ class ReportFiles(NamedTuple):
 
 @dataclass(frozen=True)
 class _Figure:
-    """A drawn figure: file name suffix, heading, what it shows (caption), what a reader cannot see (alt), PNG bytes."""
+    """A drawn figure: file name suffix, heading, caption, alternative text and PNG bytes."""
 
     name: str
     title: str
@@ -46,8 +46,8 @@ class _Figure:
 def write_report(result: ReportInput, folder: str | Path, *, stem: str) -> ReportFiles:
     """Measure a result, draw it and write ``<stem>_report.html`` and ``<stem>_<figure>.png`` into `folder`.
 
-    The cubes are read in blocks, in three passes; memory does not grow with them. Existing files of the same names
-    are replaced; each file appears complete or not at all, the page last.
+    The cubes are read in blocks, in three passes; memory does not grow with them. Existing files of the same
+    names are replaced; each file appears complete or not at all, the page last.
 
     Parameters
     ----------
@@ -78,7 +78,9 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str) -> Repor
         html = _put(folder / f"{stem}_report.html", page.encode())
     except OSError as err:
         raise ResourceError(
-            f"the report cannot be written to {folder}", value=err.strerror or err, action="choose another folder"
+            f"the report cannot be written to {folder}",
+            value=err.strerror or err,
+            action="choose another folder",
         ) from err
     return ReportFiles(html, pngs)
 
@@ -122,7 +124,9 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
     marks = "The orange line encloses the emission found. " if scene.where.any else ""
     marks += "The ellipse is the beam. " if beam else "No beam is drawn: the file states none. "
     marks += f"Offsets are from the centre of the field, {scene.sky.origin}." if scene.sky.origin else ""
-    spread = f"{number(scene.sums.inside.std)} in the emission found, {number(scene.sums.outside.std)} elsewhere"
+    spread = (
+        f"{number(scene.sums.inside.std)} in the emission found, {number(scene.sums.outside.std)} elsewhere"
+    )
     first = "Image" if scene.image else "Moment 0"
     what = "The image" if scene.image else f"Sum over {over} times the channel width"
     return {
@@ -132,8 +136,8 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
         ),
         "moment1": (
             "Moment 1",
-            "Intensity-weighted mean over the voxels of the emission found, before and after, on one scale; blank "
-            "where the weighted mean falls outside the channels used. " + marks,
+            "Intensity-weighted mean over the voxels of the emission found, before and after, on one scale; "
+            "blank where the weighted mean falls outside the channels used. " + marks,
             "Two maps side by side on one diverging colour scale: moment 1 before and after denoising.",
         ),
         "spectrum": (
@@ -143,8 +147,8 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
         ),
         "channels": (
             "Channels",
-            f"Representative channels{' across the emission found' if scene.where.any else ''}: before and after on "
-            "one scale, and what was taken away in units of the noise.",
+            f"Representative channels{' across the emission found' if scene.where.any else ''}: before and "
+            "after on one scale, and what was taken away in units of the noise.",
             f"Three rows of {len(scene.panels)} channel maps: before, after, residual divided by the noise.",
         ),
         "residual_map": (
@@ -153,10 +157,10 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
         ),
         "residual": (
             "Residual against the noise",
-            "If only noise was taken away, the histogram follows the unit Gaussian and the points follow the lines "
-            "of the noise model. Bars: scatter between channels.",
-            f"Histogram of the residual in sigma (standard deviation {spread}) and its autocorrelation against the "
-            "noise model.",
+            "If only noise was taken away, the histogram follows the unit Gaussian and the points follow the "
+            "lines of the noise model. Bars: standard error for noise of this model.",
+            f"Histogram of the residual in sigma (standard deviation {spread}) and its autocorrelation "
+            "against the noise model.",
         ),
     }  # fmt: skip
 
@@ -248,8 +252,8 @@ def _detection(scene: Scene) -> str:
         return f"Emission was found in {voxels:,} of {total:,} pixels."
     channels = int(scene.where.channels.sum())
     return (
-        f"Emission was found in {voxels:,} voxels ({100 * voxels / total:.2g} % of the cube): {area:,} pixels on the "
-        f"sky, {channels:,} of {scene.shape[0]:,} channels."
+        f"Emission was found in {voxels:,} voxels ({100 * voxels / total:.2g} % of the cube): "
+        f"{area:,} pixels on the sky, {channels:,} of {scene.shape[0]:,} channels."
     )
 
 
@@ -259,11 +263,17 @@ def _level(scene: Scene, result: ReportInput) -> str:
 
 
 def _region_rows(scene: Scene) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for region in scene.unmatched[:_LISTED]:
         place = f"{region.x}, {region.y}"
-        where = "" if scene.image else f"{number(float(scene.spectral.values[region.channel]), 5)} {scene.spectral.unit}"
-        rows.append((place, str(region.channel), where, number(region.peak), f"{region.voxels:,}", number(region.snr)))
+        where = (
+            ""
+            if scene.image
+            else f"{number(float(scene.spectral.values[region.channel]), 5)} {scene.spectral.unit}"
+        )
+        rows.append(
+            (place, str(region.channel), where, number(region.peak), f"{region.voxels:,}", number(region.snr))
+        )
     return rows
 
 
@@ -275,6 +285,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         else:
             out.append((f"{prefix}{key}", str(value)))
     return out
-
-
-__all__ = ["ReportFiles", "Row", "write_report"]

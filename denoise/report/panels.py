@@ -19,6 +19,7 @@ TICK = 8.5
 TITLE = 10.5
 BEFORE = "#8a8a8a"
 AFTER = "#0b4f8a"
+SECOND = "#c65d00"
 CONTOUR = "#ff9d2e"
 NO_DATA = "#d9d9d9"
 
@@ -98,14 +99,16 @@ def style(ax: Any, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
         ax.set_title(title, fontsize=TITLE, loc="left")
 
 
-def few_ticks(axis: Any, count: int) -> None:
+def few_ticks(axis: Any, count: int, *, integer: bool = False) -> None:
     """At most `count` ticks at round values."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2))
+    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2, integer=integer))
 
 
-def sky_map(ax: Any, image: Floats, frame: SkyFrame, shape: tuple[int, int], factor: int, scale: Scale) -> Any:
+def sky_map(
+    ax: Any, image: Floats, frame: SkyFrame, *, shape: tuple[int, int], factor: int, scale: Scale
+) -> Any:
     """Draw a map (y', x') binned by `factor` at its place on the sky; returns the artist for a colour bar."""
     from matplotlib import colormaps
     from matplotlib.transforms import Affine2D
@@ -135,7 +138,7 @@ def frame_axes(ax: Any, frame: SkyFrame, extent: tuple[float, float, float, floa
 
 
 def outline(ax: Any, mask: NDArray[np.bool_], frame: SkyFrame, color: str = CONTOUR) -> None:
-    """Contour of a mask (y, x) at full resolution, drawn along pixel centres; a border of one pixel closes it."""
+    """Contour of a mask (y, x) at full resolution; a border of one pixel closes it."""
     if not mask.any():
         return
     step = max(1, max(mask.shape) // 800)
@@ -146,25 +149,31 @@ def outline(ax: Any, mask: NDArray[np.bool_], frame: SkyFrame, color: str = CONT
     ax.contour(lon, lat, padded, levels=[0.5], colors=[color], linewidths=0.9)
 
 
-def beam_and_bar(ax: Any, beam: tuple[float, float, float] | None, frame: SkyFrame, *, text: bool = True) -> None:
+def beam_and_bar(
+    ax: Any, beam: tuple[float, float, float] | None, frame: SkyFrame, *, text: bool = True
+) -> None:
     """The beam (lower left, with a light rim) and a scale bar (lower right)."""
     from matplotlib.patches import Ellipse
 
     if beam is not None:
         major, minor, angle = beam
-        x, y = _corner(ax, 0.02, 0.02, beam)
+        x, y = _corner(ax, 0.04, beam)
         for width, color in ((2.4, "white"), (1.0, "black")):
-            ax.add_patch(Ellipse((x, y), major, minor, angle=angle, facecolor=(1, 1, 1, 0.65), edgecolor=color, lw=width))
+            ax.add_patch(
+                Ellipse(
+                    (x, y), major, minor, angle=angle, facecolor=(1, 1, 1, 0.65), edgecolor=color, lw=width
+                )
+            )
     _bar(ax, frame, text=text)
 
 
-def _corner(ax: Any, fx: float, fy: float, beam: tuple[float, float, float]) -> tuple[float, float]:
+def _corner(ax: Any, share: float, beam: tuple[float, float, float]) -> tuple[float, float]:
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
     tilt, half, thin = np.deg2rad(beam[2]), beam[0] / 2, beam[1] / 2
     reach_x = float(np.hypot(half * np.cos(tilt), thin * np.sin(tilt)))
     reach_y = float(np.hypot(half * np.sin(tilt), thin * np.cos(tilt)))
     sign = 1 if x1 > x0 else -1
-    margin = 0.5 * (fx + fy) * min(abs(x1 - x0), abs(y1 - y0))
+    margin = share * min(abs(x1 - x0), abs(y1 - y0))
     return x0 + sign * (margin + reach_x), y0 + margin + reach_y
 
 
@@ -176,18 +185,29 @@ def _bar(ax: Any, frame: SkyFrame, *, text: bool) -> None:
     sign, y = (1 if x1 > x0 else -1), y0 + 0.05 * (y1 - y0)
     end = x1 - sign * 0.04 * abs(x1 - x0)
     rim = [withStroke(linewidth=4, foreground="white")]
-    ax.plot([end - sign * length, end], [y, y], color="black", lw=1.8, path_effects=rim, solid_capstyle="butt")
+    ax.plot(
+        [end - sign * length, end], [y, y], color="black", lw=1.8, path_effects=rim, solid_capstyle="butt"
+    )
     if text:
         unit = {"arcsec": "″", "arcmin": "′", "deg": "°"}.get(frame.unit, " pixels")
         ax.annotate(
-            f"{length:g}{unit}", (end - sign * length / 2, y), xytext=(0, 3), textcoords="offset points", ha="center",
-            va="bottom", fontsize=TICK, color="black", path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )  # fmt: skip
+            f"{length:g}{unit}",
+            (end - sign * length / 2, y),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=TICK,
+            color="black",
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
 
 
 def colour_bar(fig: Any, artist: Any, axes: Any, label: str, scale: Scale, **options: Any) -> None:
     """A colour bar with unit and the stretch, if it is not linear."""
-    bar = fig.colorbar(artist, ax=axes, extend="both", **{"pad": 0.015, "fraction": 0.05, "aspect": 26, **options})
+    bar = fig.colorbar(
+        artist, ax=axes, extend="both", **{"pad": 0.015, "fraction": 0.05, "aspect": 26, **options}
+    )
     bar.set_label(f"{label}, asinh scale" if scale.soft > 0 else label, fontsize=LABEL)
     bar.ax.tick_params(labelsize=TICK, length=3)
     bar.ax.minorticks_off()
@@ -201,10 +221,17 @@ def colour_bar(fig: Any, artist: Any, axes: Any, label: str, scale: Scale, **opt
 
 def _asinh_ticks(scale: Scale) -> list[float]:
     """Zero and round values about evenly spaced on the stretched scale."""
-    even = np.sinh(np.linspace(np.arcsinh(scale.low / scale.soft), np.arcsinh(scale.high / scale.soft), 7)) * scale.soft
+    even = (
+        np.sinh(np.linspace(np.arcsinh(scale.low / scale.soft), np.arcsinh(scale.high / scale.soft), 7))
+        * scale.soft
+    )
     ticks = {0.0} if scale.low <= 0 <= scale.high else set()
     for value in even:
         if abs(value) > scale.soft:
             decade = 10.0 ** np.floor(np.log10(abs(value)))
-            ticks.add(float(f"{np.sign(value) * decade * max(s for s in (1, 2, 5) if s * decade <= abs(value)):.3g}"))
+            ticks.add(
+                float(
+                    f"{np.sign(value) * decade * max(s for s in (1, 2, 5) if s * decade <= abs(value)):.3g}"
+                )
+            )
     return sorted(t for t in ticks if scale.low <= t <= scale.high)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.noise import NoiseModel
 from denoise.report import audit
 from denoise.report.labels import (
     ApertureUnit,
@@ -28,7 +30,6 @@ from denoise.report.stream import (
     accumulate,
     aperture_correlation,
     footprint,
-    plane,
     spatial_acf,
 )
 from denoise.report.structure import Structure, structures
@@ -45,34 +46,49 @@ class ReportInput(Protocol):
     """What the report needs of a result; ``denoise.engine.Result`` has it."""
 
     @property
-    def input(self) -> Any: ...
+    def input(self) -> Any:
+        """The cube that was denoised."""
+
     @property
-    def cube(self) -> Any: ...
+    def cube(self) -> Any:
+        """The denoised cube."""
+
     @property
-    def residual(self) -> Any: ...
+    def noise(self) -> NoiseModel:
+        """Noise of the input."""
+
     @property
-    def uncertainty(self) -> Any: ...
+    def support(self) -> Any:
+        """The emission found, (channel, y, x): array, or an object with ``read(region)``."""
+
     @property
-    def noise(self) -> Any: ...
+    def metrics(self) -> Mapping[str, Any]:
+        """Numbers by name."""
+
     @property
-    def support(self) -> Any: ...
+    def warnings(self) -> Sequence[str]:
+        """What the user should know."""
+
     @property
-    def metrics(self) -> Mapping[str, Any]: ...
+    def method(self) -> str:
+        """Name of the denoiser."""
+
     @property
-    def warnings(self) -> Sequence[str]: ...
+    def parameters(self) -> Mapping[str, Any]:
+        """Its parameters."""
+
     @property
-    def method(self) -> str: ...
+    def seconds(self) -> float:
+        """Wall time."""
+
     @property
-    def parameters(self) -> Mapping[str, Any]: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...
+    def provenance(self) -> Mapping[str, Any]:
+        """Parts science and run."""
 
 
 @dataclass(frozen=True)
 class ChannelPanel:
-    """One column of the channel strip: input, output and residual in sigma, maps binned as the moments are."""
+    """One column of the channel strip: input, output, residual in sigma, binned as the moments are."""
 
     channel: int
     before: Floats
@@ -88,6 +104,17 @@ class Spectra:
     after: Floats
     error: Floats
     unit: ApertureUnit
+
+
+@dataclass(frozen=True)
+class AcfCurve:
+    """An autocorrelation of the residual, shape (lag,), its standard error, and the noise model's."""
+
+    what: str
+    unit: str
+    measured: Floats
+    model: Floats
+    error: Floats
 
 
 @dataclass(frozen=True)
@@ -112,7 +139,23 @@ class Scene:
     regions: tuple[Structure, ...]
     region_count: int
     level: float
-    findings: tuple[audit.Finding, ...]
+    continuum: str
+    findings: tuple[audit.Finding, ...] = ()
+
+    @property
+    def curves(self) -> tuple[AcfCurve, ...]:
+        """Autocorrelations of the residual along x, y and, for a cube, the channels."""
+        spatial, spectral = self.model_spatial, self.model_spectral
+        h, w = (n // 2 for n in spatial.shape)
+        rows = [
+            ("along x", "pixel", self.acf.along_x, spatial[h, w:], self.acf.pairs_x),
+            ("along y", "pixel", self.acf.along_y, spatial[h:, w], self.acf.pairs_y),
+        ]
+        if not self.image:
+            rows.append(
+                ("along the channels", "channel", self.sums.spectral_acf, spectral, self.sums.spectral_pairs)
+            )
+        return tuple(AcfCurve(*row[:4], audit.acf_error(row[4], spatial, spectral)) for row in rows)
 
     @property
     def unmatched(self) -> tuple[Structure, ...]:
@@ -127,38 +170,49 @@ def observe(result: ReportInput) -> Scene:
     image = shape[0] == 1
     spectral = spectral_label(None if image else cube.spectral_axis, shape[0])
     where = footprint(readers)
-    sums = accumulate(readers, where, spectral.values, spectral.width, lags=LAGS)
+    panels = representative(where)
+    sums = accumulate(readers, where, spectral.values, spectral.width, panels=panels, lags=LAGS)
     acf = spatial_acf(readers, lags=LAGS)
     models = np.asarray(result.noise.spatial_acf, float), np.asarray(result.noise.spectral_acf, float)
     unit = unit_text(cube.unit, cube.unit_text)
     spectra, spatial = _spectra(cube, where, sums, models[0])
-    flux = _flux(spectra, sums, where, spectral, spatial, models[1], image)
+    error = partial(audit.flux_error, spatial=spatial, spectral_acf=models[1])
+    flux = _flux(spectra, sums, where.channels, spectral.width, error)
     level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST_LEVEL)
-    regions, count = structures(
-        readers.after, readers.before, readers.sigma, shape, level=level,
-        spatial_acf=models[0], spectral_acf=models[1], min_voxels=_smallest(models[0]),
-    )  # fmt: skip
+    regions, count = structures(readers, result.noise, level=level, min_voxels=_smallest(models[0]))
     scene = Scene(
-        shape, image, unit, moment0_unit(unit, spectral, image=image), spectral, sky_frame(cube.wcs, shape[1:]),
-        where, sums, acf, *models, _panels(readers, where, sums), spectra, flux,
-        moment0_unit(spectra.unit.unit, spectral, image=image), tuple(regions), count, level, (),
-    )  # fmt: skip
-    return _with_findings(scene)
+        shape=shape,
+        image=image,
+        unit=unit,
+        moment0_unit=moment0_unit(unit, spectral, image=image),
+        spectral=spectral,
+        sky=sky_frame(cube.wcs, shape[1:]),
+        where=where,
+        sums=sums,
+        acf=acf,
+        model_spatial=models[0],
+        model_spectral=models[1],
+        panels=tuple(ChannelPanel(c, *sums.planes[:, i]) for i, c in enumerate(panels)),
+        spectra=spectra,
+        flux=flux,
+        flux_unit=moment0_unit(spectra.unit.unit, spectral, image=image),
+        regions=tuple(regions),
+        region_count=count,
+        level=level,
+        continuum=continuum_mode(result.provenance),
+    )
+    return replace(scene, findings=tuple(_findings(scene)))
 
 
 def readers_of(result: ReportInput) -> Readers:
     """Functions that read a region of each cube of `result`; a missing residual is input minus output."""
-    before, after, residual = result.input, result.cube, result.residual
-    support = result.support
-
-    def difference(region: Region) -> NDArray[Any]:
-        return np.asarray(before.read(region) - after.read(region))
+    before, after, support = result.input, result.cube, result.support
 
     def found(region: Region) -> NDArray[np.bool_]:
         if support is None:
             return np.zeros(_extent(region), bool)
         part = support[region] if isinstance(support, np.ndarray) else support.read(region)
-        return np.nan_to_num(np.asarray(part)).astype(bool)
+        return np.asarray(np.nan_to_num(np.asarray(part)) != 0)
 
     def sigma(region: Region) -> NDArray[Any]:
         values = np.asarray(result.noise.sigma(region))
@@ -168,8 +222,22 @@ def readers_of(result: ReportInput) -> Readers:
         return np.broadcast_to(before.excluded(region), _extent(region))
 
     shape = tuple(int(n) for n in before.shape)
-    read = difference if residual is None else residual.read
-    return Readers((shape[0], shape[1], shape[2]), before.read, after.read, read, sigma, found, excluded)
+    level = _continuum(result.provenance)
+    return Readers((shape[0], shape[1], shape[2]), before.read, after.read, sigma, found, excluded, level)
+
+
+def continuum_mode(provenance: Mapping[str, Any]) -> str:
+    """How the run took the continuum off: "none", or a mode of ``denoise.transforms.continuum``."""
+    return str(provenance.get("science", {}).get("continuum", "none") or "none")
+
+
+def _continuum(provenance: Mapping[str, Any]) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    mode = continuum_mode(provenance)
+    if mode == "none":
+        return None
+    from denoise.transforms.continuum import estimate_continuum
+
+    return lambda block: np.asarray(estimate_continuum(block, mode))
 
 
 def _extent(region: Region) -> tuple[int, int, int]:
@@ -195,60 +263,36 @@ def _spectra(cube: Any, where: Footprint, sums: Sums, acf: Floats) -> tuple[Spec
 
 
 def _flux(
-    spectra: Spectra,
-    sums: Sums,
-    where: Footprint,
-    spectral: SpectralLabel,
-    spatial: float,
-    spectral_acf: Floats,
-    image: bool,
+    spectra: Spectra, sums: Sums, use: NDArray[np.bool_], width: Floats, error: Callable[..., float]
 ) -> audit.FluxChange:
-    width = np.ones(1) if image else spectral.width
-    use = where.channels & (sums.pixels > 0)
-    scale = np.where(use, 1.0, 0.0) if not spectra.unit.mean else np.where(use, 1 / np.maximum(sums.pixels, 1), 0.0)
-    factor = 1.0 if spectra.unit.mean else spectra.unit.factor
-    error = audit.flux_error(sums.variance * scale**2, width, spatial, spectral_acf, factor)
-    before, after = (float(np.nansum(np.where(use, s * width, 0.0))) for s in (spectra.before, spectra.after))
-    return audit.FluxChange(before, after, error)
+    """Flux over the aperture and the channels of the emission; `error` turns variances into its noise."""
+    use = use & (sums.pixels > 0)
+    mean = spectra.unit.mean
+    scale = np.where(use, 1 / np.maximum(sums.pixels, 1) if mean else spectra.unit.factor, 0.0)
+    before, after = (float(np.sum(s[use] * width[use])) for s in (spectra.before, spectra.after))
+    return audit.FluxChange(before, after, error(sums.variance * scale**2, width))
 
 
-def _panels(readers: Readers, where: Footprint, sums: Sums) -> tuple[ChannelPanel, ...]:
-    def scaled(region: Region) -> NDArray[Any]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(readers.residual(region) / readers.sigma(region))
-
-    return tuple(
-        ChannelPanel(c, *(plane(read, c, readers.shape, sums.factor) for read in (readers.before, readers.after, scaled)))
-        for c in representative(where, sums.spectrum[1])
-    )
-
-
-def representative(where: Footprint, spectrum: Floats, count: int = STRIP) -> list[int]:
-    """Channels for the strip: at even steps of the emission's cumulative flux, else evenly spaced."""
+def representative(where: Footprint, count: int = STRIP) -> list[int]:
+    """Channels for the strip: at even steps of the cumulative extent of the emission, else evenly spaced."""
     nchan = where.voxels.size
-    if not where.any:
-        return [int(c) for c in np.unique(np.linspace(0, nchan - 1, min(count, nchan) + 2)[1:-1].round())][:count]
-    weight = np.where(where.channels, np.abs(np.nan_to_num(spectrum)) + 1e-3 * np.nanmax(np.abs(spectrum)), 0.0)
-    cumulative = np.cumsum(weight) / max(weight.sum(), np.finfo(float).tiny)
-    marks = (np.arange(count) + 0.5) / count
-    picked = np.unique(np.searchsorted(cumulative, marks).clip(0, nchan - 1))
-    return [int(c) for c in picked]
+    weight = where.voxels.astype(float) if where.any else np.ones(nchan)
+    cumulative = np.cumsum(weight) / weight.sum()
+    picked = np.searchsorted(cumulative, (np.arange(count) + 0.5) / count)
+    return [int(c) for c in np.unique(picked.clip(0, nchan - 1))]
 
 
-def _with_findings(scene: Scene) -> Scene:
-    from dataclasses import replace
-
-    sums = scene.sums
-    found = audit.residual_findings(sums.inside.std, sums.outside.std, sums.inside.mean)
-    h, w = (n // 2 for n in scene.model_spatial.shape)
-    lines = [
-        ("along x", "pixel", scene.acf.along_x, scene.model_spatial[h, w:], scene.acf.error_x),
-        ("along y", "pixel", scene.acf.along_y, scene.model_spatial[h:, w], scene.acf.error_y),
+def _findings(scene: Scene) -> list[audit.Finding]:
+    spatial, spectral = scene.model_spatial, scene.model_spectral
+    found = audit.residual_findings(
+        scene.sums.inside, scene.sums.outside, audit.correlated(spatial, spectral),
+        audit.correlated(spatial**2, spectral**2),
+    )  # fmt: skip
+    found += [
+        audit.whiteness_finding(c.what, c.unit, audit.excess(c.measured, c.model, c.error))
+        for c in scene.curves
     ]
-    if not scene.image:
-        lines.append(("along the channels", "channel", sums.spectral_acf, scene.model_spectral, None))
-    found += [audit.whiteness_finding(a, b, audit.excess(m, e, err)) for a, b, m, e, err in lines]
     if scene.where.any:
         found.append(audit.flux_finding(scene.flux, scene.flux_unit))
     found.append(audit.structure_finding(len(scene.regions), len(scene.unmatched), scene.level, REQUIRED_SNR))
-    return replace(scene, findings=tuple(found))
+    return found

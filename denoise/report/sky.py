@@ -62,7 +62,8 @@ class SkyFrame:
 
 
 def sky_frame(wcs: Any, shape: tuple[int, int]) -> SkyFrame:
-    """The frame of a field of `shape` (y, x); pixel offsets where `wcs` (an astropy WCS or None) has no sky axes.
+    """The frame of a field of `shape` (y, x); pixel offsets where `wcs` (an astropy WCS or None) has no sky
+    axes.
 
     The map is the local one at the centre of the field: for fields of many degrees the axes are approximate.
     """
@@ -73,7 +74,9 @@ def sky_frame(wcs: Any, shape: tuple[int, int]) -> SkyFrame:
     matrix, origin, names = local
     width = float(np.abs(matrix @ np.diag([shape[1], shape[0]])).sum(axis=1).max())
     unit, size = next((name, size) for name, size, top in _UNITS if width <= top)
-    return SkyFrame(matrix / size, centre, unit, (f"{names[0]} ({unit})", f"{names[1]} ({unit})"), origin, size)
+    return SkyFrame(
+        matrix / size, centre, unit, (f"{names[0]} ({unit})", f"{names[1]} ({unit})"), origin, size
+    )
 
 
 def _local(wcs: Any, centre: tuple[float, float]) -> tuple[NDArray[np.float64], str, tuple[str, str]] | None:
@@ -87,7 +90,9 @@ def _local(wcs: Any, centre: tuple[float, float]) -> tuple[NDArray[np.float64], 
     step[0] *= np.cos(np.deg2rad(lat[0]))
     if not np.all(np.isfinite(step)) or abs(np.linalg.det(step)) == 0:
         return None
-    names = _AXES.get(celestial.wcs.ctype[celestial.wcs.lng].split("-")[0], ("longitude offset", "latitude offset"))
+    names = _AXES.get(
+        celestial.wcs.ctype[celestial.wcs.lng].split("-")[0], ("longitude offset", "latitude offset")
+    )
     return step * _ARCSEC, _origin(celestial, float(lon[0]), float(lat[0])), names
 
 
@@ -110,10 +115,12 @@ def nice_length(width: float) -> float:
 
 
 def beam_shape(beams: Any, frame: SkyFrame) -> tuple[float, float, float] | None:
-    """The median beam in the frame: major and minor axis in its unit, angle of the major axis from +x to +y; or None.
+    """The median beam in the frame: major and minor axis in its unit, angle of the major axis from +x to +y;
+    or None.
 
-    On the sky the position angle runs from north through east, which is the direction of growing right ascension;
-    in pixels from +y towards decreasing x. A beam known only in pixels is carried through the frame's matrix.
+    On the sky the position angle runs from north through east, which is the direction of growing right
+    ascension; in pixels from +y towards decreasing x. A beam known only in pixels is carried through the
+    frame's matrix.
     """
     if beams is None:
         return None

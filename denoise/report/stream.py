@@ -1,12 +1,12 @@
 """What the figures need, gathered from the cubes block by block; no cube is ever in memory whole.
 
-Three passes: the emission found (its footprint and channels), all voxels (maps, spectra, histograms, correlation
-along the channels), and sampled planes (correlation over the sky).
+Three passes: the emission found (its footprint and channels), all voxels (maps, spectra, histograms,
+correlation along the channels), and sampled planes (correlation over the sky).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,22 +30,38 @@ _MIN_ROWS = 64
 class Readers:
     """How to read each cube of a result; a region gives an array of the region's shape.
 
-    ``before``, ``after`` and ``residual`` are float with NaN where there is no data, ``sigma`` the noise model's
-    standard deviation, ``found`` and ``excluded`` are bool.
+    ``before`` and ``after`` are float with NaN where there is no data, ``sigma`` the noise model's standard
+    deviation, ``found`` and ``excluded`` are bool. ``level`` gives the continuum of a block of all channels
+    of the input, which both cubes hold unchanged; None: there is none to take off.
     """
 
     shape: Shape
     before: Read
     after: Read
-    residual: Read
     sigma: Read
     found: Read
     excluded: Read
+    level: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+
+    def lines(self, region: Region) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Input and output without the continuum."""
+        if self.level is None:
+            return self.before(region), self.after(region)
+        whole = (slice(0, self.shape[0]), *region[1:])
+        before = self.before(whole)
+        level = np.broadcast_to(self.level(before), before.shape)[region[0]]
+        return before[region[0]] - level, self.after(region) - level
+
+    def scaled_residual(self, region: Region) -> NDArray[Any]:
+        """Input minus output in sigma; NaN where there is no data, no sigma, or the voxel is excluded."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = (self.before(region) - self.after(region)) / self.sigma(region)
+        return np.where(self.excluded(region), np.nan, scaled)
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Where emission was found: on the sky (y, x), in which channels, and in how many voxels of each channel."""
+    """Where emission was found: on the sky (y, x), and in how many voxels of each channel."""
 
     sky: NDArray[np.bool_]
     voxels: NDArray[np.int64]
@@ -81,7 +97,8 @@ class Sums:
     factor : int
         Maps are binned by this many pixels.
     moment0, moment1 : tuple of ndarray, shape (y', x')
-        Before and after; moment 0 over `channels`, moment 1 over the voxels of the emission found; NaN: no value.
+        Before and after; moment 0 over `channels`, moment 1 over the voxels of the emission found; NaN: no
+        value.
     spectrum : tuple of ndarray, shape (channel,)
         Sum over the footprint, before and after.
     pixels : ndarray, shape (channel,)
@@ -90,10 +107,12 @@ class Sums:
         Sum of sigma squared over the same pixels, as if pixels were independent.
     inside, outside : Spread
         The residual in the emission found and elsewhere.
-    spectral_acf : ndarray, shape (lag,)
-        Autocorrelation of the residual along the channels, 1 at lag 0.
+    spectral_acf, spectral_pairs : ndarray, shape (lag,)
+        Autocorrelation of the residual along the channels, 1 at lag 0, and the number of pairs behind it.
     output_sigma : float
         Robust spread (MAD about zero) of the output outside the emission found, in input sigma.
+    planes : ndarray, shape (3, panel, y', x')
+        Input, output and residual in sigma of the channels asked for.
     """
 
     factor: int
@@ -105,11 +124,20 @@ class Sums:
     inside: Spread
     outside: Spread
     spectral_acf: Floats
+    spectral_pairs: Floats
     output_sigma: float
+    planes: Floats
 
 
 def tiles(shape: Shape, *, voxels: int = BLOCK_VOXELS) -> Iterator[Region]:
-    """Blocks of all channels and as many rows as fit in `voxels`, split along x only where one row is too much."""
+    """Blocks of all channels and as many rows as fit in `voxels`, split along x only where one row is too
+    much.
+
+    An image is one block: its continuum is that of the whole.
+    """
+    if shape[0] == 1:
+        yield slice(0, 1), slice(0, shape[1]), slice(0, shape[2])
+        return
     nchan, ny, nx = shape
     cols = min(nx, max(1, voxels // nchan))
     rows = min(ny, max(1, voxels // (nchan * cols)))
@@ -130,7 +158,13 @@ def footprint(readers: Readers) -> Footprint:
 
 
 def accumulate(
-    readers: Readers, where: Footprint, values: Floats, width: Floats, *, lags: int = 12
+    readers: Readers,
+    where: Footprint,
+    values: Floats,
+    width: Floats,
+    *,
+    panels: Sequence[int] = (),
+    lags: int = 12,
 ) -> Sums:
     """Pass over all voxels.
 
@@ -142,10 +176,12 @@ def accumulate(
         Of the emission found; without any, the maps and spectra are over all channels and pixels.
     values, width : ndarray, shape (channel,)
         Coordinate and width of each channel.
+    panels : sequence of int
+        Channels to keep as maps.
     lags : int
         Lags of the autocorrelation along the channels.
     """
-    total = _Total(readers.shape, where, values, width, min(lags, readers.shape[0] - 1))
+    total = _Total(readers.shape, where, values, width, panels=panels, lags=min(lags, readers.shape[0] - 1))
     for region in tiles(readers.shape):
         total.add(readers, region)
     return total.finish()
@@ -154,29 +190,47 @@ def accumulate(
 class _Total:
     """Running sums of :func:`accumulate`."""
 
-    def __init__(self, shape: Shape, where: Footprint, values: Floats, width: Floats, lags: int) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        where: Footprint,
+        values: Floats,
+        width: Floats,
+        *,
+        panels: Sequence[int],
+        lags: int,
+    ) -> None:
         self.shape, self.values, self.width = shape, values, width
         self.channels = where.channels if where.any else np.ones(shape[0], bool)
         self.aperture = where.sky if where.any else np.ones(shape[1:], bool)
         self.span = values[self.channels]
         self.factor = -(-max(shape[1:]) // MAP_PIXELS)
         small = tuple(-(-n // self.factor) for n in shape[1:])
-        self.maps = {name: np.zeros(small) for name in ("m0b", "m0a", "n", "s0b", "s0a", "s1b", "s1a", "found")}
+        self.maps = {
+            name: np.zeros(small) for name in ("m0b", "m0a", "n", "s0b", "s0a", "s1b", "s1a", "found")
+        }
         self.spectrum = np.zeros((2, shape[0]))
         self.pixels, self.variance = np.zeros(shape[0]), np.zeros(shape[0])
         self.moments, self.histogram = np.zeros((2, 3)), np.zeros((2, EDGES.size - 1), np.int64)
         self.acf, self.pairs = np.zeros(lags + 1), np.zeros(lags + 1)
         self.output = np.zeros(_FINE.size, np.int64)
+        self.panels = list(panels)
+        self.planes = np.zeros((2, 3, len(self.panels), *small))
 
     def add(self, readers: Readers, region: Region) -> None:
-        before, after, residual = readers.before(region), readers.after(region), readers.residual(region)
+        before, after = readers.lines(region)
         sigma, found, excluded = readers.sigma(region), readers.found(region), readers.excluded(region)
         self._add_maps(region, before, after, found)
         self._add_spectra(region, before, after, sigma)
         with np.errstate(invalid="ignore", divide="ignore"):
-            scaled = np.where(excluded, np.nan, residual / sigma)
+            scaled = np.where(excluded, np.nan, (before - after) / sigma)
             self._add_output(np.abs(after / sigma)[~found & ~excluded])
         self._add_residual(scaled, found)
+        for i, channel in enumerate(self.panels):
+            for j, data in enumerate((before, after, scaled)):
+                valid = np.isfinite(data[channel])
+                self._put(self.planes[0, j, i], region, np.where(valid, data[channel], 0.0))
+                self._put(self.planes[1, j, i], region, valid.astype(float))
 
     def _add_maps(self, region: Region, before: Any, after: Any, found: NDArray[np.bool_]) -> None:
         image = self.shape[0] == 1
@@ -186,28 +240,28 @@ class _Total:
         offset = (self.values - self._middle).astype(np.float32)
         for name, data in (("b", before), ("a", after)):
             clean = np.where(valid, data, 0).astype(np.float32, copy=False)
-            self._put("m0" + name, region, np.einsum("cyx,c->yx", clean, width, dtype=float))
+            self._put(self.maps["m0" + name], region, np.einsum("cyx,c->yx", clean, width, dtype=float))
             clean[~found] = 0
             clean *= self.width.astype(np.float32)[:, None, None]
-            self._put("s0" + name, region, clean.sum(axis=0, dtype=float))
-            self._put("s1" + name, region, np.einsum("cyx,c->yx", clean, offset, dtype=float))
-        self._put("n", region, coverage.astype(float))
-        self._put("found", region, found.any(axis=0).astype(float))
+            self._put(self.maps["s0" + name], region, clean.sum(axis=0, dtype=float))
+            self._put(self.maps["s1" + name], region, np.einsum("cyx,c->yx", clean, offset, dtype=float))
+        self._put(self.maps["n"], region, coverage.astype(float))
+        self._put(self.maps["found"], region, found.any(axis=0).astype(float))
 
     @property
     def _middle(self) -> float:
         """Moments are taken about the middle of the channels used: no cancellation at 3e9 Hz."""
         return float(0.5 * (self.span.min() + self.span.max()))
 
-    def _put(self, name: str, region: Region, plane: Floats) -> None:
+    def _put(self, target: Floats, region: Region, plane: Floats) -> None:
         if self.factor == 1:
-            self.maps[name][region[1:]] += plane
+            target[region[1:]] += plane
             return
         y = np.arange(region[1].start, region[1].stop) // self.factor
         x = np.arange(region[2].start, region[2].stop) // self.factor
         rows = np.add.reduceat(plane, np.flatnonzero(np.diff(y, prepend=-1)), axis=0)
         both = np.add.reduceat(rows, np.flatnonzero(np.diff(x, prepend=-1)), axis=1)
-        self.maps[name][y[0] : y[-1] + 1, x[0] : x[-1] + 1] += both
+        target[y[0] : y[-1] + 1, x[0] : x[-1] + 1] += both
 
     def _add_spectra(self, region: Region, before: Any, after: Any, sigma: Any) -> None:
         inside = self.aperture[region[1:]]
@@ -215,10 +269,12 @@ class _Total:
             return
         pair = before[:, inside], after[:, inside]
         valid = np.isfinite(pair[0]) & np.isfinite(pair[1])
-        for total, data in zip(self.spectrum, pair, strict=True):
-            total += np.where(valid, data, 0).sum(axis=1, dtype=float)
+        for row, data in enumerate(pair):
+            self.spectrum[row] += np.where(valid, data, 0).sum(axis=1, dtype=float)
         self.pixels += valid.sum(axis=1)
-        self.variance += np.where(valid, np.nan_to_num(sigma[:, inside]), 0).astype(float).__pow__(2).sum(axis=1)
+        self.variance += np.square(np.where(valid, np.nan_to_num(sigma[:, inside]), 0), dtype=float).sum(
+            axis=1
+        )
 
     def _add_output(self, values: Any) -> None:
         values = values[np.isfinite(values)]
@@ -238,15 +294,25 @@ class _Total:
     def finish(self) -> Sums:
         maps = self.maps
         with np.errstate(invalid="ignore", divide="ignore"):
+            planes = self.planes[0] / self.planes[1]
             m0 = tuple(np.where(maps["n"] > 0, maps[k] / maps["n"], np.nan) for k in ("m0b", "m0a"))
             m1 = tuple(maps["s1" + k] / maps["s0" + k] + self._middle for k in "ba")
         lo, hi = float(self.span.min()), float(self.span.max())
         m1 = tuple(np.where((maps["found"] > 0) & (m >= lo) & (m <= hi), m, np.nan) for m in m1)
-        spreads = [self._spread(row) for row in range(2)]
         return Sums(
-            self.factor, (m0[0], m0[1]), (m1[0], m1[1]), (self.spectrum[0], self.spectrum[1]), self.pixels,
-            self.variance, *spreads, normalised(self.acf, self.pairs), self._output_sigma(),
-        )  # fmt: skip
+            factor=self.factor,
+            moment0=(m0[0], m0[1]),
+            moment1=(m1[0], m1[1]),
+            spectrum=(self.spectrum[0], self.spectrum[1]),
+            pixels=self.pixels,
+            variance=self.variance,
+            inside=self._spread(0),
+            outside=self._spread(1),
+            spectral_acf=normalised(self.acf, self.pairs),
+            spectral_pairs=self.pairs,
+            output_sigma=self._output_sigma(),
+            planes=np.asarray(planes),
+        )
 
     def _spread(self, row: int) -> Spread:
         count, total, squares = self.moments[row]
@@ -263,7 +329,8 @@ class _Total:
 
 
 def lag_products(data: Any, lags: int, *, axis: int) -> tuple[Floats, Floats]:
-    """Sums of the products of voxels at each lag along `axis`, and the number of pairs; NaN voxels take no part.
+    """Sums of the products of voxels at each lag along `axis`, and the number of pairs; NaN voxels take no
+    part.
 
     Returns
     -------
@@ -291,42 +358,39 @@ def normalised(sums: Floats, pairs: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class SpatialAcf:
-    """Autocorrelation of the residual over the sky along x and y, with the scatter between channels.
+    """Autocorrelation of the residual over the sky along x and y.
 
     Attributes
     ----------
     along_x, along_y : ndarray, shape (lag,)
         1 at lag 0; NaN where the field is too small.
-    error_x, error_y : ndarray, shape (lag,)
-        Standard error from the scatter of single channels; NaN for fewer than 4 channels.
+    pairs_x, pairs_y : ndarray, shape (lag,)
+        Number of pairs behind each value.
     channels : int
         How many channels were used.
     """
 
     along_x: Floats
     along_y: Floats
-    error_x: Floats
-    error_y: Floats
+    pairs_x: Floats
+    pairs_y: Floats
     channels: int
 
 
 def spatial_acf(readers: Readers, *, lags: int = 12, voxels: int = ACF_VOXELS) -> SpatialAcf:
-    """Autocorrelation of residual / sigma over the sky, from evenly spaced channels of at most `voxels` in all."""
+    """Autocorrelation of residual / sigma on the sky, from evenly spaced channels, at most `voxels`."""
     nchan, ny, nx = readers.shape
     use = np.unique(np.linspace(0, nchan - 1, max(1, min(nchan, voxels // (ny * nx)))).astype(int))
-    sums = np.zeros((2, use.size, lags + 1))
-    pairs = np.zeros_like(sums)
-    for i, channel in enumerate(use):
+    sums, pairs = np.zeros((2, lags + 1)), np.zeros((2, lags + 1))
+    for channel in use:
         for strip in _strips(int(channel), ny, nx):
-            with np.errstate(invalid="ignore", divide="ignore"):
-                scaled = np.where(readers.excluded(strip), np.nan, readers.residual(strip) / readers.sigma(strip))
-            for row, axis in enumerate((2, 1)):
-                got = lag_products(scaled[0], lags, axis=axis - 1)
-                sums[row, i] += got[0]
-                pairs[row, i] += got[1]
-    curves = [normalised(sums[row].sum(axis=0), pairs[row].sum(axis=0)) for row in range(2)]
-    errors = [_scatter(sums[row], pairs[row]) for row in range(2)]
-    return SpatialAcf(curves[0], curves[1], errors[0], errors[1], int(use.size))
+            scaled = readers.scaled_residual(strip)[0]
+            for row, axis in enumerate((1, 0)):
+                got = lag_products(scaled, lags, axis=axis)
+                sums[row] += got[0]
+                pairs[row] += got[1]
+    curves = [normalised(sums[row], pairs[row]) for row in range(2)]
+    return SpatialAcf(curves[0], curves[1], pairs[0], pairs[1], int(use.size))
 
 
 def _strips(channel: int, ny: int, nx: int) -> Iterator[Region]:
@@ -335,45 +399,11 @@ def _strips(channel: int, ny: int, nx: int) -> Iterator[Region]:
         yield slice(channel, channel + 1), slice(y, min(ny, y + rows)), slice(0, nx)
 
 
-def _scatter(sums: Floats, pairs: Floats) -> Floats:
-    good = (pairs[:, 0] > 0) & (sums[:, 0] > 0)
-    if good.sum() < 4:
-        return np.full(sums.shape[1], np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each = (sums / pairs)[good] / (sums[:, :1] / pairs[:, :1])[good]
-    return np.asarray(each.std(axis=0, ddof=1) / np.sqrt(good.sum()), dtype=float)
-
-
-def plane(read: Read, channel: int, shape: Shape, factor: int) -> Floats:
-    """One channel, averaged over `factor` x `factor` valid pixels; NaN where none is valid."""
-    _, ny, nx = shape
-    out = []
-    rows = max(factor, BLOCK_VOXELS // nx // factor * factor)
-    for y in range(0, ny, rows):
-        block = read((slice(channel, channel + 1), slice(y, min(ny, y + rows)), slice(0, nx)))[0]
-        out.append(_binned(block, factor))
-    return np.concatenate(out)
-
-
-def _binned(block: Any, factor: int) -> Floats:
-    block = np.asarray(block, dtype=float)
-    if factor == 1:
-        return block
-    starts = [np.arange(0, n, factor) for n in block.shape]
-    valid = np.isfinite(block)
-    sums = [
-        np.add.reduceat(np.add.reduceat(a, starts[0], axis=0), starts[1], axis=1)
-        for a in (np.where(valid, block, 0.0), valid.astype(float))
-    ]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(sums[0] / sums[1])
-
-
 def aperture_correlation(aperture: NDArray[np.bool_], acf: Floats) -> float:
     """Variance of a sum over `aperture` relative to independent pixels of the same sigma.
 
-    ``sum_d acf(d) (A * A)(d) / sum(A)`` with the spatial autocorrelation `acf` (odd shape, centre 1): the noise of
-    neighbouring pixels adds up within a beam.
+    ``sum_d acf(d) (A * A)(d) / sum(A)`` with the spatial autocorrelation `acf` (odd shape, centre 1): the
+    noise of neighbouring pixels adds up within a beam.
     """
     ys, xs = np.flatnonzero(aperture.any(axis=1)), np.flatnonzero(aperture.any(axis=0))
     if not ys.size:

@@ -1,21 +1,22 @@
 """Connected regions of the output and what the input holds at their place.
 
-A region counts as having a counterpart when the input, filtered with the region's own profile, shows it at the
-required significance by the noise model: the correlations of the noise count, the output's own noise does not.
+A region counts as having a counterpart when the input, filtered with the region's own profile, shows it at
+the required significance by the noise model: the correlations of the noise count, the output's own noise does
+not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.report.stream import BLOCK_VOXELS, Region, Shape
+from denoise.metrics.photometry import sum_error
+from denoise.noise import NoiseModel
+from denoise.report.stream import BLOCK_VOXELS, Readers, Region
 
-Read = Callable[[Region], NDArray[Any]]
 Floats = NDArray[np.float64]
 
 EXAMINED = 300
@@ -63,31 +64,18 @@ class _Region:
 
 
 def structures(
-    output: Read,
-    given: Read,
-    sigma: Read,
-    shape: Shape,
-    *,
-    level: float,
-    spatial_acf: Floats,
-    spectral_acf: Floats,
-    min_voxels: int = 1,
-    limit: int = EXAMINED,
+    readers: Readers, noise: NoiseModel, *, level: float, min_voxels: int = 1, limit: int = EXAMINED
 ) -> tuple[list[Structure], int]:
     """Regions of the output above `level` sigma of the input's noise, of either sign, the brightest first.
 
     Parameters
     ----------
-    output, given, sigma : callable
-        Read a region of the denoised cube, the input and the noise's sigma.
-    shape : tuple of int
-        (channel, y, x).
+    readers : Readers
+        The cubes; a continuum is taken off both.
+    noise : NoiseModel
+        Of the input.
     level : float
         In sigma of the input's noise.
-    spatial_acf : ndarray, shape (2 h + 1, 2 h + 1)
-        Autocorrelation of the noise over the sky, 1 in the centre.
-    spectral_acf : ndarray, shape (k + 1,)
-        Autocorrelation of the noise along the channels, 1 at lag 0.
     min_voxels : int
         Smaller regions are not listed.
     limit : int
@@ -98,71 +86,52 @@ def structures(
     list of Structure, int
         The examined regions and how many there are in all.
     """
-    found = [r for r in _label(output, sigma, shape, level) if r.voxels >= min_voxels]
+    found = [r for r in _label(readers, level) if r.voxels >= min_voxels]
     found.sort(key=lambda r: -abs(r.peak))
-    result = []
-    for region in found[:limit]:
-        snr = _snr(region, output, given, sigma, level, spatial_acf, spectral_acf)
-        result.append(Structure(*region.at, region.peak, region.voxels, snr))
-    return result, len(found)
+    examined = [Structure(*r.at, r.peak, r.voxels, _snr(r, readers, noise, level)) for r in found[:limit]]
+    return examined, len(found)
 
 
-def matched_snr(
-    profile: Floats, data: Floats, sigma: Floats, spatial_acf: Floats, spectral_acf: Floats
-) -> float:
-    """Signal to noise of `data` under the filter `profile / sigma^2`.
+def matched_snr(profile: Floats, data: NDArray[Any], noise: NoiseModel) -> float:
+    """Signal to noise of `data` under the filter ``w = profile / sigma^2``: ``sum(w d) / std(sum(w n))``.
 
-    ``sum(w d) / sqrt(sum_ab w_a s_a rho(a - b) s_b w_b)`` with ``w = profile / sigma^2`` and the separable
-    correlation of the noise; for white noise this is the optimal filter.
+    For white noise this is the optimal filter; for correlated noise the standard deviation is still exact.
 
     Parameters
     ----------
-    profile, data, sigma : ndarray, shape (channel, y, x)
-        Zero (profile) where a voxel takes no part; NaN voxels take none.
-    spatial_acf, spectral_acf : ndarray
-        See :func:`structures`.
+    profile, data : ndarray, shape (channel, y, x)
+        The profile is zero where a voxel takes no part; NaN voxels take none.
+    noise : NoiseModel
+        Of the same shape.
 
     Returns
     -------
     float
         Signed; positive where the data agree with the sign of the profile. NaN for an empty profile.
     """
+    sigma = noise.sigma().astype(float)
     good = np.isfinite(data) & np.isfinite(profile) & (sigma > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        scaled = np.where(good, profile / sigma, 0.0)
-        signal = float(np.sum(np.where(good, data / sigma, 0.0) * scaled))
-    variance = _variance(scaled, spatial_acf, spectral_acf)
-    return signal / float(np.sqrt(variance)) if variance > 0 else float("nan")
+        weights = np.where(good, profile / sigma**2, 0.0)
+    scale = float(np.abs(weights).max(initial=0.0))
+    if scale == 0:
+        return float("nan")
+    weights /= scale  # 1e-20 fluxes squared would leave float32's range on the way
+    error = sum_error(weights, noise)
+    return float(np.sum(weights * np.where(good, data, 0.0))) / error if error > 0 else float("nan")
 
 
-def _variance(scaled: Floats, spatial_acf: Floats, spectral_acf: Floats) -> float:
-    """``scaled^T R scaled`` for the separable correlation R: filter along each axis group, then one dot product."""
-    from scipy.ndimage import correlate1d
-    from scipy.signal import fftconvolve
+def _snr(region: _Region, readers: Readers, noise: NoiseModel, level: float) -> float:
+    from scipy.ndimage import label
 
-    line = np.concatenate([spectral_acf[:0:-1], spectral_acf])
-    line = line[max(0, spectral_acf.size - scaled.shape[0]) : spectral_acf.size - 1 + scaled.shape[0]]
-    h, w = (n // 2 for n in spatial_acf.shape)
-    ty, tx = min(h, scaled.shape[1] - 1), min(w, scaled.shape[2] - 1)
-    acf = spatial_acf[h - ty : h + ty + 1, w - tx : w + tx + 1]
-    blurred = fftconvolve(scaled, acf[None, ::-1, ::-1], mode="same", axes=(1, 2))
-    blurred = correlate1d(blurred, line, axis=0, mode="constant")
-    return float(np.sum(blurred * scaled))
-
-
-def _snr(
-    region: _Region, output: Read, given: Read, sigma: Read, level: float, spatial: Floats, spectral: Floats
-) -> float:
     box: Region = tuple(slice(a, b) for a, b in zip(region.low, region.high, strict=True))  # type: ignore[assignment]
     if np.prod([s.stop - s.start for s in box]) > 2 * BLOCK_VOXELS:
         box = _around(region)
-    from scipy.ndimage import label
-
-    out, scale = output(box).astype(float), np.broadcast_to(sigma(box), _size(box)).astype(float)
-    labels, _ = label(_above(out, scale, level * np.sign(region.peak)))
+    before, after = readers.lines(box)
+    labels, _ = label(_above(after, readers.sigma(box), level * np.sign(region.peak)))
     here = tuple(a - s.start for a, s in zip(region.at, box, strict=True))
-    profile = np.where(labels == labels[here], out, 0.0)
-    return matched_snr(profile, given(box).astype(float), scale, spatial, spectral)
+    profile = np.where(labels == labels[here], after, 0.0).astype(float)
+    return matched_snr(profile, before, noise.window(box))
 
 
 def _around(region: _Region, half: int = 64) -> Region:
@@ -171,24 +140,21 @@ def _around(region: _Region, half: int = 64) -> Region:
     return tuple(slice(max(lo, at - half), min(hi, at + half)) for lo, hi, at in parts)  # type: ignore[return-value]
 
 
-def _size(box: Region) -> Shape:
-    return tuple(s.stop - s.start for s in box)  # type: ignore[return-value]
-
-
 def _above(out: Any, sigma: Any, level: float) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         return np.asarray(out > level * sigma if level > 0 else out < level * sigma)
 
 
-def _label(output: Read, sigma: Read, shape: Shape, level: float) -> list[_Region]:
-    """Regions of both signs, slab by slab; pieces that touch across slabs are one region."""
+def _label(readers: Readers, level: float) -> list[_Region]:
+    """Regions of both signs, slab of rows by slab; pieces that touch across slabs are one region."""
     merged = _Pieces()
-    depth = max(1, min(shape[0], BLOCK_VOXELS // (shape[1] * shape[2])))
-    for start in range(0, shape[0], depth):
-        box = (slice(start, min(shape[0], start + depth)), slice(0, shape[1]), slice(0, shape[2]))
-        out, scale = output(box), np.broadcast_to(sigma(box), _size(box))
+    nchan, ny, nx = readers.shape
+    rows = ny if nchan == 1 else max(1, min(ny, BLOCK_VOXELS // (nchan * nx)))
+    for y in range(0, ny, rows):
+        box = slice(0, nchan), slice(y, min(ny, y + rows)), slice(0, nx)
+        after, sigma = readers.lines(box)[1], readers.sigma(box)
         for sign in (1.0, -1.0):
-            merged.add(out, scale, sign * level, start)
+            merged.add(after, sigma, sign * level, y)
     return merged.finish()
 
 
@@ -210,8 +176,8 @@ class _Pieces:
         ids = np.where(labels > 0, labels.astype(np.intp) + (first - 1), -1)
         sign = float(np.sign(level))
         if sign in self.last:
-            self._touch(self.last[sign], ids[0])
-        self.last[sign] = ids[-1].copy()
+            self._touch(self.last[sign], ids[:, 0])
+        self.last[sign] = ids[:, -1].copy()
 
     def _touch(self, below: NDArray[np.intp], above: NDArray[np.intp]) -> None:
         both = (below >= 0) & (above >= 0)
@@ -245,7 +211,7 @@ def _measure(labels: NDArray[Any], count: int, out: Any, scale: Any, start: int)
         at = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
         low = tuple(int(s.start) for s in box)
         high = tuple(int(s.stop) for s in box)
-        shift = (start, 0, 0)
+        shift = (0, start, 0)
         regions.append(
             _Region(
                 tuple(a + s for a, s in zip(low, shift, strict=True)),  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ class Row:
     name : str
         What it is, in words.
     before, after : object
-        Values for the input and the output; None: not available; a number of the run alone is `after`.
+        Values for the input and the output; None: undefined; a number of the run alone is `after`.
     unit : str
         Unit of both, empty for none.
     note : str
@@ -53,24 +53,69 @@ class _Line:
 
 DATA = "{unit}"
 _LINES = (
-    _Line("Noise (1 sigma)", "noise_before", "noise_after", DATA, "robust spread outside the emission found",
-          "undefined: the method leaves exact zeros there"),
-    _Line("Noise reduction", None, "noise_ratio", "×", "noise before / noise after",
-          "undefined: the method leaves exact zeros outside the emission"),
+    _Line(
+        "Noise (1 sigma)",
+        "noise_before",
+        "noise_after",
+        DATA,
+        "robust spread outside the emission found",
+        "undefined: the method leaves exact zeros there",
+    ),
+    _Line(
+        "Noise reduction",
+        None,
+        "noise_ratio",
+        "×",
+        "noise before / noise after",
+        "undefined: the method leaves exact zeros outside the emission",
+    ),
     _Line("Peak", "peak_before", "peak_after", DATA, "brightest voxel; before, it includes a noise peak"),
-    _Line("Peak signal-to-noise", "peak_snr_before", "peak_snr_after", "", "brightest voxel over the noise there"),
-    _Line("Flux of the emission found", "flux_before", "flux_after", "{unit} × voxel",
-          "sum over the voxels in which emission was found", "no emission was found", "flux_before_error"),
-    _Line("Change of that flux", None, "flux_change_percent", "%", "after against before", "no emission was found"),
+    _Line(
+        "Peak signal-to-noise",
+        "peak_snr_before",
+        "peak_snr_after",
+        "",
+        "brightest voxel over the noise there",
+    ),
+    _Line(
+        "Flux of the emission found",
+        "flux_before",
+        "flux_after",
+        "{unit} × voxel",
+        "sum over the voxels in which emission was found",
+        "no emission was found",
+        "flux_before_error",
+    ),
+    _Line(
+        "Change of that flux",
+        None,
+        "flux_change_percent",
+        "%",
+        "after against before",
+        "no emission was found",
+    ),
     _Line("Sum over the whole cube", "total_before", "total_after", "{unit} × voxel", "noise included"),
     _Line("Voxels with data", None, "voxels"),
     _Line("Voxels in which emission was found", None, "detected_voxels"),
     _Line("Share of voxels with emission", None, "detected_percent", "%"),
-    _Line("Mean of the residual", None, "residual_mean_sigma", "sigma", "0 if nothing but noise was taken away"),
-    _Line("Spread of the residual", None, "residual_std_sigma", "sigma",
-          "1 if all the noise and nothing else was taken away"),
-    _Line("Robust spread of the residual", None, "residual_mad_sigma", "sigma", "from the median absolute deviation"),
-)  # fmt: skip
+    _Line(
+        "Mean of the residual", None, "residual_mean_sigma", "sigma", "0 if nothing but noise was taken away"
+    ),
+    _Line(
+        "Spread of the residual",
+        None,
+        "residual_std_sigma",
+        "sigma",
+        "1 if all the noise and nothing else was taken away",
+    ),
+    _Line(
+        "Robust spread of the residual",
+        None,
+        "residual_mad_sigma",
+        "sigma",
+        "from the median absolute deviation",
+    ),
+)
 _COUNTS = frozenset({"voxels", "detected_voxels"})
 
 
@@ -91,7 +136,9 @@ def metric_rows(metrics: Mapping[str, Any], unit: str) -> list[Row]:
     """
     rows = [_row(line, metrics, unit) for line in _LINES if line.after in metrics or line.before in metrics]
     known = {key for line in _LINES for key in (line.before, line.after, line.error)}
-    rest = {key: value for key, value in metrics.items() if key not in known and not isinstance(value, Mapping)}
+    rest = {
+        key: value for key, value in metrics.items() if key not in known and not isinstance(value, Mapping)
+    }
     return rows + list(_unknown(rest))
 
 

@@ -30,7 +30,9 @@ class ArrayCube:
         self.unit_text = unit
         self.unit = u.Unit(unit) if unit else None
         self.beams = beams
-        self.spectral_axis = spectral_axis(header, number=3, size=data.shape[0]) if header is not None else None
+        self.spectral_axis = (
+            spectral_axis(header, number=3, size=data.shape[0]) if header is not None else None
+        )
         celestial = self.wcs is not None and self.wcs.has_celestial
         self.pixel_scale = 3600 * abs(header["CDELT2"]) if celestial else None
         self.name, self.path = "toy", Path("toy.fits")
@@ -69,14 +71,26 @@ def toy_header(ctype3="VRAD", *, specsys="LSRK", rest=115.2712018e9, rotate=0.0,
     step = 0.5 / 3600
     header["OBJECT"] = "Toy disc"
     cards = {
-        "CTYPE1": "RA---SIN", "CRVAL1": 180.0, "CRPIX1": 24.5, "CDELT1": step if flip else -step, "CUNIT1": "deg",
-        "CTYPE2": "DEC--SIN", "CRVAL2": 45.0, "CRPIX2": 24.5, "CDELT2": step, "CUNIT2": "deg",
-    }  # fmt: skip
+        "CTYPE1": "RA---SIN",
+        "CRVAL1": 180.0,
+        "CRPIX1": 24.5,
+        "CDELT1": step if flip else -step,
+        "CUNIT1": "deg",
+        "CTYPE2": "DEC--SIN",
+        "CRVAL2": 45.0,
+        "CRPIX2": 24.5,
+        "CDELT2": step,
+        "CUNIT2": "deg",
+    }
     axes = {
-        "VRAD": (2.0e6, 1.0e4, "m/s"), "VOPT": (2.0e6, 1.0e4, "m/s"), "VELO-LSR": (2.0e6, 1.0e4, "m/s"),
-        "FREQ": (114.5e9, -3.85e6, "Hz"), "AWAV": (6700.0, 1.25, "Angstrom"), "WAVE": (6700.0, 1.25, "Angstrom"),
+        "VRAD": (2.0e6, 1.0e4, "m/s"),
+        "VOPT": (2.0e6, 1.0e4, "m/s"),
+        "VELO-LSR": (2.0e6, 1.0e4, "m/s"),
+        "FREQ": (114.5e9, -3.85e6, "Hz"),
+        "AWAV": (6700.0, 1.25, "Angstrom"),
+        "WAVE": (6700.0, 1.25, "Angstrom"),
         "LINEAR": (8000.0, 1.25, "Angstrom"),
-    }  # fmt: skip
+    }
     value, width, unit = axes[ctype3]
     cards |= {"CTYPE3": ctype3, "CRVAL3": value, "CRPIX3": 12.0, "CDELT3": width, "CUNIT3": unit}
     if specsys:
@@ -95,7 +109,7 @@ def toy_truth(shape=(24, 48, 48), peak=1.0, centre=None):
     nchan, ny, nx = shape
     cy, cx = centre or ((ny - 1) / 2, (nx - 1) / 2)
     y, x = np.mgrid[:ny, :nx]
-    disc = np.exp(-np.hypot((x - cx) / 5, (y - cy) / 3) ** 2 / 2)
+    disc = np.exp(-(np.hypot((x - cx) / 5, (y - cy) / 3) ** 2) / 2)
     line = (nchan - 1) / 2 + (nchan / 6) * np.tanh((x - cx) / 5)
     channel = np.arange(nchan)[:, None, None]
     width = 1.6 if nchan > 1 else 1e9
@@ -103,7 +117,16 @@ def toy_truth(shape=(24, 48, 48), peak=1.0, centre=None):
 
 
 def toy_result(
-    shape=(24, 48, 48), *, peak=8.0, sigma=1e-3, seed=1, header=None, unit="Jy / beam", wcs=True, kept=1.0, nan_edge=0
+    shape=(24, 48, 48),
+    *,
+    peak=8.0,
+    sigma=1e-3,
+    seed=1,
+    header=None,
+    unit="Jy / beam",
+    wcs=True,
+    kept=1.0,
+    nan_edge=0,
 ):
     """Disc of `peak` sigma plus beam-correlated noise; the "denoised" cube is `kept` times the truth."""
     header = (header or toy_header()) if wcs else None
@@ -120,10 +143,22 @@ def toy_result(
     cubes = [ArrayCube(a, header, unit=unit, beams=beams) for a in (data, after, data - after)]
     support = truth > 1.0 * sigma
     return ToyResult(
-        cubes[0], cubes[1], noise, support, cubes[2], truth=truth,
-        metrics={"noise_before": sigma, "noise_after": None, "flux_before": 1.0, "flux_after": 1.02,
-                 "flux_before_error": 0.05, "flux_change_percent": 2.0, "voxels": float(data.size)},
-    )  # fmt: skip
+        cubes[0],
+        cubes[1],
+        noise,
+        support,
+        cubes[2],
+        truth=truth,
+        metrics={
+            "noise_before": sigma,
+            "noise_after": None,
+            "flux_before": 1.0,
+            "flux_after": 1.02,
+            "flux_before_error": 0.05,
+            "flux_change_percent": 2.0,
+            "voxels": float(data.size),
+        },
+    )
 
 
 @pytest.fixture
