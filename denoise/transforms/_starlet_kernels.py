@@ -30,6 +30,16 @@ def mirror(index, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def mirrored_ends(size, reach):  # type: ignore[no-untyped-def]
+    """Where the `reach` samples before the first and after the last come from."""
+    ends = np.empty(2 * reach, np.int64)
+    for i in range(reach):
+        ends[i] = mirror(i - reach, size)
+        ends[reach + i] = mirror(size + i, size)
+    return ends
+
+
+@kernel
 def smooth_row(source, at, ny, offset, step, pad, pad_index, out):  # type: ignore[no-untyped-def]
     """One row of the next scaling plane: B3 along y into a padded row, then along x."""
     nx = out.shape[0]
@@ -39,18 +49,18 @@ def smooth_row(source, at, ny, offset, step, pad, pad_index, out):  # type: igno
     d = source[mirror(at + step, ny) - offset]
     e = source[mirror(at + 2 * step, ny) - offset]
     reach = 2 * step
+    middle = pad[reach : reach + nx]
     for i in range(nx):
-        pad[reach + i] = C0 * c[i] + C1 * (b[i] + d[i]) + C2 * (a[i] + e[i])
+        middle[i] = C0 * c[i] + C1 * (b[i] + d[i]) + C2 * (a[i] + e[i])
     for i in range(reach):
         pad[i] = pad[reach + pad_index[i]]
         pad[reach + nx + i] = pad[reach + pad_index[reach + i]]
     p0 = pad[0:nx]
     p1 = pad[step : step + nx]
-    p2 = pad[reach : reach + nx]
     p3 = pad[reach + step : reach + step + nx]
     p4 = pad[2 * reach : 2 * reach + nx]
     for i in range(nx):
-        out[i] = C0 * p2[i] + C1 * (p1[i] + p3[i]) + C2 * (p0[i] + p4[i])
+        out[i] = C0 * middle[i] + C1 * (p1[i] + p3[i]) + C2 * (p0[i] + p4[i])
 
 
 @kernel
@@ -58,10 +68,7 @@ def detail_plane(source, offset, target, start, stop, low, high, ny, step, detai
     """Rows start to stop of the next scaling plane into `target`, and rows low to high of the detail."""
     nx = target.shape[1]
     pad = np.empty(nx + 4 * step, np.float32)
-    pad_index = np.empty(4 * step, np.int64)
-    for i in range(2 * step):
-        pad_index[i] = mirror(i - 2 * step, nx)
-        pad_index[2 * step + i] = mirror(nx + i, nx)
+    pad_index = mirrored_ends(nx, 2 * step)
     for y in range(start, stop):
         row = target[y - start]
         smooth_row(source, y, ny, offset, step, pad, pad_index, row)
@@ -170,8 +177,9 @@ def load(source, start, n, out):  # type: ignore[no-untyped-def]
     """Pixels start to start + n of all channels into a block; what is left of the block becomes zero."""
     width = out.shape[1]
     for k in range(source.shape[0]):
+        line = source[k, start : start + n]  # an index "start + i" may wrap around for the compiler: no vectors
         for i in range(n):
-            out[k, i] = source[k, start + i]
+            out[k, i] = line[i]
         for i in range(n, width):
             out[k, i] = ZERO
 

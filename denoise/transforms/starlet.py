@@ -196,7 +196,7 @@ def fused(
         )
     if shape <= 1:
         raise ParameterError("shape of the firm rule must exceed 1", value=shape)
-    old = None if previous is None else _same_shape(prepared(previous), cube)
+    old = None if previous is None else same_shape(prepared(previous), cube)
     call = (
         sigma_for(sigma, cube),
         per_band(level, scales.bands, "level"),
@@ -209,7 +209,8 @@ def fused(
     return _in_strips(cube, old, scales, call, threads, memory)
 
 
-def _same_shape(array: Array, cube: Array) -> Array:
+def same_shape(array: Array, cube: Array) -> Array:
+    """The array, if it has the shape of the cube."""
     if array.shape != cube.shape:
         raise ParameterError(
             f"the second array must have the shape of the data {cube.shape}", value=array.shape

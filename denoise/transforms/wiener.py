@@ -1,0 +1,187 @@
+"""Local Wiener gain on the coefficients of the 2D-1D transform, streamed.
+
+- ``wiener(data, pilot, *, noise, spatial_scales, spectral_scales, prior=1, rule="wiener", spatial_windows=None,
+  spectral_windows=None, sigma=1, spectral="starlet", threads=1, memory=4) -> data``
+- ``default_windows(spatial_scales, spectral_scales) -> (spatial, spectral)`` half widths of the boxes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from denoise.errors import ParameterError
+from denoise.transforms import _wiener_kernels as kernels
+from denoise.transforms._jit import run_ranges
+from denoise.transforms.starlet import (
+    Array,
+    Scales,
+    layout,
+    per_band,
+    prepared,
+    same_shape,
+    sigma_for,
+    spatial_forward,
+    strip_rows,
+)
+
+RULES = {"wiener": kernels.WIENER, "empirical": kernels.EMPIRICAL}
+
+
+def default_windows(spatial_scales: int, spectral_scales: int) -> tuple[list[int], list[int]]:
+    """Half widths of the power boxes: about the size of the coefficient's own footprint, at most 17 pixels x 9 channels."""
+    spatial = [(min(2**j + 3, 17)) // 2 for j in range(spatial_scales + 1)]
+    spectral = [(min(2**j + 1, 9)) // 2 for j in range(spectral_scales + 1)]
+    return spatial, spectral
+
+
+def wiener(
+    data: ArrayLike,
+    pilot: ArrayLike,
+    *,
+    noise: ArrayLike,
+    spatial_scales: int,
+    spectral_scales: int,
+    prior: ArrayLike = 1.0,
+    rule: Literal["wiener", "empirical"] = "wiener",
+    spatial_windows: Sequence[int] | None = None,
+    spectral_windows: Sequence[int] | None = None,
+    sigma: ArrayLike = 1.0,
+    spectral: str = "starlet",
+    threads: int = 1,
+    memory: float = 4.0,
+) -> Array:
+    """Shrink each coefficient of `data` by a gain from the local power of the coefficients of `pilot`.
+
+    With ``p = prior * mean(pilot coefficient^2)`` over a box around the coefficient and ``s = noise * sigma``, the gain
+    is ``p / (p + s^2)``: the Wiener filter for signal power p (Ghael, Sayeed & Baraniuk 1997, Proc. SPIE 3169, 389).
+
+    Parameters
+    ----------
+    data, pilot : array_like, shape (channel, y, x)
+        Finite values, same unit; computed in float32.
+    noise : float or array_like, shape (spatial_scales + 1, spectral_scales + 1)
+        What noise of unit sigma leaves in each band. 0 keeps the band, ``inf`` removes it.
+    spatial_scales, spectral_scales : int
+        Number of detail scales of each part.
+    prior : float or array_like, per band
+        Factor on the pilot's power; above 1 where the pilot is known to be too faint.
+    rule : {"wiener", "empirical"}
+        Empirical: the pilot's power contains the noise (usually the pilot is the data itself) and the gain is
+        ``max(p - s^2, 0) / p``.
+    spatial_windows, spectral_windows : sequence of int
+        Half widths of the boxes for each spatial scale (pixels) and each spectral scale (channels), mirrored borders;
+        default ``default_windows``.
+    sigma : float or array_like
+        Noise of the data, any shape that broadcasts to it.
+    spectral : {"starlet", "biorthogonal"}
+        Filters along channels.
+    threads : int
+        Threads of this call; the result does not depend on it.
+    memory : float
+        Workspace wanted, in units of the data.
+
+    Returns
+    -------
+    ndarray, float32, shape (channel, y, x)
+
+    Raises
+    ------
+    ParameterError
+        Unknown rule or wavelet, wrong shapes, negative numbers.
+    """
+    cube = prepared(data)
+    scales = layout(cube.shape[0], spatial_scales, spectral_scales, spectral)
+    if rule not in RULES:
+        raise ParameterError("unknown gain rule", value=rule, action=f"use one of: {', '.join(RULES)}")
+    boxes = default_windows(spatial_scales, spectral_scales)
+    plan = _Plan(
+        scales,
+        _half_widths(spatial_windows, boxes[0], "spatial_windows"),
+        _half_widths(spectral_windows, boxes[1], "spectral_windows"),
+        per_band(noise, scales.bands, "noise"),
+        per_band(prior, scales.bands, "prior"),
+        sigma_for(sigma, cube),
+        RULES[rule],
+    )
+    return _in_strips(cube, same_shape(prepared(pilot), cube), plan, threads, memory)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    scales: Scales
+    spatial: NDArray[np.int64]
+    spectral: NDArray[np.int64]
+    noise: Array
+    prior: Array
+    sigma: Array
+    rule: int
+
+
+def _half_widths(given: Sequence[int] | None, default: Sequence[int], name: str) -> NDArray[np.int64]:
+    widths = np.asarray(default if given is None else given, np.int64)
+    if widths.shape != (len(default),) or (widths < 0).any():
+        raise ParameterError(f"{name} needs {len(default)} half widths >= 0", value=given)
+    return widths
+
+
+def _in_strips(cube: Array, pilot: Array, plan: _Plan, threads: int, memory: float) -> Array:
+    ny = cube.shape[1]
+    arrays = 2 * (plan.scales.spatial + 1) + 2 * (plan.scales.spectral + 1)
+    margin = int(plan.spatial.max())
+    rows = strip_rows(cube.shape, max(plan.scales.reach, 2 * margin), arrays, memory)
+    out = np.empty_like(cube)
+    for low in range(0, ny, rows):
+        core = (low, min(ny, low + rows))
+        around = (max(0, low - margin), min(ny, core[1] + margin))
+        fine = spatial_forward(cube, plan.scales.spatial, *core, threads)
+        prior = spatial_forward(pilot, plan.scales.spatial, *around, threads)
+        for j2 in range(plan.scales.spatial + 1):
+            power = _local_power(prior[j2], cube.shape, core, around, j2, plan, threads)
+            _apply(fine[j2], power, out, low, j2, plan, threads)
+    return out
+
+
+def _local_power(
+    details: Array,
+    shape: tuple[int, ...],
+    core: tuple[int, int],
+    around: tuple[int, int],
+    j2: int,
+    plan: _Plan,
+    threads: int,
+) -> Array:
+    """Box means of the squared coefficients of one spatial scale: (spectral scale, channel, pixel of the core)."""
+    (nchan, ny, nx), scales = shape, plan.scales
+    power = np.empty((scales.spectral + 1, *details.shape), np.float32)
+    run_ranges(
+        lambda a, b: kernels.power_columns(details, power, plan.spectral, scales.tables, scales.filters, a, b),
+        details.shape[1],
+        threads=threads,
+        grain=256,
+    )
+    planes = power.reshape(-1, around[1] - around[0], nx)
+    mean = np.empty((len(planes), core[1] - core[0], nx), np.float32)
+    run_ranges(
+        lambda a, b: kernels.average_planes(planes, around[0], ny, plan.spatial[j2], *core, mean, a, b),
+        len(planes),
+        threads=threads,
+    )
+    return mean.reshape(scales.spectral + 1, nchan, -1)
+
+
+def _apply(details: Array, power: Array, out: Array, low: int, j2: int, plan: _Plan, threads: int) -> None:
+    tables, filters = plan.scales.tables, plan.scales.filters
+    noise, prior = plan.noise[j2], plan.prior[j2]
+    run_ranges(
+        lambda a, b: kernels.gain_columns(
+            details, power, out, low, plan.sigma, noise, prior, plan.rule, tables, filters, j2 == 0, a, b
+        ),
+        details.shape[1],
+        threads=threads,
+        grain=256,
+    )
