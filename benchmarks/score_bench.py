@@ -88,7 +88,7 @@ def load_bench(
 
 
 def load_tuning(peak_snr: float, *, cubes: int = 20, seed: int = 1) -> Iterator[Observation]:
-    """Yield cubes of the tuning set in the same form, so that methods are tuned on them and not on the bench."""
+    """Yield cubes of the tuning set in the same form: tune on them, not on the bench."""
     for one in tuning_set(cubes, peak_snr, seed):
         noise = one.noise * np.float32(one.sigma)
         name = f"tuning_{one.parameters['seed']}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from denoise.errors import ParameterError
 from denoise.simulate.beams import FloatArray
 
 Curve = Literal["arctan", "flat", "rising"]
+CURVE_NAMES: tuple[Curve, ...] = get_args(Curve)
 Place = tuple[FloatArray, FloatArray, FloatArray]
 SUBCHANNELS = 4  # velocity cells a channel: the gridding error is far below any dispersion used
 
@@ -76,7 +77,7 @@ class Galaxy:
                 "a disc needs index > 0.36, effective_radius > 0, dispersion and scale_height >= 0",
                 value=self,
             )
-        if self.curve not in ("arctan", "flat", "rising"):
+        if self.curve not in CURVE_NAMES:
             raise ParameterError("rotation curve must be arctan, flat or rising", value=self.curve)
 
 

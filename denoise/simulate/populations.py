@@ -12,10 +12,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from denoise.errors import ParameterError
-from denoise.simulate.discs import Curve, Galaxy
+from denoise.simulate.discs import CURVE_NAMES, Galaxy
 
 Kind = Literal["disc", "unresolved", "multi", "merger", "empty", "filled"]
-CURVES: tuple[Curve, ...] = get_args(Curve)
 
 
 def draw_galaxies(
@@ -29,7 +28,7 @@ def draw_galaxies(
         Source of all parameters.
     kind : {"disc", "unresolved", "multi", "merger", "empty", "filled"}
         One disc; one disc smaller than the beam; a disc with one to three companions around it; two discs in
-        contact with a bridge of clumps; nothing; a disc that fills the field.
+        contact with a bridge of clumps; nothing; a disc and a haze that fill field and band.
     shape : tuple of int
         (channel, y, x).
     fwhm : float
@@ -40,7 +39,8 @@ def draw_galaxies(
     if kind == "empty":
         return []
     if kind == "filled":
-        return [_filling_disc(rng, shape)]
+        disc = _filling_disc(rng, shape)
+        return [disc, _haze(disc, shape)]
     main = _disc(rng, shape, fwhm, resolved=kind != "unresolved")
     if kind == "multi":
         return [main, *(_companion(rng, main, fwhm) for _ in range(rng.integers(1, 4)))]
@@ -66,7 +66,7 @@ def _disc(rng: np.random.Generator, shape: tuple[int, int, int], fwhm: float, *,
         position_angle=rng.uniform(0.0, 360.0),
         velocity=half_width / max(math.sin(math.radians(inclination)), 0.3),
         turnover=radius * _log_uniform(rng, 0.05, 0.5),
-        curve=CURVES[rng.choice(3, p=(0.6, 0.25, 0.15))],
+        curve=CURVE_NAMES[rng.choice(3, p=(0.6, 0.25, 0.15))],
         dispersion=_log_uniform(rng, 0.2, 0.9),
         clumpiness=float(rng.choice((0.0, 1.0), p=(0.3, 0.7)) * rng.uniform(0.1, 0.5)),
         clumps=int(rng.integers(5, 40)),
@@ -143,6 +143,19 @@ def _filling_disc(rng: np.random.Generator, shape: tuple[int, int, int]) -> Gala
         velocity=0.5 * nchan,
         turnover=0.3 * max(ny, nx),
         dispersion=0.08 * nchan,
+    )
+
+
+def _haze(disc: Galaxy, shape: tuple[int, int, int]) -> Galaxy:
+    """Turbulent gas all over the field and the band."""
+    return replace(
+        disc,
+        flux=3.0 * disc.flux,
+        effective_radius=0.6 * max(shape[1:]),
+        index=0.5,
+        inclination=0.0,
+        velocity=0.0,
+        dispersion=0.4 * shape[0],
     )
 
 

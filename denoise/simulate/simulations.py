@@ -181,8 +181,7 @@ def render_galaxies(
     field_of_view = np.zeros((nchan, *padded), np.float32)
     brightest = max((galaxy.flux for galaxy in galaxies), default=1.0)
     for galaxy in galaxies:
-        share = min(1.0, max(0.2, galaxy.flux / brightest))  # faint companions need fewer clouds
-        drawn = sample_clouds(galaxy, int(clouds * share), rng)
+        drawn = sample_clouds(galaxy, int(clouds * _effort(galaxy, brightest)), rng)
         field_of_view += grid_clouds(
             drawn, flux=galaxy.flux, dispersion=galaxy.dispersion, shape=field_of_view.shape, origin=origin
         )
@@ -213,6 +212,13 @@ def continuum_source(galaxy: Galaxy, shape: Shape, beam: Beam, *, peak: float, d
     line = line_profiles(np.array([channel]), dispersion=galaxy.dispersion, nchan=nchan)[:, 0]
     spectrum = peak * (1.0 - depth * line / max(line.max(), 1e-30))
     return np.asarray(spectrum[:, None, None] * spot, dtype=np.float32)
+
+
+def _effort(galaxy: Galaxy, brightest: float) -> float:
+    """Faint companions need fewer clouds, discs over many beams more."""
+    return min(1.0, max(0.2, galaxy.flux / brightest)) * min(
+        6.0, max(1.0, (galaxy.effective_radius / 15.0) ** 2)
+    )
 
 
 def _peak_one(truth: Cube) -> Cube:
