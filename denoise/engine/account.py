@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from denoise.noise import NoiseModel
+
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating]
 
@@ -58,6 +60,25 @@ class PackedMask:
         rows = np.unpackbits(self._bits[c, y], axis=2, count=self.shape[2])
         return rows[:, :, x].view(bool)
 
+    def count(self) -> int:
+        """Number of voxels set."""
+        return int(np.bitwise_count(self._bits).sum())
+
+    def places(self, most: int) -> NDArray[np.int64]:
+        """At most `most` evenly spaced voxels that are set, shape (n, 3) as (channel, y, x)."""
+        per_row = np.bitwise_count(self._bits).sum(axis=2, dtype=np.int64).ravel()
+        total = int(per_row.sum())
+        ranks = np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
+        if not total:
+            return np.empty((0, 3), np.int64)
+        ends = np.cumsum(per_row)
+        rows = np.searchsorted(ends, ranks, side="right")
+        inside = ranks - (ends[rows] - per_row[rows])
+        channel, y = np.divmod(rows, self.shape[1])
+        bits = np.unpackbits(self._bits[channel, y], axis=1, count=self.shape[2])
+        x = (np.cumsum(bits, axis=1) > inside[:, None]).argmax(axis=1)
+        return np.stack([channel, y, x], axis=1)
+
     def any_channel(self) -> Mask:
         """Whether any channel of a spaxel is set, (y, x)."""
         return np.unpackbits(np.bitwise_or.reduce(self._bits, axis=0), axis=1, count=self.shape[2]).view(bool)
@@ -70,11 +91,8 @@ class Account:
         self._sums = np.zeros(len(_SUMS))
         self._peaks = np.full(len(_PEAKS), -np.inf)
         self._histograms = np.zeros((3, BINS), np.int64)
-        self._flux_variance = 0.0
 
-    def add(
-        self, before: Floats, after: Floats, sigma: Floats, support: Mask, flux_variance: float = 0.0
-    ) -> None:
+    def add(self, before: Floats, after: Floats, sigma: Floats, support: Mask) -> None:
         """Count one core.
 
         Parameters
@@ -85,22 +103,23 @@ class Account:
             1 sigma noise of `before`.
         support : ndarray of bool, shape (channel, y, x)
             The emission found.
-        flux_variance : float
-            Variance of the summed input over the support, correlations included.
         """
         sums, peaks, histograms = _tally(before, after, np.broadcast_to(sigma, before.shape), support)
         self._sums += sums.sum(axis=0)
         self._peaks = np.maximum(self._peaks, peaks.max(axis=0))
         self._histograms += histograms.sum(axis=0)
-        self._flux_variance += flux_variance
 
-    def summary(self, noise: float) -> dict[str, float | None]:
+    def summary(self, noise: float, scale: float, flux_error: float) -> dict[str, float | None]:
         """The numbers of the report.
 
         Parameters
         ----------
         noise : float
             Typical 1 sigma noise of the input, in the unit of the data.
+        scale : float
+            Unit of the data in which the cores were counted.
+        flux_error : float
+            1 sigma error of the summed input over the support, in the unit of the data.
 
         Returns
         -------
@@ -122,15 +141,15 @@ class Account:
             "noise_before": noise,
             "noise_after": after * noise if after > 0 else None,
             "noise_ratio": 1 / after if after > 0 else None,
-            "peak_before": peak["before"],
-            "peak_after": peak["after"],
+            "peak_before": peak["before"] * scale,
+            "peak_after": peak["after"] * scale,
             "peak_snr_before": peak["snr"],
-            "flux_before": total["flux_before"] if found else None,
-            "flux_before_error": float(np.sqrt(self._flux_variance)) if found else None,
-            "flux_after": total["flux_after"] if found else None,
+            "flux_before": total["flux_before"] * scale if found else None,
+            "flux_before_error": flux_error if found else None,
+            "flux_after": total["flux_after"] * scale if found else None,
             "flux_change_percent": change if found else None,
-            "total_before": total["total_before"],
-            "total_after": total["total_after"],
+            "total_before": total["total_before"] * scale,
+            "total_after": total["total_after"] * scale,
             "residual_mean_sigma": mean,
             "residual_std_sigma": float(np.sqrt(max(total["residual_squares"] / n - mean**2, 0))),
             "residual_mad_sigma": mad_of_histogram(self._histograms[0]),
@@ -191,3 +210,43 @@ def mad_of_histogram(counts: NDArray[np.int64]) -> float:
         return 0.0
     median = abs(centres[order][np.searchsorted(np.cumsum(counts[order]), total / 2)])
     return 0.0 if median < 1 / _PER_SIGMA else float(MAD_TO_SIGMA * median)
+
+
+def flux_error(support: PackedMask, noise: NoiseModel, samples: int = 1000) -> float:
+    """1 sigma error of the sum of the data over the support, correlations between voxels included.
+
+    ``sqrt(u' R u)`` with u the sigma of the voxels in the support and R their correlation, the outer sum taken
+    over `samples` evenly spaced voxels of the support (all of them if there are fewer).
+
+    Parameters
+    ----------
+    support : PackedMask
+        The emission found.
+    noise : NoiseModel
+        Of the whole cube.
+
+    Returns
+    -------
+    float
+        In the unit of the noise model; 0 for an empty support.
+    """
+    places = support.places(samples)
+    if not len(places):
+        return 0.0
+    terms = [_row_of_covariance(support, noise, place) for place in places.tolist()]
+    return float(np.sqrt(max(support.count() * np.mean(terms), 0.0)))
+
+
+def _row_of_covariance(support: PackedMask, noise: NoiseModel, place: list[int]) -> float:
+    reach = (noise.spectral_acf.size - 1, noise.spatial_acf.shape[0] // 2, noise.spatial_acf.shape[1] // 2)
+    window, lags = [], []
+    for at, far, length in zip(place, reach, support.shape, strict=True):
+        part = slice(max(0, at - far), min(length, at + far + 1))
+        window.append(part)
+        lags.append(np.arange(part.start, part.stop) - at)
+    region = (window[0], window[1], window[2])
+    u = support.read(region) * np.nan_to_num(noise.sigma(region)).astype(np.float64)
+    spatial = noise.spatial_acf[np.ix_(lags[1] + reach[1], lags[2] + reach[2])]
+    spectral = noise.spectral_acf[np.abs(lags[0])]
+    own = u[tuple(at - part.start for at, part in zip(place, window, strict=True))]
+    return float(own * np.einsum("cyx,yx,c->", u, spatial, spectral))

@@ -1,0 +1,129 @@
+"""What is done to the data before denoising and undone after: variance stabilisation, then the continuum.
+
+The order matters: counts are stabilised as they were detected, continuum included; the continuum is then a smooth
+level of the stabilised data, and line plus continuum together go through the exact unbiased inverse.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.cube import Cube, Region
+from denoise.engine.options import RunOptions, Stabilisation
+from denoise.engine.plan import MEBIBYTE, choose_core, make_tiles
+from denoise.engine.progress import Monitor
+from denoise.transforms.continuum import estimate_continuum
+from denoise.transforms.stabilise import Anscombe
+
+# continuum and input in double precision, the sorted copies of robust statistics
+_BYTES_PER_VOXEL = 40
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """A cube made fit for denoising, and the way back.
+
+    Attributes
+    ----------
+    cube : Cube
+        What is denoised: the input itself where nothing had to be done.
+    original : Cube
+        The input.
+    stabiliser : Anscombe or None
+        Applied to the counts.
+    continuum : str
+        What was subtracted; "none" if nothing was.
+    """
+
+    cube: Cube
+    original: Cube
+    stabiliser: Anscombe | None
+    continuum: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the cube that is denoised differs from the input."""
+        return self.cube is not self.original
+
+    def restore(self, region: Region, denoised: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The denoised data of `region` (channel, y, x) in the unit of the input, continuum included."""
+        if not self.changed:
+            return denoised
+        raw = self.original.read(region)
+        stabilised = raw if self.stabiliser is None else self.stabiliser.forward(raw)
+        level = stabilised - self.cube.read(region) + denoised
+        return level if self.stabiliser is None else self.stabiliser.inverse(level)
+
+
+def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, scratch: Path) -> Conditioned:
+    """Stabilise the counts and subtract the continuum, as the options ask.
+
+    Parameters
+    ----------
+    cube : Cube
+        The input; it is not changed.
+    options : RunOptions
+        ``vst`` and ``continuum``.
+    budget : int
+        Bytes; a conditioned cube larger than a quarter of it goes to a file in `scratch`.
+    monitor : Monitor
+        Told of every strip.
+    scratch : Path
+        Folder for that file; the caller removes it.
+
+    Raises
+    ------
+    ParameterError
+        The counts cannot be stabilised (negative mean).
+    """
+    mode = resolve_continuum(cube, options.continuum)
+    stabiliser = None if options.vst is None else make_stabiliser(options.vst)
+    if mode == "none" and stabiliser is None:
+        return Conditioned(cube, cube, None, mode)
+    pixels = _scratch_array(cube, budget, scratch)
+    # a continuum needs whole spectra, or the whole image: rows can only be cut in a cube
+    halo = (None, None, None) if cube.is_image else (None, 0, 0)
+    core, _ = choose_core(cube.shape, halo, lambda shape: _BYTES_PER_VOXEL * int(np.prod(shape)), budget)
+    tiles = make_tiles(cube.shape, core, (0, 0, 0))
+    for tile in monitor.track(tiles, stage="subtracting the continuum", total=len(tiles)):
+        block = cube.read(tile.core)
+        if stabiliser is not None:
+            block = stabiliser.forward(block)
+        level = estimate_continuum(block, mode) if mode != "none" else 0.0
+        pixels[tile.core] = block - level
+    noise = None if stabiliser is not None else cube.noise_source
+    return Conditioned(cube.with_pixels(pixels, noise=noise), cube, stabiliser, mode)
+
+
+def _scratch_array(cube: Cube, budget: int, scratch: Path) -> NDArray[np.floating]:
+    size = int(np.prod(cube.shape)) * cube.dtype.itemsize
+    if size <= max(budget // 4, MEBIBYTE):
+        return np.empty(cube.shape, cube.dtype)
+    name = Path(tempfile.mkstemp(suffix=".conditioned", dir=scratch)[1])
+    return np.memmap(name, cube.dtype, "w+", shape=cube.shape)
+
+
+def make_stabiliser(vst: Stabilisation) -> Anscombe:
+    """The generalised Anscombe transform of a detector."""
+    return Anscombe(gain=vst.gain, offset=vst.offset, read_noise=vst.read_noise)
+
+
+def resolve_continuum(cube: Cube, mode: str) -> str:
+    """What "auto" means for this cube.
+
+    Optical and infrared spectra, and images with a sky level, are given with their continuum; radio data are
+    delivered without it, and a running median would eat their extended lines.
+    """
+    if mode != "auto":
+        return mode
+    if cube.beams is not None:
+        return "none"
+    axis = cube.spectral_axis
+    if cube.is_image or axis is None:
+        return "median" if cube.is_image else "none"
+    return "smooth" if axis.is_wavelength and cube.shape[0] >= 60 else "none"

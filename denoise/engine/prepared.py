@@ -1,0 +1,119 @@
+"""A run that is ready to go: fit once, then yield each tile's core as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.cube import Region
+from denoise.engine.account import Account, PackedMask, flux_error
+from denoise.engine.conditioning import Conditioned
+from denoise.engine.plan import Plan, Tile
+from denoise.engine.progress import Monitor
+from denoise.engine.tiles import Blocks
+from denoise.errors import DenoiseError
+from denoise.methods import Denoiser, Estimate
+from denoise.noise import NoiseModel
+from denoise.transforms import detection
+
+Floats = NDArray[np.floating]
+
+_MERGE = {"sum": lambda a, b: a + b, "max": max, "worst": min}
+
+
+class Piece(NamedTuple):
+    """The core of one tile in the unit of the input: what came in, what goes out, and its 1 sigma error."""
+
+    region: Region
+    before: Floats
+    after: Floats
+    sigma: Floats | None
+
+
+class Prepared:
+    """Conditioned data, noise, denoiser and plan of one run, and its account.
+
+    Parameters
+    ----------
+    data : Conditioned
+        What is denoised and how to get back.
+    noise : NoiseModel
+        In the unit of the conditioned data.
+    denoiser : Denoiser
+        With its parameters.
+    plan : Plan
+        The tiles.
+    monitor : Monitor
+        Progress and cancelling.
+    """
+
+    def __init__(
+        self, data: Conditioned, noise: NoiseModel, denoiser: Denoiser, plan: Plan, monitor: Monitor
+    ) -> None:
+        self.data = data
+        self.noise = noise
+        self.denoiser = denoiser
+        self.plan = plan
+        self.support = PackedMask(plan.shape)
+        self._monitor = monitor
+        self._blocks = Blocks(data.cube, noise, plan, monitor)
+        self._account = Account()
+        self._numbers: dict[str, float] = {}
+
+    def pieces(self, seed: int) -> Iterator[Piece]:
+        """Fit, then denoise tile by tile."""
+        tiles, blocks = self.plan.tiles, self._blocks
+        fitted = self.denoiser.info.passes > 0
+        state = self.denoiser.fit(blocks, blocks.noise, seed=seed) if fitted else None
+        for tile in self._monitor.track(tiles, stage="denoising", total=len(tiles)):
+            yield self._piece(tile, state)
+
+    def metrics(self) -> dict[str, float | None]:
+        """The account of the tiles so far, and the method's own numbers."""
+        error = flux_error(self.support, self.noise)
+        return self._account.summary(self.noise.typical, self._blocks.scale, error) | self._numbers
+
+    def _piece(self, tile: Tile, state: Any) -> Piece:
+        blocks = self._blocks
+        block, noise = blocks.block(tile), blocks.noise.window(tile.outer)
+        estimate = self.denoiser.apply(block, noise, state)
+        self._check(estimate, block)
+        self._merge(estimate)
+        excluded = self.data.cube.excluded(tile.core)
+        found = detection.support(block, noise)[tile.inner] & ~excluded
+        self.support.write(tile.core, found)
+        before = block[tile.inner]
+        after = np.where(np.isnan(before), np.float32(np.nan), estimate.data[tile.inner])
+        if self.denoiser.positivity:
+            np.maximum(after, 0, out=after)
+        self._account.add(before, after, noise.window(tile.inner).sigma(), found)
+        return self._in_input_units(tile, before, after, estimate)
+
+    def _in_input_units(self, tile: Tile, before: Floats, after: Floats, estimate: Estimate) -> Piece:
+        scale = self._blocks.scale
+        out = self.data.cube.dtype
+        error = (
+            None if estimate.variance is None else np.sqrt(estimate.variance[tile.inner]) * np.float32(scale)
+        )
+        data = self.data.restore(tile.core, np.multiply(after, scale, dtype=np.float64).astype(out))
+        given = self.data.original.read(tile.core) if self.data.changed else None
+        first = np.multiply(before, scale, dtype=np.float64).astype(out) if given is None else given
+        return Piece(tile.core, first, data, error)
+
+    def _check(self, estimate: Estimate, block: Floats) -> None:
+        """A method that returns another shape or loses voxels must not pass for a result."""
+        name = self.denoiser.info.name
+        if estimate.data.shape != block.shape:
+            raise DenoiseError(f"method {name} returned a block of another shape", value=estimate.data.shape)
+        lost = int((np.isfinite(block) & ~np.isfinite(estimate.data)).sum())
+        if lost:
+            raise DenoiseError(f"method {name} returned values that are not finite", value=f"{lost} voxels")
+
+    def _merge(self, estimate: Estimate) -> None:
+        for name, value in estimate.diagnostics.items():
+            how = self.denoiser.info.diagnostics[name]
+            known = self._numbers.get(name)
+            self._numbers[name] = value if known is None else _MERGE[how](known, value)

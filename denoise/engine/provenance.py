@@ -1,0 +1,76 @@
+"""What an output records: the science part fixes the numbers, the run part says where and when."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from denoise.cube import Cube, Provenance
+
+if TYPE_CHECKING:
+    from denoise.engine.options import RunOptions
+    from denoise.engine.prepared import Prepared
+
+_PACKAGES = ("numpy", "scipy", "astropy", "numba", "scikit-learn", "PyWavelets")
+
+# what changes the file but not its numbers
+_NOT_SCIENCE = {"memory", "save", "overwrite", "layout"}
+
+
+def describe_run(
+    cube: Cube,
+    options: RunOptions,
+    prepared: Prepared,
+    input_options: Mapping[str, Any] | None,
+    seconds: float,
+) -> Provenance:
+    """The two parts of the PROVENANCE table.
+
+    Parameters
+    ----------
+    cube : Cube
+        The input.
+    options : RunOptions
+        As asked.
+    prepared : Prepared
+        What was made of it: parameters with their defaults, what "auto" became.
+    input_options : mapping or None
+        How the input was read.
+    seconds : float
+        Wall time so far.
+    """
+    config = options.model_dump(mode="json", exclude=_NOT_SCIENCE)
+    config["parameters"] = prepared.denoiser.parameters.model_dump(mode="json")
+    config["input"] = {key: _plain(value) for key, value in (input_options or {}).items()}
+    settled = {"continuum": prepared.data.continuum, "positivity": prepared.denoiser.positivity}
+    science = {
+        "configuration": yaml.safe_dump(config, sort_keys=True).rstrip(),
+        "seed": str(options.seed),
+        "method": options.method,
+        "settled": yaml.safe_dump(settled).rstrip(),
+        "noise": prepared.noise.origin,
+        "noise_typical": repr(prepared.noise.typical),
+        "input_checksum": cube.checksum(),
+        "version": version("astro-denoise"),
+    }
+    run = {
+        "input": str(cube.path.resolve()) if cube.path else cube.name,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": f"{seconds:.2f}",
+        "tiles": f"{len(prepared.plan.tiles)} ({prepared.plan.layout})",
+        "layout": options.layout,
+        "save": ",".join(options.save),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+    return Provenance(science, run)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,114 @@
+"""What a run gives back: the denoised cube, what was taken away, and what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.cube import Cube, PixelSource, Region
+from denoise.engine.account import PackedMask
+from denoise.engine.output import write_output
+from denoise.noise import NoiseModel
+
+
+class Difference:
+    """Pixels of `first` minus `second`, read when asked for."""
+
+    def __init__(self, first: Cube, second: Cube) -> None:
+        self._first = first
+        self._second = second
+        self.shape = first.shape
+        self.dtype = second.dtype
+
+    def read(self, region: Region) -> NDArray[Any]:
+        """The difference over `region` (channel, y, x), NaN where either is NaN."""
+        return np.asarray(self._first.read(region) - self._second.read(region), self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A denoised cube and its account.
+
+    Attributes
+    ----------
+    input : Cube
+        What was denoised.
+    cube : Cube
+        The result: same unit, WCS and mask as the input.
+    residual : Cube
+        Input minus result, computed when read.
+    uncertainty : Cube or None
+        1 sigma error of the result, in its unit, if the method gives one.
+    noise : NoiseModel
+        The noise that was used, in the unit of the data (of the stabilised data where ``vst`` was used).
+    support : PackedMask
+        The emission found in the input by the noise model, (channel, y, x).
+    metrics : dict
+        The numbers of the report; None where a number is undefined.
+    warnings : list of str
+        What the user should know.
+    method, parameters : str, dict
+        What was run, defaults filled in.
+    provenance : dict
+        Parts "science" (what fixes the numbers) and "run" (versions, machine, time).
+    seconds : float
+        Wall time.
+    path : Path or None
+        Where the result is, if it was written.
+    """
+
+    input: Cube
+    cube: Cube
+    residual: Cube
+    uncertainty: Cube | None
+    noise: NoiseModel
+    support: PackedMask
+    metrics: dict[str, float | None]
+    method: str
+    parameters: dict[str, Any]
+    provenance: dict[str, dict[str, str]]
+    seconds: float
+    warnings: list[str] = field(default_factory=list)
+    path: Path | None = None
+
+    def write(
+        self,
+        path: str | Path,
+        *,
+        save: tuple[str, ...] = ("residual", "noise"),
+        overwrite: bool = False,
+        layout: str = "default",
+    ) -> Path:
+        """Write the result and the extensions asked for to a FITS file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; it appears complete or not at all.
+        save : tuple of {"uncert", "residual", "noise"}
+            Extensions beside the data.
+        overwrite : bool
+            Replace the file if it exists.
+        layout : {"default", "like-input"}
+            Names of the extensions.
+
+        Raises
+        ------
+        OutputExistsError
+            The file exists and `overwrite` is False.
+        UsageError
+            The uncertainty was asked for and the method gives none.
+        ResourceError
+            The file cannot be written.
+        """
+        return write_output(self, Path(path), save=save, overwrite=overwrite, layout=layout)
+
+
+def difference(first: Cube, second: Cube) -> Cube:
+    """`first` minus `second` as a lazy cube with the metadata of `second`."""
+    source: PixelSource = Difference(first, second)
+    return second.with_pixels(source)

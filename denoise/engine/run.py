@@ -1,0 +1,325 @@
+"""Denoise one cube: noise, plan, fit, then tile by tile from the source to the sink."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from denoise.cube import Cube, inspect, read
+from denoise.engine.conditioning import condition
+from denoise.engine.options import RunOptions, run_options
+from denoise.engine.plan import MEBIBYTE, Plan, Shape, choose_core, make_tiles
+from denoise.engine.prepared import Prepared
+from denoise.engine.progress import CancelToken, Monitor, Progress
+from denoise.engine.provenance import describe_run
+from denoise.engine.result import Result, difference
+from denoise.engine.sinks import ArraySink, FileSink, Sink, refuse_existing
+from denoise.errors import DenoiseWarning, ParameterError
+from denoise.methods import Denoiser, get_method
+from denoise.noise import NoiseModel, estimate_noise
+from denoise.transforms import detection
+
+_MINIMUM_BUDGET = 64 * MEBIBYTE
+
+
+def denoise(
+    cube: Cube | str | Path | NDArray[Any],
+    method: str = "ist",
+    *,
+    seed: int = 0,
+    continuum: str = "auto",
+    positivity: str = "auto",
+    vst: Mapping[str, float] | None = None,
+    memory: int | None = None,
+    noise: NoiseModel | None = None,
+    beam: Any = None,
+    unit: Any = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+    **parameters: Any,
+) -> Result:
+    """Denoise a cube or an image.
+
+    Parameters
+    ----------
+    cube : Cube, path, or ndarray of shape (channel, y, x) or (y, x)
+        What to denoise; never modified. NaN is no coverage and stays NaN.
+    method : str
+        Name of the denoiser, see ``list_methods()``.
+    seed : int
+        Fixes every random draw.
+    continuum : str
+        "auto", "none", "median", "smooth", "smooth:CHANNELS" or "polynomial:ORDER": what is subtracted before and
+        restored after.
+    positivity : {"auto", "on", "off"}
+        Clip the emission at zero; "auto": only where the negative tail of the data agrees with the noise.
+    vst : mapping, optional
+        ``gain``, ``offset`` and ``read_noise`` of Poisson counts.
+    memory : int, optional
+        Bytes a run may take above the imports' own; None: half of what is free.
+    noise : NoiseModel, optional
+        Known noise; None: from the file's own companion, or estimated.
+    beam, unit
+        For an ndarray: (major, minor, pa) FWHM in pixels and degrees; an astropy unit or its text.
+    progress : callable, optional
+        Called with a ``ProgressEvent`` at every tile.
+    cancel : CancelToken, optional
+        Stops the run within one tile.
+    **parameters
+        Of the method.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ParameterError, UnknownMethodError
+        The method or one of its parameters does not exist or is out of range.
+    InputError
+        There is nothing to denoise: all NaN, all zero, constant, one pixel.
+    ResourceError
+        The smallest tile does not fit the memory.
+    CancelledError
+        `cancel` was used.
+    """
+    options = run_options(
+        method=method,
+        parameters=parameters,
+        seed=seed,
+        continuum=continuum,
+        positivity=positivity,
+        vst=vst,
+        memory=memory,
+    )
+    monitor = Monitor(progress, cancel)
+    return Run(as_cube(cube, beam=beam, unit=unit), options, monitor, noise=noise).into(ArraySink())
+
+
+def run_file(
+    path: str | Path,
+    output: str | Path,
+    options: RunOptions,
+    *,
+    input_options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Result:
+    """Denoise a file into a file, tile by tile.
+
+    Parameters
+    ----------
+    path, output : str or Path
+        Input, and the output that appears complete or not at all.
+    options : RunOptions
+        What to do.
+    input_options : mapping, optional
+        Passed to ``denoise.read``.
+    progress, cancel
+        As in ``denoise``.
+
+    Returns
+    -------
+    Result
+        Its cubes are read from the output when asked for.
+
+    Raises
+    ------
+    OutputExistsError
+        Before any work starts, unless ``options.overwrite``.
+    """
+    refuse_existing(Path(output), options.overwrite)
+    make_denoiser(options, positivity=False)  # a wrong parameter is told before anything is read
+    cube = read(path, **dict(input_options or {}))
+    run = Run(cube, options, Monitor(progress, cancel), input_options=input_options)
+    return run.into(
+        FileSink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
+    )
+
+
+def as_cube(cube: Cube | str | Path | NDArray[Any], *, beam: Any = None, unit: Any = None) -> Cube:
+    """A Cube from whatever the user has.
+
+    Raises
+    ------
+    ParameterError
+        `beam` or `unit` was given for something that brings its own.
+    """
+    if isinstance(cube, str | Path):
+        return read(cube, beam=beam)
+    if isinstance(cube, Cube):
+        if beam is not None or unit is not None:
+            raise ParameterError("beam and unit belong to the Cube", action="give them to denoise.Cube(...)")
+        return cube
+    return Cube(cube, beam=beam, unit=unit)
+
+
+def make_denoiser(options: RunOptions, *, positivity: bool) -> Denoiser:
+    """The method of a run with its parameters.
+
+    Raises
+    ------
+    UnknownMethodError, ParameterError
+    """
+    return get_method(options.method)(positivity=positivity, **options.parameters)
+
+
+def memory_budget(asked: int | None) -> int:
+    """Bytes a run may take above what the process holds already: as asked, else half of what is free."""
+    return max(asked or psutil.virtual_memory().available // 2, _MINIMUM_BUDGET)
+
+
+def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *, conditioned: bool) -> Plan:
+    """Tiles of a run and what they cost.
+
+    Parameters
+    ----------
+    cube : Cube
+        What is denoised.
+    denoiser : Denoiser
+        Declares halo and workspace.
+    noise : NoiseModel
+        The halo may depend on it.
+    budget : int
+        Bytes.
+    conditioned : bool
+        Whether a conditioned copy exists.
+    """
+    halo = _joint_halo(cube.shape, denoiser, noise)
+    itemsize = cube.dtype.itemsize
+
+    def need(shape: Shape) -> int:
+        # the block read, its scaled copy, the estimate, sigma and the support
+        return denoiser.workspace(shape) + int(np.prod(shape)) * (itemsize + 4 + 8 + 4 + 1)
+
+    size = int(np.prod(cube.shape))
+    held = size // 8 + (size * itemsize if conditioned and size * itemsize <= budget // 4 else 0)
+    core, layout = choose_core(cube.shape, halo, need, budget - held)
+    whole = tuple(n if h is None else h for n, h in zip(cube.shape, halo, strict=True))
+    tiles = make_tiles(cube.shape, core, (whole[0], whole[1], whole[2]))
+    return Plan(
+        shape=cube.shape,
+        core=core,
+        halo=(whole[0], whole[1], whole[2]),
+        layout=layout,
+        tiles=tiles,
+        passes=denoiser.info.passes + 2,
+        itemsize=itemsize,
+        peak_memory=held + max(need(tile.outer_shape) for tile in tiles),
+        budget=budget,
+        scratch=size * itemsize if conditioned and size * itemsize > budget // 4 else 0,
+        output=size * itemsize,
+    )
+
+
+def _joint_halo(
+    shape: Shape, denoiser: Denoiser, noise: NoiseModel
+) -> tuple[int | None, int | None, int | None]:
+    pairs = zip(denoiser.halo(shape, noise), detection.halo(shape), strict=True)
+    c, y, x = (None if mine is None else max(mine, other) for mine, other in pairs)
+    return c, y, x
+
+
+@dataclass
+class Run:
+    """One run, from a cube into a sink.
+
+    Parameters
+    ----------
+    cube : Cube
+        The input.
+    options : RunOptions
+        What to do.
+    monitor : Monitor
+        Progress and cancelling.
+    noise : NoiseModel, optional
+        Known noise; None: estimated.
+    input_options : mapping, optional
+        How the input was read, for the record.
+    """
+
+    cube: Cube
+    options: RunOptions
+    monitor: Monitor
+    noise: NoiseModel | None = None
+    input_options: Mapping[str, Any] | None = None
+
+    def into(self, sink: Sink) -> Result:
+        """Run, and return the result once the sink has all of it."""
+        start = time.perf_counter()
+        with collected_warnings() as said, tempfile.TemporaryDirectory(prefix="denoise-") as scratch:
+            prepared = self.prepare(Path(scratch))
+            pieces = prepared.pieces(self.options.seed)
+            sink.open(self.cube, prepared.noise, variance=prepared.denoiser.info.variance)
+            try:
+                for piece in pieces:
+                    sink.write(piece.region, piece.before, piece.after, piece.sigma)
+                provenance = describe_run(
+                    self.cube, self.options, prepared, self.input_options, time.perf_counter() - start
+                )
+                done = sink.finish(provenance)
+            except BaseException:
+                sink.abort()
+                raise
+        return Result(
+            input=self.cube,
+            cube=done.cube,
+            residual=difference(self.cube, done.cube),
+            uncertainty=done.uncertainty,
+            noise=prepared.noise,
+            support=prepared.support,
+            metrics=prepared.metrics(),
+            warnings=said,
+            method=self.options.method,
+            parameters=prepared.denoiser.parameters.model_dump(mode="json"),
+            provenance=provenance,
+            seconds=time.perf_counter() - start,
+            path=done.path,
+        )
+
+    def prepare(self, scratch: Path) -> Prepared:
+        """Everything that comes before the first tile: checks, conditioning, noise, plan.
+
+        Raises
+        ------
+        InputError, NoiseError, ParameterError, ResourceError
+        """
+        budget = memory_budget(self.options.memory)
+        make_denoiser(self.options, positivity=False)
+        inspected = inspect(self.cube)
+        data = condition(inspected.cube, self.options, budget, self.monitor, scratch)
+        noise = self.noise or estimate_noise(data.cube)
+        denoiser = make_denoiser(self.options, positivity=self._positive(noise))
+        plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed)
+        return Prepared(data, noise, denoiser, plan, self.monitor)
+
+    def _positive(self, noise: NoiseModel) -> bool:
+        if self.options.positivity != "auto":
+            return self.options.positivity == "on"
+        return noise.tails is None or noise.tails.negative_tail_agrees
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect this package's warnings as text; everything else is passed on."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield said
+    for one in caught:
+        if issubclass(one.category, DenoiseWarning):
+            text = str(one.message)
+            if text not in said:
+                said.append(text)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
