@@ -30,16 +30,28 @@ def power_columns(details, power, halves, tables, filters, first, last):  # type
             values = work[2] if j < scales else work[j % 2]
             if j < scales:
                 analyse(work[j % 2], work[1 - j % 2], values, tables[j], filters[0], filters[1])
+            for k in range(nchan):
+                for i in range(width):
+                    values[k, i] *= values[k, i]
             average_channels(values, halves[j], total, power[j], start, n)
 
 
 @kernel
+def mean_columns(data, half, out, first, last):  # type: ignore[no-untyped-def]
+    """Running mean over ``2 * half + 1`` channels, mirrored, of pixels first to last: (channel, pixel)."""
+    nchan = data.shape[0]
+    width = block_width(nchan)
+    values, total = np.empty((nchan, width), np.float32), np.empty(width, np.float64)
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        load(data, start, n, values)
+        average_channels(values, half, total, out, start, n)
+
+
+@kernel
 def average_channels(values, half, total, out, start, n):  # type: ignore[no-untyped-def]
-    """Running mean of the squares along channels, mirrored, into pixels start to start + n of `out`."""
+    """Running mean along channels, mirrored, into pixels start to start + n of `out`."""
     nchan, width = values.shape
-    for k in range(nchan):
-        for i in range(width):
-            values[k, i] *= values[k, i]
     total[:] = 0.0
     for offset in range(-half, half + 1):
         k = mirror(offset, nchan)
@@ -49,7 +61,7 @@ def average_channels(values, half, total, out, start, n):  # type: ignore[no-unt
     for k in range(nchan):
         line = out[k, start : start + n]
         for i in range(n):
-            line[i] = max(total[i] * weight, 0.0)
+            line[i] = total[i] * weight
         enter, leave = mirror(k + half + 1, nchan), mirror(k - half, nchan)
         for i in range(width):
             total[i] += np.float64(values[enter, i]) - np.float64(values[leave, i])
@@ -76,7 +88,7 @@ def average_planes(power, low, ny, half, out_low, out_high, out, first, last):  
         for y in range(out_low, out_high):
             middle = pad[half : half + nx]
             for i in range(nx):
-                middle[i] = max(total[i], 0.0)
+                middle[i] = total[i]
             for i in range(half):
                 pad[i] = pad[half + border[i]]
                 pad[half + nx + i] = pad[half + border[half + i]]
