@@ -100,6 +100,7 @@ def false_structure(
     beam: tuple[float, float, float],
     threshold: float = DETECTION,
     levels: Sequence[float] = LEVELS,
+    near: Mask | None = None,
 ) -> FalseStructure:
     """Find connected regions of the output that have no truth near them and would be called detections.
 
@@ -115,10 +116,13 @@ def false_structure(
         Matched-filter SNR of a detection.
     levels : sequence of float
         Where the output is cut into regions, in sigma of the input.
+    near : ndarray of bool, shape (channel, y, x), optional
+        Surroundings of the truth, if known already (see `near_truth`).
     """
     if not threshold > 0 or not levels or min(levels) <= 0:
         raise ParameterError("threshold and levels must be positive", value=(threshold, tuple(levels)))
-    search = _Search(noisy, denoised, noise=noise, near=near_truth(truth, beam), threshold=threshold)
+    near = near_truth(truth, beam) if near is None else near
+    search = _Search(noisy, denoised, noise=noise, near=near, threshold=threshold)
     regions: list[FalseRegion] = []
     volume = residue_count = residue_volume = 0
     for sign in (1, -1):

@@ -94,7 +94,7 @@ def score(
         numbers of regions and of voxels; None where it is undefined.
     """
     emission = emission_mask(truth)
-    background = ~near_truth(truth, beam)
+    near = near_truth(truth, beam)
     result: Score = dict.fromkeys(SCORE_KEYS)
     for name, mask in (("aperture", aperture), ("emission", emission), ("cube", None)):
         result[f"rmse_ratio_{name}"] = accuracy.rmse_ratio(truth, noisy, denoised, mask)
@@ -102,10 +102,12 @@ def score(
     result["peak_kept"] = accuracy.peak_kept(truth, denoised)
     result["peak_voxel_kept"] = accuracy.peak_voxel_kept(truth, denoised)
     result["bright_mean_kept"] = accuracy.bright_mean_kept(truth, denoised)
-    result["mad_gain"] = accuracy.mad_gain(noisy, denoised, background)
-    result["snr_gain"] = accuracy.snr_gain(noisy, denoised, background=background)
+    result["mad_gain"] = accuracy.mad_gain(noisy, denoised, ~near)
+    result["snr_gain"] = accuracy.snr_gain(noisy, denoised, background=~near)
     if noise is not None:
-        found = false_structure(truth, noisy, denoised, noise=noise, beam=beam, threshold=threshold)
+        found = false_structure(
+            truth, noisy, denoised, noise=noise, beam=beam, threshold=threshold, near=near
+        )
         result["false_regions"] = float(len(found.regions))
         result["false_volume"] = float(found.volume)
         result["residue_regions"] = float(found.residue_count)
