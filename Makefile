@@ -28,7 +28,6 @@ $(BIN)/python:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { $(call apt_install,python3-venv); } || true
 	@echo "creating $(VENV) with $$("$(PYTHON)" --version)" >&2
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(PIP) install --upgrade pip
 
 # Each stamp is newer than the files that say what to install.
 $(VENV)/.stamp-base: $(BIN)/python pyproject.toml constraints.txt

@@ -17,13 +17,15 @@ from denoise.resources import resource
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {
-    "torch", "dask", "distributed", "qtpy", "PySide6", "napari", "numba", "scipy", "sklearn", "pydantic", "matplotlib",
-    "astropy", "pandas", "zarr",
+    "torch", "dask", "distributed", "qtpy", "PySide6", "napari", "numba", "scipy", "sklearn", "pydantic",
+    "matplotlib", "astropy", "pandas", "zarr",
 }  # fmt: skip
 
 
 def _python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     return done.stdout
 
 
@@ -39,7 +41,9 @@ def _best_of(count: int, command: list[str]) -> float:
 
 @pytest.mark.parametrize("module", ["denoise", "denoise.cli.app"])
 def test_import_loads_nothing_heavy(module: str) -> None:
-    loaded = _python(f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})").split()
+    loaded = _python(
+        f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    ).split()
     assert "denoise" in loaded
     assert not HEAVY & set(loaded)
 
@@ -75,7 +79,9 @@ def test_a_missing_resource_is_one_clear_line() -> None:
     assert "\n" not in caught.value.message
 
 
-def test_a_checkout_keeps_its_data_folders_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_keeps_its_data_folders_beside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "denoise"
     (tmp_path / "models" / "net").mkdir(parents=True)
     monkeypatch.setattr("denoise.resources._PACKAGE", package)
@@ -97,7 +103,10 @@ def test_the_constraints_satisfy_the_ranges() -> None:
     )
     pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]
     for text in wanted:
         requirement = requirements.Requirement(text)
         name = requirement.name.lower().replace("_", "-")
@@ -107,5 +116,7 @@ def test_the_constraints_satisfy_the_ranges() -> None:
 
 
 def test_the_version_is_stated_once() -> None:
-    assert re.search(rf"^version: {re.escape(denoise.__version__)}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert re.search(
+        rf"^version: {re.escape(denoise.__version__)}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE
+    )
     assert f"## {denoise.__version__}" in (ROOT / "CHANGES.md").read_text()

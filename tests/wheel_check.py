@@ -1,4 +1,4 @@
-"""Run by ``make wheel-check`` with a Python that has the wheel and nothing else of this project; not a pytest file."""
+"""Run by ``make wheel-check`` with a Python that has only the wheel of this project; not a pytest file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> None:
         sys.exit("the packaged sample is missing")
     if not (home / "py.typed").is_file():
         sys.exit("py.typed is missing")
-    print(f"wheel {denoise.__version__} is fine: {home}")
+    sys.stdout.write(f"wheel {denoise.__version__} is fine: {home}\n")
 
 
 if __name__ == "__main__":

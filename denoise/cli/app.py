@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import Annotated
 
 import typer
 
 from denoise._version import __version__
 from denoise.cli import cite, demo, doctor, info, methods, rerun, run
-from denoise.cli.console import debugging
-from denoise.errors import CancelledError, DenoiseError
+from denoise.cli.console import explain
+from denoise.errors import CancelledError
 
-EPILOG = "Exit codes: 0 ok, 1 some inputs failed, 2 usage, 3 unreadable input, 4 not enough resources, 130 cancelled."
+EPILOG = (
+    "Exit codes: 0 ok, 1 some inputs failed, 2 usage, 3 unreadable input, "
+    "4 not enough resources, 130 cancelled."
+)
 CANCELLED = CancelledError.exit_code
 
 app = typer.Typer(
@@ -39,7 +41,10 @@ def _global_options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error, and every warning (or DENOISE_DEBUG=1).")
+        bool,
+        typer.Option(
+            "--debug", help="Show the traceback of an error, and every warning (or DENOISE_DEBUG=1)."
+        ),
     ] = False,
 ) -> None:
     """Options of every command; `main` reads ``--debug`` wherever it stands."""
@@ -72,24 +77,12 @@ def execute(argv: list[str]) -> int:
         return 0
     except (KeyboardInterrupt, typer.Abort):
         return _fail("cancelled", CANCELLED)
-    except DenoiseError as err:
-        return _fail(err.message, err.exit_code)
     except Exception as err:  # noqa: BLE001 - the last stop: one line, never a traceback
-        return _unexpected(err)
+        return _fail(*explain(err))
     return code if isinstance(code, int) else 0
 
 
-def _unexpected(err: Exception) -> int:
-    if hasattr(err, "format_message"):  # wrong options, as typer words them
-        return _fail(f"{err.format_message()} See: denoise --help", getattr(err, "exit_code", 2))
-    text = " ".join(str(err).split()) or "no message"
-    hint = "" if debugging() else "; set DENOISE_DEBUG=1 (or --debug) for the traceback"
-    return _fail(f"unexpected {type(err).__name__}: {text}{hint}", 1)
-
-
 def _fail(text: str, code: int) -> int:
-    if debugging() and sys.exc_info()[0] is not None:
-        traceback.print_exc()
     typer.echo(f"error: {text}", err=True)
     return code
 

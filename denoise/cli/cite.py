@@ -18,7 +18,8 @@ SOFTWARE = f"""@software{{astro_denoise,
 
 def cite(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[METHOD]...", help="Methods; all when none is named.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[METHOD]...", help="Methods; all when none is named.", show_default=False),
     ] = None,
 ) -> None:
     """BibTeX entries to cite: this software and the methods used."""

@@ -1,4 +1,4 @@
-"""What the commands show: tables on stdout; progress, warnings and errors on stderr, in words or as JSON lines."""
+"""What the commands show: tables on stdout; progress, warnings, errors on stderr, as text or JSON lines."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import os
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from denoise.errors import DenoiseWarning
+from denoise.errors import DenoiseError, DenoiseWarning
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,6 +26,19 @@ PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
 def debugging() -> bool:
     """Whether tracebacks and all warnings are wanted."""
     return os.environ.get("DENOISE_DEBUG", "") not in ("", "0")
+
+
+def explain(err: Exception) -> tuple[str, int]:
+    """An error as one line, and the exit code it stands for; the traceback first where that is wanted."""
+    if debugging():
+        traceback.print_exception(err)
+    if isinstance(err, DenoiseError):
+        return err.message, err.exit_code
+    if hasattr(err, "format_message"):  # wrong options, as typer words them
+        return f"{' '.join(err.format_message().split())} See: denoise --help", getattr(err, "exit_code", 2)
+    text = " ".join(str(err).split()) or "no message"
+    hint = "" if debugging() else "; set DENOISE_DEBUG=1 (or --debug) for the traceback"
+    return f"unexpected {type(err).__name__}: {text}{hint}", 1
 
 
 def out(text: str = "") -> None:
@@ -100,7 +114,9 @@ class Messages:
         """Move the bar on a terminal; one line for each event as JSON; nothing otherwise."""
         if self._json:
             left = None if event.seconds_left is None else round(event.seconds_left, 1)
-            self._emit("progress", "", stage=event.stage, done=event.done, total=event.total, seconds_left=left)
+            self._emit(
+                "progress", "", stage=event.stage, done=event.done, total=event.total, seconds_left=left
+            )
         elif self._bar is not None:
             name = self._labelled(event.stage)
             if self._task is None:
@@ -109,7 +125,7 @@ class Messages:
 
     @contextmanager
     def working(self, label: str = "") -> Iterator[None]:
-        """Show the bar, name `label` in every line, and turn the package's warnings into lines, while inside."""
+        """While inside: show the bar, name `label` in every line, show the package's warnings as lines."""
         self._label = label
         with warnings.catch_warnings(), self._showing_bar():
             if not debugging():
@@ -140,7 +156,8 @@ class Messages:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as self._bar:
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            self._bar = bar
             try:
                 yield
             finally:

@@ -13,8 +13,8 @@ from denoise._version import __version__
 from denoise.cli import console
 
 REQUIRED = (
-    "numpy", "scipy", "astropy", "PyWavelets", "scikit-learn", "numba", "radio-beam", "pydantic", "typer", "rich",
-    "PyYAML", "matplotlib", "jinja2", "psutil",
+    "numpy", "scipy", "astropy", "PyWavelets", "scikit-learn", "numba", "radio-beam", "pydantic", "typer",
+    "rich", "PyYAML", "matplotlib", "jinja2", "psutil",
 )  # fmt: skip
 
 OPTIONAL = {  # distribution: (what it is for, the extra that brings it)
@@ -51,12 +51,20 @@ def doctor() -> None:
     required = {name: _version(name) for name in REQUIRED}
     optional = {name: _version(name) for name in OPTIONAL}
     console.out()
-    console.table("Packages", ("package", "version", "for", "how to get it"), _package_rows(required, optional))
-    missing = [] if sys.platform != "linux" else [apt for name, apt in LIBRARIES.items() if not _present(name)]
+    console.table(
+        "Packages", ("package", "version", "for", "how to get it"), _package_rows(required, optional)
+    )
+    missing = (
+        [] if sys.platform != "linux" else [apt for name, apt in LIBRARIES.items() if not _present(name)]
+    )
     console.out()
     console.out(_viewer_line(missing))
     broken = [name for name, found in required.items() if found is None]
-    console.out("ready to denoise" if not broken else f"broken: {', '.join(broken)} missing; pip install astro-denoise")
+    console.out(
+        "ready to denoise"
+        if not broken
+        else f"broken: {', '.join(broken)} missing; pip install astro-denoise"
+    )
 
 
 def _machine() -> dict[str, str]:
@@ -72,14 +80,18 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _package_rows(required: dict[str, str | None], optional: dict[str, str | None]) -> list[tuple[str, str, str, str]]:
+def _package_rows(
+    required: dict[str, str | None], optional: dict[str, str | None]
+) -> list[tuple[str, str, str, str]]:
     rows = [
         (name, found or "missing", "needed", "" if found else "pip install astro-denoise")
         for name, found in required.items()
     ]
     for name, found in optional.items():
         purpose, extra = OPTIONAL[name]
-        rows.append((name, found or "missing", purpose, "" if found else f'pip install "astro-denoise[{extra}]"'))
+        rows.append(
+            (name, found or "missing", purpose, "" if found else f'pip install "astro-denoise[{extra}]"')
+        )
     return rows
 
 
@@ -88,7 +100,8 @@ def _viewer_line(missing: list[str]) -> str:
         return "viewer libraries: not checked on this system"
     if not missing:
         return "viewer libraries: all there"
-    return f"viewer libraries missing (Debian names): apt-get install -y --no-install-recommends {' '.join(missing)}"
+    command = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
+    return f"viewer libraries missing (Debian names): {command}"
 
 
 def _version(name: str) -> str | None:
@@ -124,7 +137,9 @@ def _numba() -> str:
         import numba
     except ImportError as err:
         return f"cannot be imported: {err}"
-    return f"{numba.get_num_threads()} threads (NUMBA_NUM_THREADS changes it), llvmlite {_version('llvmlite')}"
+    return (
+        f"{numba.get_num_threads()} threads (NUMBA_NUM_THREADS changes it), llvmlite {_version('llvmlite')}"
+    )
 
 
 def _gpu() -> str:

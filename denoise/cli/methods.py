@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="Show this method's parameters.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this method's parameters.", show_default=False)
+    ] = None,
 ) -> None:
     """The methods that are installed, or one method's parameters with units, ranges and defaults."""
     if name is None:
@@ -27,7 +29,14 @@ def _all() -> None:
 
     columns = ("method", "category", "works on", "passes", "noise model", "what it is")
     rows = [
-        (name, info.category, _works_on(info), str(info.passes + 1), "yes" if info.uses_noise else "no", info.summary)
+        (
+            name,
+            info.category,
+            _works_on(info),
+            str(info.passes + 1),
+            "yes" if info.uses_noise else "no",
+            info.summary,
+        )
         for name, info in list_methods().items()
     ]
     console.table("", columns, rows)

@@ -11,11 +11,17 @@ import typer
 INPUT, PHYSICS, RUNNING = "Input", "Physics", "Running"
 
 Hdu = Annotated[
-    str | None, typer.Option(help="Extension with the data, by number or name; found when not given.", rich_help_panel=INPUT)
+    str | None,
+    typer.Option(
+        help="Extension with the data, by number or name; found when not given.", rich_help_panel=INPUT
+    ),
 ]
-Stokes = Annotated[str | None, typer.Option(help="Stokes plane (I, Q, U, V or its number).", rich_help_panel=INPUT)]
+Stokes = Annotated[
+    str | None, typer.Option(help="Stokes plane (I, Q, U, V or its number).", rich_help_panel=INPUT)
+]
 Mask = Annotated[
-    Path | None, typer.Option(help="FITS mask of coverage: 0 is no data, NaN in the output.", rich_help_panel=INPUT)
+    Path | None,
+    typer.Option(help="FITS mask of coverage: 0 is no data, NaN in the output.", rich_help_panel=INPUT),
 ]
 Exclude = Annotated[
     str | None,
@@ -39,28 +45,36 @@ Gain = Annotated[
     typer.Option(help="Primary-beam response that the input was corrected with.", rich_help_panel=INPUT),
 ]
 Psf = Annotated[
-    Path | None, typer.Option(help="Dirty beam or PSF image: its shape is the noise correlation.", rich_help_panel=INPUT)
+    Path | None,
+    typer.Option(help="Dirty beam or PSF image: its shape is the noise correlation.", rich_help_panel=INPUT),
 ]
 Beam = Annotated[
     str | None,
-    typer.Option(metavar="MAJ,MIN,PA", help="Beam FWHM and angle, where the header has none.", rich_help_panel=INPUT),
+    typer.Option(
+        metavar="MAJ,MIN,PA", help="Beam FWHM and angle, where the header has none.", rich_help_panel=INPUT
+    ),
 ]
 Rest = Annotated[
-    str | None, typer.Option(metavar="VALUE", help="Rest frequency or wavelength, e.g. 115.271GHz.", rich_help_panel=INPUT)
+    str | None,
+    typer.Option(
+        metavar="VALUE", help="Rest frequency or wavelength, e.g. 115.271GHz.", rich_help_panel=INPUT
+    ),
 ]
 
 Continuum = Annotated[
     str,
     typer.Option(
         metavar="MODE",
-        help="auto, none, median, smooth, smooth:CHANNELS or polynomial:ORDER: subtracted before, restored after.",
+        help="auto, none, median, smooth[:CHANNELS] or polynomial:ORDER; subtracted, and restored after.",
         rich_help_panel=PHYSICS,
     ),
 ]
 Positivity = Annotated[
     str,
     typer.Option(
-        metavar="auto|on|off", help="Emission cannot be negative; auto: where the data agree.", rich_help_panel=PHYSICS
+        metavar="auto|on|off",
+        help="Emission cannot be negative; auto: where the data agree.",
+        rich_help_panel=PHYSICS,
     ),
 ]
 Vst = Annotated[
@@ -75,14 +89,21 @@ Vst = Annotated[
 Memory = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="Allowed beside what the program itself takes, e.g. 8GB.", rich_help_panel=RUNNING
+        metavar="SIZE",
+        help="Allowed beside what the program itself takes, e.g. 8GB.",
+        rich_help_panel=RUNNING,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=RUNNING)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 JsonLog = Annotated[
-    bool, typer.Option("--json-log", help="Progress and messages as JSON lines on stderr.", rich_help_panel=RUNNING)
+    bool,
+    typer.Option(
+        "--json-log", help="Progress and messages as JSON lines on stderr.", rich_help_panel=RUNNING
+    ),
 ]
-NoReport = Annotated[bool, typer.Option("--no-report", help="Do not write the HTML report.", rich_help_panel=RUNNING)]
+NoReport = Annotated[
+    bool, typer.Option("--no-report", help="Do not write the HTML report.", rich_help_panel=RUNNING)
+]
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,9 @@ def stabilisation(text: str) -> dict[str, float]:
     except ValueError:
         numbers = []
     if not 1 <= len(numbers) <= len(names):
-        raise UsageError("--vst needs gain,offset,readnoise", value=text, action="for instance --vst 1.5,0,3.2")
+        raise UsageError(
+            "--vst needs gain,offset,readnoise", value=text, action="for instance --vst 1.5,0,3.2"
+        )
     return dict(zip(names, numbers, strict=False))
 
 
@@ -64,7 +66,9 @@ def words(text: str, *, option: str, allowed: Sequence[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for word in found:
         if word not in allowed:
-            raise UsageError(f"{option} does not know this word", value=word, action=f"use {', '.join(allowed)}")
+            raise UsageError(
+                f"{option} does not know this word", value=word, action=f"use {', '.join(allowed)}"
+            )
     return found
 
 

@@ -1,4 +1,4 @@
-"""A method's parameters in words, read from its pydantic model: for the command line, messages and documentation."""
+"""A method's parameters in words, from its pydantic model: for the command line, messages, documentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class ParameterDescription:
 def describe_parameters(model: type[BaseModel]) -> list[ParameterDescription]:
     """Every field of a parameter model, in the order of its definition."""
     return [
-        ParameterDescription(name, _default(field), allowed_values(field), " ".join((field.description or "").split()))
+        ParameterDescription(
+            name, _default(field), allowed_values(field), " ".join((field.description or "").split())
+        )
         for name, field in model.model_fields.items()
     ]
 
