@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from denoise.noise.estimate import estimate_noise
 from denoise.noise.model import NoiseModel, Tails
 from denoise.noise.statistics import clipped_std, mad_std
+from denoise.noise.tails import judge_tails
 
-__all__ = ["NoiseModel", "Tails", "clipped_std", "mad_std"]
+__all__ = ["NoiseModel", "Tails", "clipped_std", "estimate_noise", "judge_tails", "mad_std"]

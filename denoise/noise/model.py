@@ -229,7 +229,7 @@ class NoiseModel:
     def correlation_fwhm(self) -> tuple[float, float]:
         """Full width at half maximum of the spatial ACF along y and x, in pixels (1 for white noise)."""
         cy, cx = (n // 2 for n in self.spatial_acf.shape)
-        return _full_width(self.spatial_acf[cy:, cx]), _full_width(self.spatial_acf[cy, cx:])
+        return full_width(self.spatial_acf[cy:, cx]), full_width(self.spatial_acf[cy, cx:])
 
     @property
     def correlation_area(self) -> float:
@@ -325,7 +325,7 @@ def _lag(acf: NDArray[np.float64], dy: int, dx: int) -> float:
     return float(acf[cy + dy, cx + dx]) if dy <= cy and dx <= cx else 0.0
 
 
-def _full_width(profile: NDArray[np.float64]) -> float:
+def full_width(profile: NDArray[np.float64]) -> float:
     """Twice the lag where a one-sided ACF crosses one half, linear between lags; at least 1."""
     profile = np.append(profile, 0.0)
     below = int(np.argmax(profile < 0.5))

@@ -1,0 +1,73 @@
+"""What the two tails of the data say: absorption and CLEAN bowls show as values too negative to be noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.noise.model import NoiseModel, Tails
+from denoise.noise.sources import Scale, scales, smoothed
+
+_CHANCE = 1e-3  # probability at which noise alone is called too negative
+
+
+@dataclass
+class Deepest:
+    """Running minimum per scale, with the number of values seen."""
+
+    values: dict[Scale, float] = field(default_factory=dict)
+    counts: dict[Scale, float] = field(default_factory=dict)
+
+    def add(self, scale: Scale, block: NDArray[Any]) -> None:
+        """Look at a block averaged over `scale`, in units of the noise left."""
+        self.values[scale] = min(self.values.get(scale, 0.0), float(block.min(initial=0.0)))
+        self.counts[scale] = self.counts.get(scale, 0.0) + block.size / (scale.pixels**2 * scale.channels)
+
+    def verdict(self, sigma_negative: float, sigma_positive: float) -> Tails:
+        """Most unlikely minimum over the scales, against what noise alone stays above with 99.9 %."""
+        from scipy.stats import norm
+
+        if not self.values:
+            return Tails(sigma_negative, sigma_positive, 0.0, 0.0, "none", True)
+        # the chance is shared among the scales; counted on boxes side by side, shifted boxes are not new
+        limits = {
+            s: float(norm.ppf(_CHANCE / len(self.values) / (2.0 * max(n, 1.0))))
+            for s, n in self.counts.items()
+        }
+        worst = min(self.values, key=lambda s: self.values[s] / limits[s] * -1.0)
+        name = f"{worst.pixels} pixels x {worst.channels} channels"
+        agrees = all(self.values[s] >= limits[s] for s in self.values)
+        return Tails(sigma_negative, sigma_positive, self.values[worst], limits[worst], name, agrees)
+
+
+def judge_tails(data: NDArray[Any], model: NoiseModel) -> Tails:
+    """Whether noise alone explains the negative values of an array, on every scale.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x)
+        Data in the unit of the model, NaN where there is no coverage: the cube, a part of it, or the cube
+        less its continuum.
+    model : NoiseModel
+        Of the same shape.
+
+    Returns
+    -------
+    Tails
+    """
+    ratio = np.asarray(data / model.sigma(), dtype=np.float32)
+    deepest = Deepest()
+    chosen = scales(model.shape, model.spatial_acf, model.spectral_acf, max(model.correlation_fwhm))
+    for scale, values in smoothed(ratio, chosen):
+        deepest.add(scale, values)
+    low, high = (one_sided_sigma(ratio, sign) * model.typical for sign in (-1, 1))
+    return deepest.verdict(low, high)
+
+
+def one_sided_sigma(ratio: NDArray[Any], sign: int) -> float:
+    """Sigma from the median of the values on one side of zero."""
+    side = sign * ratio[np.isfinite(ratio) & (sign * ratio > 0)]
+    return float(np.median(side)) / 0.6744897501960817 if side.size else float("nan")
