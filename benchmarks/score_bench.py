@@ -61,7 +61,12 @@ def bench_folder() -> Path:
 
 
 def load_bench(
-    peak_snr: float, *, cubes: int | None = None, roll: int | None = None, draw: int | None = None
+    peak_snr: float,
+    *,
+    cubes: int | None = None,
+    roll: int | None = None,
+    anywhere: bool = False,
+    draw: int | None = None,
 ) -> Iterator[Observation]:
     """Yield the bench cubes at this peak SNR.
 
@@ -70,7 +75,10 @@ def load_bench(
     cubes : int, optional
         Only the first so many.
     roll : int, optional
-        Seed of random offsets in y and x by which truth, noise and aperture are rolled together.
+        Seed of random offsets in y and x by which truth, noise and aperture are rolled together, with the
+        aperture kept whole.
+    anywhere : bool
+        Roll by any offset: a source may then be cut in two by the border of the field.
     draw : int, optional
         Fresh noise of this seed in place of the stored one: white, convolved with the same beam.
     """
@@ -82,9 +90,18 @@ def load_bench(
         if draw is not None:
             noise = noise_field(np.random.default_rng((draw, k)), truth.shape, beam)
         if roll is not None:
-            offset = tuple(np.random.default_rng((roll, k)).integers(0, truth.shape[1:]))
+            offset = _offset(np.random.default_rng((roll, k)), aperture, anywhere=anywhere)
             truth, noise, aperture = (np.roll(a, offset, axis=(-2, -1)) for a in (truth, noise, aperture))
         yield Observation(path.stem, truth, noise / np.float32(peak_snr), beam, aperture, 1.0 / peak_snr)
+
+
+def _offset(rng: np.random.Generator, aperture: np.ndarray, *, anywhere: bool) -> tuple[int, ...]:
+    offset = []
+    for axis, size in enumerate(aperture.shape):
+        inside = np.flatnonzero(aperture.any(axis=1 - axis))
+        low, high = (0, size - 1) if anywhere else (-int(inside[0]), size - 1 - int(inside[-1]))
+        offset.append(int(rng.integers(low, high + 1)))
+    return tuple(offset)
 
 
 def load_tuning(peak_snr: float, *, cubes: int = 20, seed: int = 1) -> Iterator[Observation]:
@@ -194,6 +211,7 @@ def main() -> None:
         "--tuning", type=int, default=0, metavar="SEED", help="the tuning set of this seed instead"
     )
     parser.add_argument("--roll", type=int, nargs="?", const=1, default=None, metavar="SEED")
+    parser.add_argument("--anywhere", action="store_true", help="roll across the border too")
     parser.add_argument("--draws", type=int, default=0, help="flux bias over so many fresh noise draws")
     parser.add_argument("--each", action="store_true", help="a row for every cube too")
     options = parser.parse_args()
@@ -208,7 +226,7 @@ def main() -> None:
             if options.tuning:
                 cubes = load_tuning(snr, cubes=options.cubes or 20, seed=options.tuning)
             else:
-                cubes = load_bench(snr, cubes=options.cubes, roll=options.roll)
+                cubes = load_bench(snr, cubes=options.cubes, roll=options.roll, anywhere=options.anywhere)
             rows = score_function(method, cubes)
             if options.each:
                 for row in rows:

@@ -259,6 +259,16 @@ def test_rolled_bench_cubes_keep_their_floors():
 
 
 @needs_bench
+@pytest.mark.parametrize("seed", range(5))
+def test_rolled_apertures_stay_whole(seed):
+    script = bench_script()
+    for plain, rolled in zip(script.load_bench(4.5), script.load_bench(4.5, roll=seed), strict=True):
+        for axis in (0, 1):
+            width = [np.flatnonzero(a.any(axis=axis)) for a in (plain.aperture, rolled.aperture)]
+            assert np.ptp(width[0]) == np.ptp(width[1])
+
+
+@needs_bench
 def test_fresh_draws_have_the_stored_noises_level():
     script = bench_script()
     for one in script.load_bench(4.5, cubes=2, draw=1):
