@@ -145,8 +145,10 @@ def _whitened(samples: FloatArray) -> FloatArray:
 
 def _scaled(component: FloatArray, width: float) -> FloatArray:
     """Scale one component of the samples so that the beam's FWHM along that axis is ``width`` pixels."""
-    trial = np.linspace(0.0, 0.5, 256)
-    beam = np.cos(2.0 * math.pi * trial[:, None] * component[None, ::7]).mean(axis=1)
+    trial = np.linspace(0.0, 0.4, 128)
+    # golden-ratio steps: an even subset whatever the numbers of antennas and integrations
+    some = ((np.arange(2500) * 0.6180339887498949) % 1.0 * component.size).astype(int)
+    beam = np.cos(2.0 * math.pi * trial[:, None] * component[some]).mean(axis=1)
     below = int(np.argmax(beam < 0.5))
     half = np.interp(0.5, beam[[below, below - 1]], trial[[below, below - 1]])
     return component * (2.0 * half / width)
