@@ -1,0 +1,222 @@
+"""Robust continuum of spectra, and smooth background of images, that leave lines and sources alone.
+
+- ``estimate_continuum(block, mode) -> ndarray``: same shape and dtype as the block (channel, y, x), to subtract and
+  to add back. Modes: ``"none"``, ``"median"``, ``"polynomial:ORDER"``, ``"smooth"``, ``"smooth:CHANNELS"``
+
+A block of one channel is an image: ``"median"`` is its clipped median, ``"smooth[:PIXELS]"`` a spline through clipped
+medians of a mesh, ``"polynomial:ORDER"`` a clipped 2D polynomial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.errors import ParameterError
+from denoise.transforms import _median_kernels as kernels
+from denoise.transforms.background import clipped_median, image_polynomial, mesh_background
+
+Floats = NDArray[np.float64]
+
+_MODES = ("none", "median", "polynomial", "smooth")
+_SPAXELS = 4096  # taken at a time: bounds the float64 copies
+_CLIP = 3.0  # sigma; both signs, so that absorption is treated as emission is
+_ROUNDS = 4
+_WIDTHS = (1, 3, 9, 27)  # channels averaged when looking for lines
+_MIN_WIDTH, _MAX_ORDER = 5, 15
+
+
+def estimate_continuum(block: NDArray[Any], mode: str, *, threads: int = 1) -> NDArray[Any]:
+    """Continuum of each spaxel of a block.
+
+    Parameters
+    ----------
+    block : ndarray, shape (channel, y, x)
+        All channels; NaN = no data. One channel: an image.
+    mode : str
+        ``"none"`` (zeros); ``"median"``, one level a spaxel; ``"polynomial:ORDER"``; ``"smooth"`` or
+        ``"smooth:CHANNELS"``, a running median of that width about a polynomial (default a quarter of the axis, at least
+        51 channels): the width should be several times that of the widest line. Each is fitted with lines clipped at
+        3 sigma of the residual, wings included, until nothing changes.
+    threads : int
+        Unused channels of parallelism are left to the caller: 1.
+
+    Returns
+    -------
+    ndarray, shape and dtype of `block`
+        In its unit, finite wherever the spaxel has any data, NaN elsewhere (0 with ``"none"``).
+
+    Raises
+    ------
+    ParameterError
+        Unknown mode, order or width out of range, block not 3D.
+    """
+    kind, number = parse_mode(mode)
+    if block.ndim != 3 or block.size == 0:
+        raise ParameterError("the continuum needs a non-empty block (channel, y, x)", value=block.shape)
+    if kind == "none":
+        return np.zeros_like(block)
+    if block.shape[0] == 1:
+        return np.asarray(_image(block[0], kind, number)[None], block.dtype)
+    level = np.empty_like(block)
+    flat, out = block.reshape(len(block), -1), level.reshape(len(block), -1)
+    for part in _parts(flat.shape[1]):
+        out[:, part] = _spectra(np.asarray(flat[:, part].T, np.float64), kind, number).T
+    return level
+
+
+def parse_mode(mode: str) -> tuple[str, int | None]:
+    """Kind and number of a mode such as ``"polynomial:2"``.
+
+    Raises
+    ------
+    ParameterError
+        Unknown kind, or a number that is missing or out of range.
+    """
+    kind, _, text = mode.partition(":")
+    valid = kind in _MODES and (text.isdigit() if text else kind != "polynomial")
+    if not valid or (text and kind in ("none", "median")):
+        raise ParameterError(
+            "unknown continuum mode",
+            value=mode,
+            action="use none, median, smooth, smooth:CHANNELS or polynomial:ORDER",
+        )
+    number = int(text) if text else None
+    if number is not None and kind == "polynomial" and number > _MAX_ORDER:
+        raise ParameterError("order of the continuum is too high", value=number, action=f"at most {_MAX_ORDER}")
+    if number is not None and kind == "smooth" and number < _MIN_WIDTH:
+        raise ParameterError(
+            "width of the running median is too small", value=number, action=f"at least {_MIN_WIDTH}"
+        )
+    return kind, number
+
+
+def _parts(size: int) -> Iterator[slice]:
+    for start in range(0, size, _SPAXELS):
+        yield slice(start, min(size, start + _SPAXELS))
+
+
+def _image(image: NDArray[Any], kind: str, number: int | None) -> Floats:
+    pixels = np.asarray(image, np.float64)
+    if kind == "median":
+        return np.full(pixels.shape, clipped_median(pixels))
+    if kind == "polynomial":
+        return image_polynomial(pixels, number or 0)
+    return mesh_background(pixels, number)
+
+
+def _spectra(spectra: Floats, kind: str, number: int | None) -> Floats:
+    """Continuum of spectra (spaxel, channel)."""
+    widest = spectra.shape[1] // 8
+    if kind == "median":
+        return _clipped(spectra, lambda kept: _nanmedian(kept)[:, None] + np.zeros_like(kept), widest)
+    if kind == "polynomial":
+        return fit_polynomials(spectra, number or 0)
+    # about a polynomial: near the ends the window is one-sided, which would follow a slope wrongly
+    base = _rough_polynomials(spectra, min(3, spectra.shape[1] // 30))
+    width = number or max(51, spectra.shape[1] // 4)
+    half = min(width, spectra.shape[1]) // 2
+    return base + _clipped(spectra - base, lambda kept: _running_median(kept, half), half // 2)
+
+
+def _running_median(spectra: Floats, half: int) -> Floats:
+    medians = np.empty_like(spectra)
+    kernels.running_medians(np.ascontiguousarray(spectra), half, max(1, half // 2), medians)
+    kernels.fill_gaps(medians)
+    return medians
+
+
+def _clipped(spectra: Floats, estimate: Callable[[Floats], Floats], widest: int) -> Floats:
+    """Iterate an estimate on the line-free channels; their mask is made anew each round."""
+    level, free = estimate(spectra), np.isfinite(spectra)
+    for _ in range(_ROUNDS):
+        mask = line_free(spectra - level, widest)
+        if _settled(mask, free):
+            break
+        free, level = mask, estimate(np.where(mask, spectra, np.nan))
+    return level
+
+
+def _settled(mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> bool:
+    return bool(np.mean(mask != before) < 1e-3)
+
+
+def line_free(residual: Floats, widest: int) -> NDArray[np.bool_]:
+    """Channels that hold no line, from residuals (spaxel, channel): running means of 1 to `widest` within 3 sigma."""
+    free = np.empty(residual.shape, np.bool_)
+    widths = np.array([width for width in _WIDTHS if width <= max(1, widest)])
+    kernels.line_masks(np.ascontiguousarray(residual), widths, _CLIP, free)
+    return free
+
+
+def _nanmedian(values: Floats) -> Floats:
+    """Median of each row, NaN left out; NaN for an empty row."""
+    medians = np.empty(len(values))
+    kernels.row_medians(np.ascontiguousarray(values), medians)
+    return medians
+
+
+def fit_polynomials(spectra: Floats, order: int) -> Floats:
+    """Clipped least-squares polynomial of each spectrum (spaxel, channel); its median where channels are too few."""
+    basis = _basis(spectra.shape[1], order)
+    level, free = _rough_polynomials(spectra, order), np.zeros(spectra.shape, np.bool_)
+    fitted = np.isfinite(spectra).sum(axis=1) >= 2 * (order + 1)
+    for _ in range(_ROUNDS if fitted.any() else 0):
+        mask = line_free(spectra - level, spectra.shape[1] // 8)
+        if _settled(mask, free):
+            break
+        free = mask
+        level[fitted] = _weighted_fit(spectra[fitted], mask[fitted].astype(np.float64), basis)
+    return level
+
+
+def _basis(size: int, order: int) -> Floats:
+    x = (2 * np.arange(size) + 1) / size - 1
+    return np.asarray(np.polynomial.legendre.legvander(x, order), np.float64)
+
+
+def _rough_polynomials(spectra: Floats, order: int) -> Floats:
+    """Polynomials through medians of groups of channels, robust against narrow and wide lines."""
+    size = spectra.shape[1]
+    groups = min(size, 12 * (order + 1))
+    edges = np.linspace(0, size, groups + 1).round().astype(np.int64)
+    binned = np.stack([_nanmedian(spectra[:, a:b]) for a, b in pairwise(edges)], axis=1)
+    level = np.repeat(_nanmedian(spectra)[:, None], size, axis=1)
+    enough = np.isfinite(binned).sum(axis=1) >= 2 * (order + 1)
+    if enough.any():
+        level[enough] = _binned_fit(binned[enough], _basis(groups, order), _basis(size, order))
+    return level
+
+
+def _binned_fit(spectra: Floats, basis: Floats, wanted: Floats) -> Floats:
+    """Least absolute deviations, then least squares on what is free of lines; evaluated on the `wanted` basis."""
+    weights = _absolute_weights(spectra, basis)
+    for _ in range(_ROUNDS):
+        level = _weighted_fit(spectra, weights, basis)
+        weights = line_free(spectra - level, len(basis) // 8).astype(np.float64)
+    return _weighted_fit(spectra, weights, basis, wanted)
+
+
+def _absolute_weights(spectra: Floats, basis: Floats) -> Floats:
+    """Weights with which least squares minimises absolute deviations."""
+    weights = np.isfinite(spectra).astype(np.float64)
+    for _ in range(8):
+        size = np.abs(spectra - _weighted_fit(spectra, weights, basis))
+        floor = 0.05 * _nanmedian(size)[:, None] + np.finfo(np.float64).tiny
+        weights = np.where(np.isfinite(size), 1 / np.fmax(size, floor), 0.0)
+    return weights
+
+
+def _weighted_fit(spectra: Floats, weights: Floats, basis: Floats, wanted: Floats | None = None) -> Floats:
+    terms = basis.shape[1]
+    weights = weights / np.maximum(weights.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
+    matrix = (weights @ products).reshape(-1, terms, terms)
+    matrix += 1e-10 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(terms)
+    vector = (weights * np.nan_to_num(spectra)) @ basis
+    solution: Floats = np.linalg.solve(matrix, vector[:, :, None])[:, :, 0]
+    return np.asarray(solution @ (basis if wanted is None else wanted).T)
