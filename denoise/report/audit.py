@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.report.labels import number
+from denoise.report.labels import number, with_unit
 from denoise.report.stream import Spread
 
 Floats = NDArray[np.float64]
@@ -203,7 +203,7 @@ def _inside(spread: Spread, mean_error: float, std_error: float) -> Finding:
             f"{text}, which noise alone does not explain: part of the emission was taken away with it. "
             "Look at the residual channels.",
         )
-    return Finding("good", "No emission in the residual", f"{text}, as noise would (0 and 1).")
+    return Finding("good", "No emission in the residual", f"{text}, no more than noise leaves there.")
 
 
 def whiteness_finding(what: str, unit: str, result: Excess) -> Finding:
@@ -219,17 +219,20 @@ def whiteness_finding(what: str, unit: str, result: Excess) -> Finding:
     )
     if not result.significant:
         return Finding("good", f"Residual as correlated as the noise {what}", f"{text}.")
+    text = text.replace("-", "−")
     cause = "structure was left behind in the residual" if result.measured > result.expected else (
         "the residual is less correlated than the noise, so correlated noise stays in the output"
     )  # fmt: skip
-    return Finding("warning", f"Residual is not the noise {what}", f"{text}: {cause}.")
+    level: Level = "warning" if result.measured > result.expected else "note"
+    return Finding(level, f"Residual is not the noise {what}", f"{text}: {cause}.")
 
 
 def flux_finding(flux: FluxChange, unit: str) -> Finding:
     """A sentence about the flux in the aperture of the emission found."""
     text = (
-        f"Flux in the aperture: {number(flux.before)} ± {number(flux.error)} {unit} before, "
-        f"{number(flux.after)} {unit} after ({flux.percent:+.1f} %, {flux.sigmas:+.1f} times its noise)"
+        f"Flux in the aperture: {number(flux.before)} ± {number(flux.error, 2)} before, "
+        f"{with_unit(number(flux.after), unit)} after "
+        f"({flux.percent:+.1f} %, {flux.sigmas:+.1f} times its noise)"
     )
     text = text.replace("-", "−")
     large = not np.isfinite(flux.percent) or abs(flux.percent) > FLUX_TOLERANCE

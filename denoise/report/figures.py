@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.report.labels import number
+from denoise.report.labels import UNSTATED, number
 from denoise.report.panels import (
     AFTER,
     BEFORE,
@@ -22,7 +22,6 @@ from denoise.report.panels import (
     figure,
     frame_axes,
     intensity_scale,
-    noise_of,
     outline,
     sky_map,
     style,
@@ -39,9 +38,9 @@ SIGMAS = 5.0
 def moment0_figure(scene: Scene, beam: Beam) -> Any:
     """Moment 0 (or the image itself) before and after on one scale, outlining the emission found."""
     before, after = scene.sums.moment0
-    scale = intensity_scale(before, after, noise=noise_of(before))
+    scale = intensity_scale(before, after, noise=scene.noise[0 if scene.image else 1])
     label = "Intensity" if scene.image else "Moment 0"
-    text = f"{label} ({scene.moment0_unit})"
+    text = (label, scene.moment0_unit)
     return _pair(scene, beam, (before, after), scale=scale, label=text, extent=_whole(scene))
 
 
@@ -56,7 +55,7 @@ def moment1_figure(scene: Scene, beam: Beam) -> Any | None:
     middle, half = float(np.median(finite)), max(float(high - low) / 2, 2 * step)
     half = max(half, high - middle, middle - low)
     scale = Scale(middle - half, middle + half, 0.0, "RdBu_r" if scene.spectral.red_grows else "RdBu")
-    text = f"Moment 1: {scene.spectral.text}"
+    text = (f"Moment 1: {scene.spectral.text}", "")
     return _pair(scene, beam, (before, after), scale=scale, label=text, extent=_zoom(scene))
 
 
@@ -66,7 +65,7 @@ def _pair(
     maps: tuple[Floats, Floats],
     *,
     scale: Scale,
-    label: str,
+    label: tuple[str, str],
     extent: tuple[float, ...],
 ) -> Any:
     x0, x1, y0, y1 = extent
@@ -152,9 +151,9 @@ def _two_lines(name: str, unit: str) -> str:
 
 def channel_figure(scene: Scene, beam: Beam) -> Any:
     """Input, output and residual in representative channels, with common limits."""
-    panels = scene.panels
-    scale = _channel_scale(scene)
+    scale = intensity_scale(*(m for p in scene.panels for m in (p.before, p.after)), noise=scene.noise[0])
     wide, high = (abs(b - a) for a, b in scene.sky.limits(_whole(scene)))
+    panels = scene.panels if wide < 1.5 * high else scene.panels[:: -(-len(scene.panels) // 3)]
     columns = max(len(panels), 3)
     side = 6.0 / columns
     fig = figure(float(np.clip(3 * side * high / wide, 1.6, 9.0)) + 1.0)
@@ -162,7 +161,7 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
     rows = (
         ("Before", "before", scale),
         ("After", "after", scale),
-        ("Residual / σ", "residual", symmetric_scale(SIGMAS)),
+        ("Residual", "residual", symmetric_scale(SIGMAS)),
     )
     for row, (name, attribute, row_scale) in zip(axes, rows, strict=True):
         for ax, panel in zip(row, panels, strict=True):
@@ -176,9 +175,9 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
         beam_and_bar(row[0], beam, scene.sky, text=False)
         row[0].set_ylabel(name, fontsize=LABEL)
         if attribute == "after":
-            colour_bar(fig, artist, list(axes[:2].flat), scene.unit, row_scale, aspect=30)
+            colour_bar(fig, artist, list(axes[:2].flat), ("", scene.unit), row_scale, aspect=30)
         if attribute == "residual":
-            colour_bar(fig, artist, list(row), "σ", row_scale, aspect=12)
+            colour_bar(fig, artist, list(row), ("", "σ"), row_scale, aspect=12)
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
     fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)
@@ -194,13 +193,8 @@ def channel_title(scene: Scene, channel: int) -> str:
         return f"channel {channel}"
     step = float(np.median(scene.spectral.width))
     digits = int(np.clip(1 - np.floor(np.log10(step)), 0, 6)) if step > 0 else 2
-    return f"{scene.spectral.values[channel]:.{max(digits - 1, 0)}f}\n{scene.spectral.unit}".replace("-", "−")
-
-
-def _channel_scale(scene: Scene) -> Scale:
-    before = [p.before for p in scene.panels]
-    noise = float(np.median([noise_of(b) for b in before])) if before else 0.0
-    return intensity_scale(*before, *(p.after for p in scene.panels), noise=noise)
+    value = f"{scene.spectral.values[channel]:.{max(digits - 1, 0)}f}".replace("-", "−")
+    return value if scene.spectral.unit == UNSTATED else f"{value}\n{scene.spectral.unit}"
 
 
 def residual_map_figure(scene: Scene, beam: Beam) -> Any | None:
@@ -217,7 +211,7 @@ def residual_map_figure(scene: Scene, beam: Beam) -> Any | None:
     outline(ax, scene.where.sky, scene.sky, color="black")
     beam_and_bar(ax, beam, scene.sky)
     style(ax, *scene.sky.labels, "Residual")
-    colour_bar(fig, artist, [ax], "Residual / noise (σ)", scale)
+    colour_bar(fig, artist, [ax], ("Residual / noise", "σ"), scale)
     return fig
 
 

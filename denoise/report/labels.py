@@ -22,8 +22,10 @@ class SpectralLabel:
         Coordinate of each channel in `unit`, scaled for reading (km/s rather than m/s).
     width : ndarray, shape (channel,)
         Width of each channel in `unit`, positive.
+    native : Unit or None
+        Astropy unit of `values`; None where the file does not say.
     unit : str
-        Unit text; "channel" where the file does not say.
+        The same as text; "channel" without a spectral axis.
     text : str
         Full axis label: quantity, convention, frame and unit.
     short : str
@@ -34,6 +36,7 @@ class SpectralLabel:
 
     values: NDArray[np.float64]
     width: NDArray[np.float64]
+    native: Any
     unit: str
     text: str
     short: str
@@ -50,14 +53,17 @@ class ApertureUnit:
         What the sum over the aperture is multiplied by (ignored for a mean).
     mean : bool
         Average instead of sum.
+    native : Unit or None
+        Astropy unit of the result; None where the data have none.
     unit : str
-        Unit of the result.
+        The same as text.
     name : str
         What it is: "flux density in the aperture", "mean brightness in the aperture".
     """
 
     factor: float
     mean: bool
+    native: Any
     unit: str
     name: str
 
@@ -71,7 +77,16 @@ def unit_text(unit: Any, text: str | None = None) -> str:
     unit = u.Unit(unit)
     if unit == u.dimensionless_unscaled:
         return "no unit"
-    return str(unit.to_string("unicode", fraction=False)).replace("✕", "×")
+    return str(unit.to_string("unicode", fraction=False)).removeprefix("1×")
+
+
+def with_unit(value: str, unit: str) -> str:
+    """A number, already text, with its unit: "3 Jy", "3 × 10⁻²⁰ erg", "3 (unit not stated)"."""
+    if unit == UNSTATED:
+        return f"{value} ({UNSTATED})"
+    if unit == "no unit":
+        return value
+    return f"{value} × {unit}" if unit.startswith("10") else f"{value} {unit}"
 
 
 def spectral_label(axis: Any, nchan: int) -> SpectralLabel:
@@ -82,105 +97,95 @@ def spectral_label(axis: Any, nchan: int) -> SpectralLabel:
     is said so.
     """
     if axis is None:
-        return SpectralLabel(
-            np.arange(nchan, dtype=float), np.ones(nchan), "channel", "Channel", "channel", True
-        )
+        channels = np.arange(nchan, dtype=float)
+        return SpectralLabel(channels, np.ones(nchan), None, "channel", "Channel", "channel", True)
+    from astropy import units as u
+
     speeds = axis.velocity()
     if speeds is not None and (axis.is_velocity or np.nanmedian(np.abs(speeds)) < _FAST):
-        values, unit, label = np.asarray(speeds, float), "km/s", str(axis.velocity_label)
+        values, native, label = np.asarray(speeds, float), u.km / u.s, str(axis.velocity_label)
     else:
-        (values, unit), label = _readable(np.asarray(axis.values, float), axis.unit), str(axis.label)
+        (values, native), label = _readable(np.asarray(axis.values, float), axis.unit), str(axis.label)
+    unit = (
+        UNSTATED if native is None else str(native.to_string("unicode", fraction="inline")).replace(" ", "")
+    )
     words = label.rsplit(" [", maxsplit=1)[0]
     width = np.abs(np.gradient(values)) if nchan > 1 else np.ones(1)
     short = words.rsplit(",", maxsplit=1)[0]
-    red = unit not in ("GHz", "MHz", "Hz", "kHz")
-    return SpectralLabel(values, width, unit, f"{words[0].upper()}{words[1:]} ({unit})", short, red)
+    red = native is None or not native.is_equivalent(u.Hz)
+    text = f"{words[0].upper()}{words[1:]} ({unit})"
+    return SpectralLabel(values, width, native, unit, text, short, red)
 
 
-def _readable(values: NDArray[np.float64], unit: Any) -> tuple[NDArray[np.float64], str]:
+def _readable(values: NDArray[np.float64], unit: Any) -> tuple[NDArray[np.float64], Any]:
+    """Values in a unit that reads well: km/s, GHz or MHz, Å, µm or mm; others as they are."""
     if unit is None:
-        return values, UNSTATED
+        return values, None
     from astropy import units as u
 
     unit = u.Unit(unit)
-    middle = float(np.nanmedian(np.abs(values * unit.to(unit.decompose(bases=u.si.bases)))))
-    for target in _targets(unit, middle, u):
-        if unit.is_equivalent(target):
-            return values * unit.to(target), str(target.to_string("unicode", fraction=True))
-    return values, str(unit.to_string("unicode", fraction=True))
+    middle = float(np.nanmedian(np.abs(values)))
+    scales = {
+        u.m / u.s: (u.km / u.s, u.km / u.s, 0.0),
+        u.Hz: (u.MHz, u.GHz, 3e9),
+        u.m: (u.AA, u.um if middle * (unit.to(u.m) if unit.is_equivalent(u.m) else 1) < 1e-4 else u.mm, 1e-6),
+    }
+    for base, (small, large, limit) in scales.items():
+        if unit.is_equivalent(base):
+            target = small if middle * unit.to(base) < limit else large
+            return values * unit.to(target), target
+    return values, unit
 
 
-def _targets(unit: Any, middle: float, u: Any) -> tuple[Any, ...]:
-    """Units that read well: km/s; GHz or MHz; Å in the optical, µm in the infrared, mm for radio."""
-    length = u.AA if middle < 1e-6 else u.um if middle < 1e-4 else u.mm
-    return u.km / u.s, (u.GHz if middle > 3e9 else u.MHz), length
-
-
-def moment0_unit(intensity: str, label: SpectralLabel, *, image: bool) -> str:
-    """Unit of the sum over channels of intensity times channel width."""
+def moment0_unit(unit: Any, text: str, label: SpectralLabel, *, image: bool) -> str:
+    """Unit of the sum over channels of intensity (`unit`; `text` if that is None) times channel width."""
     if image:
-        return intensity
-    return f"{'(' + intensity + ')' if ' ' in intensity else intensity} × {label.unit}"
+        return text
+    if unit is not None and label.native is not None:
+        return unit_text(unit * label.native)
+    intensity = "data unit" if text == UNSTATED else text
+    width = "spectral unit (not stated)" if label.unit == UNSTATED else label.unit
+    return f"{intensity} × {width}"
 
 
 def aperture_unit(cube: Any) -> ApertureUnit:
-    """What a spectrum in an aperture is in: Jy for Jy/beam with a known beam, the sum for fluxes, else the
-    mean.
+    """What a spectrum in an aperture is in.
 
-    Brightness temperatures and unknown units are averaged; a flux per beam without a beam cannot become a
-    flux and is averaged too; per-area surface brightness is summed times the pixel area.
+    Flux per beam becomes a flux where the beam is known; surface brightness per solid angle is summed times
+    the pixel's; fluxes per pixel are summed; brightness temperatures, unknown units, and fluxes per beam
+    without a beam are averaged.
     """
-    text = unit_text(cube.unit, cube.unit_text)
-    mean = ApertureUnit(1.0, True, text, "Mean in the aperture")
+    mean = mean_unit(cube, "Mean in the aperture")
     if cube.unit is None:
         return mean
     from astropy import units as u
 
     unit = u.Unit(cube.unit)
-    powers = {getattr(b, "name", ""): p for b, p in zip(unit.bases, unit.powers, strict=True)}
-    if powers.get("beam") == -1:
+    parts = dict(zip((str(b) for b in unit.bases), unit.powers, strict=True))
+    if parts.get("beam") == -1:
         area = _beam_area(cube)
-        flux = unit_text(unit * u.beam)
-        return mean if area is None else ApertureUnit(1 / area, False, flux, "Flux density in the aperture")
-    area_unit = next((b for b, p in zip(unit.bases, unit.powers, strict=True) if _is_area(b, p, u)), None)
-    if area_unit is not None:
-        if cube.pixel_scale is None:
-            return mean
-        area = float(
-            ((float(cube.pixel_scale) * u.arcsec) ** 2).to_value(
-                area_unit**2 if _is_angle(area_unit, u) else area_unit
-            )
-        )
-        flux = unit_text(unit * (area_unit**2 if _is_angle(area_unit, u) else area_unit))
-        return ApertureUnit(area, False, flux, "Flux density in the aperture")
-    if _is_flux(unit, u):
-        return ApertureUnit(1.0, False, text, "Flux in the aperture (sum of pixels)")
-    return mean
+        return mean if area is None else _summed(1 / area, unit * u.beam, "Flux density in the aperture")
+    for angle in (u.arcsec**2, u.arcmin**2, u.deg**2, u.sr):
+        if _is_flux(unit * angle, u):
+            side = cube.pixel_scale
+            area = None if side is None else float(((side * u.arcsec) ** 2).to_value(angle))
+            return mean if area is None else _summed(area, unit * angle, "Flux density in the aperture")
+    return _summed(1.0, unit, "Flux in the aperture (sum of pixels)") if _is_flux(unit, u) else mean
 
 
-def _is_angle(unit: Any, u: Any) -> bool:
-    return bool(unit.is_equivalent(u.rad))
+def mean_unit(cube: Any, name: str) -> ApertureUnit:
+    """The average of the voxels, in the unit of the data."""
+    return ApertureUnit(1.0, True, cube.unit, unit_text(cube.unit, cube.unit_text), name)
 
 
-def _is_area(unit: Any, power: Any, u: Any) -> bool:
-    """Whether ``unit ** power`` is one over a solid angle."""
-    return bool(
-        (power == -2 and _is_angle(unit, u))
-        or (power == -1 and unit.is_equivalent(u.sr) and not _is_angle(unit, u))
-    )
+def _summed(factor: float, unit: Any, name: str) -> ApertureUnit:
+    return ApertureUnit(factor, False, unit, unit_text(unit), name)
 
 
 def _is_flux(unit: Any, u: Any) -> bool:
-    known = (
-        u.Jy,
-        u.W / u.m**2,
-        u.W / u.m**3,
-        u.ph / u.s / u.cm**2,
-        u.ph / u.s / u.cm**2 / u.AA,
-        u.electron,
-        u.adu,
-        u.ct,
-    )
+    """Whether a unit adds up over pixels: fluxes, flux densities, counts, and their rates."""
+    area = u.s * u.cm**2
+    known = (u.Jy, u.W / u.m**2, u.W / u.m**3, u.ph / area, u.ph / area / u.AA, u.electron, u.adu, u.ct)
     return any(unit.is_equivalent(k) or unit.is_equivalent(k / u.s) for k in known)
 
 
@@ -210,7 +215,7 @@ def _decimal(value: float, digits: int) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return _plain(value, digits).replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa}×10{_superscript(int(exponent))}".replace("-", "−")
+    return f"{mantissa}×{power_of_ten(int(exponent))}".replace("-", "−")
 
 
 def _plain(value: float, digits: int) -> str:
@@ -220,5 +225,6 @@ def _plain(value: float, digits: int) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def _superscript(value: int) -> str:
-    return str(value).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+def power_of_ten(exponent: int) -> str:
+    """Ten with a raised exponent, as text."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

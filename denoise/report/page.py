@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from denoise.errors import ResourceError
 from denoise.report.audit import Finding, worst
-from denoise.report.labels import number
+from denoise.report.labels import number, with_unit
 from denoise.report.scene import REQUIRED_SNR, ReportInput, Scene, observe
 from denoise.report.sky import beam_shape
 from denoise.report.tables import metric_rows
@@ -43,7 +45,7 @@ class _Figure:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
-def write_report(result: ReportInput, folder: str | Path, *, stem: str) -> ReportFiles:
+def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = None) -> ReportFiles:
     """Measure a result, draw it and write ``<stem>_report.html`` and ``<stem>_<figure>.png`` into `folder`.
 
     The cubes are read in blocks, in three passes; memory does not grow with them. Existing files of the same
@@ -55,8 +57,8 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str) -> Repor
         As ``denoise.denoise`` gives it; read through its public attributes only, never changed.
     folder : str or Path
         Made if it is missing.
-    stem : str
-        Start of every file name.
+    stem : str, optional
+        Start of every file name; by default the name of the input without its suffixes.
 
     Returns
     -------
@@ -69,6 +71,7 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str) -> Repor
         A file cannot be written.
     """
     folder = Path(folder)
+    stem = stem or Path(str(result.input.name or "cube")).name.split(".")[0] or "cube"
     scene = observe(result)
     figures = _draw(scene, result)
     page = _render(scene, result, figures)
@@ -120,8 +123,9 @@ def _png(fig: Any) -> bytes:
 def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
     """Heading, caption and alternative text of every figure."""
     found = int(scene.where.channels.sum())
+    level = "" if scene.continuum == "none" else f"The continuum ({scene.continuum}) is taken off. "
     over = f"the {found} channels in which emission was found" if scene.where.any else "all channels"
-    marks = "The orange line encloses the emission found. " if scene.where.any else ""
+    marks = "The line encloses the emission found. " if scene.where.any else ""
     marks += "The ellipse is the beam. " if beam else "No beam is drawn: the file states none. "
     marks += f"Offsets are from the centre of the field, {scene.sky.origin}." if scene.sky.origin else ""
     spread = (
@@ -131,13 +135,13 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
     what = "The image" if scene.image else f"Sum over {over} times the channel width"
     return {
         "moment0": (
-            first, f"{what}, before and after, on one scale. {marks}",
+            first, f"{what}, before and after, on one scale. {level}{marks}",
             f"Two maps side by side on one colour scale: {first.lower()} before and after denoising.",
         ),
         "moment1": (
             "Moment 1",
             "Intensity-weighted mean over the voxels of the emission found, before and after, on one scale; "
-            "blank where the weighted mean falls outside the channels used. " + marks,
+            "blank where the weighted mean falls outside the channels used. " + level + marks,
             "Two maps side by side on one diverging colour scale: moment 1 before and after denoising.",
         ),
         "spectrum": (
@@ -148,7 +152,7 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
         "channels": (
             "Channels",
             f"Representative channels{' across the emission found' if scene.where.any else ''}: before and "
-            "after on one scale, and what was taken away in units of the noise.",
+            "after on one scale, and what was taken away in units of the noise. " + level,
             f"Three rows of {len(scene.panels)} channel maps: before, after, residual divided by the noise.",
         ),
         "residual_map": (
@@ -197,7 +201,7 @@ def _render(scene: Scene, result: ReportInput, figures: list[_Figure]) -> str:
         required=number(REQUIRED_SNR),
         examined=f"{len(scene.regions):,} of {scene.region_count:,}",
         parameters=[(k, str(v)) for k, v in result.parameters.items()],
-        provenance=_flat(result.provenance),
+        provenance=[(f"{part}: {k}", str(v)) for part, entries in _parts(result) for k, v in entries.items()],
     )
 
 
@@ -217,7 +221,7 @@ def _facts(scene: Scene, result: ReportInput) -> list[tuple[str, str]]:
         ("Size", size),
         ("Unit", scene.unit),
         ("Beam", _beam_text(cube)),
-        ("Noise", f"{number(float(result.noise.typical))} {scene.unit} (1σ, median; {result.noise.origin})"),
+        ("Noise", f"{with_unit(number(scene.noise[0]), scene.unit)} (1σ, median; {result.noise.origin})"),
         ("Method", f"{result.method}" + (f" ({_short(result.parameters)})" if result.parameters else "")),
         ("Time", f"{result.seconds:.1f} s"),
     ]
@@ -239,8 +243,10 @@ def _beam_text(cube: Any) -> str:
         return "none stated"
     scale, unit = (frame.arcsec, "″") if frame.arcsec else (1.0, " pixels")
     pa = 90.0 - beam[2] if frame.on_sky else beam[2] - 90.0
+    if np.isclose(beam[0], beam[1], rtol=1e-3):
+        return f"{number(beam[0] * scale)}{unit}, circular"
     sizes = " × ".join(number(axis * scale) for axis in beam[:2])
-    return f"{sizes}{unit}, position angle {pa:.0f}°".replace("-", "−")
+    return f"{sizes}{unit}, position angle {pa % 180:.0f}°".replace("-", "−")
 
 
 def _detection(scene: Scene) -> str:
@@ -277,11 +283,5 @@ def _region_rows(scene: Scene) -> list[tuple[str, ...]]:
     return rows
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    out: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            out += _flat(value, f"{prefix}{key}: ")
-        else:
-            out.append((f"{prefix}{key}", str(value)))
-    return out
+def _parts(result: ReportInput) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    return ("science", result.provenance.science), ("run", result.provenance.run)

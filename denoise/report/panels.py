@@ -78,13 +78,6 @@ def intensity_scale(*maps: Floats, noise: float = 0.0) -> Scale:
     return Scale(low, high, soft)
 
 
-def noise_of(image: Floats) -> float:
-    """Robust spread of neighbouring differences along x: the noise of a map, whatever emission is in it."""
-    step = np.diff(image, axis=1)
-    step = step[np.isfinite(step)]
-    return float(1.4826 * np.median(np.abs(step)) / np.sqrt(2)) if step.size else 0.0
-
-
 def symmetric_scale(limit: float, cmap: str = "RdBu_r") -> Scale:
     """A diverging scale about zero."""
     return Scale(-limit, limit, 0.0, cmap)
@@ -138,15 +131,20 @@ def frame_axes(ax: Any, frame: SkyFrame, extent: tuple[float, float, float, floa
 
 
 def outline(ax: Any, mask: NDArray[np.bool_], frame: SkyFrame, color: str = CONTOUR) -> None:
-    """Contour of a mask (y, x) at full resolution; a border of one pixel closes it."""
-    if not mask.any():
-        return
+    """The border of a mask (y, x) along the edges of its pixels."""
+    from matplotlib.collections import LineCollection
+
     step = max(1, max(mask.shape) // 800)
-    padded = np.pad(mask[::step, ::step], 1).astype(float)
-    x = (np.arange(padded.shape[1]) - 1) * step
-    y = (np.arange(padded.shape[0]) - 1) * step
-    lon, lat = frame.offsets(x[None, :], y[:, None])
-    ax.contour(lon, lat, padded, levels=[0.5], colors=[color], linewidths=0.9)
+    inside = np.pad(mask[::step, ::step], 1)
+    y, x = np.nonzero(inside[1:] != inside[:-1])
+    flat = np.stack([x - 1.0, y + 0.0, x + 0.0, y + 0.0], axis=1)
+    y, x = np.nonzero(inside[:, 1:] != inside[:, :-1])
+    upright = np.stack([x + 0.0, y - 1.0, x + 0.0, y + 0.0], axis=1)
+    ends = np.concatenate([flat, upright]).reshape(-1, 2, 2) * step - 0.5
+    lon, lat = frame.offsets(ends[..., 0], ends[..., 1])
+    ax.add_collection(
+        LineCollection(list(np.stack([lon, lat], axis=-1)), colors=color, linewidths=0.9), autolim=False
+    )
 
 
 def beam_and_bar(
@@ -189,7 +187,9 @@ def _bar(ax: Any, frame: SkyFrame, *, text: bool) -> None:
         [end - sign * length, end], [y, y], color="black", lw=1.8, path_effects=rim, solid_capstyle="butt"
     )
     if text:
-        unit = {"arcsec": "″", "arcmin": "′", "deg": "°"}.get(frame.unit, " pixels")
+        unit = {"arcsec": "″", "arcmin": "′", "deg": "°"}.get(
+            frame.unit, " pixel" if length == 1 else " pixels"
+        )
         ax.annotate(
             f"{length:g}{unit}",
             (end - sign * length / 2, y),
@@ -203,35 +203,49 @@ def _bar(ax: Any, frame: SkyFrame, *, text: bool) -> None:
         )
 
 
-def colour_bar(fig: Any, artist: Any, axes: Any, label: str, scale: Scale, **options: Any) -> None:
-    """A colour bar with unit and the stretch, if it is not linear."""
+def colour_bar(
+    fig: Any, artist: Any, axes: Any, label: tuple[str, str], scale: Scale, **options: Any
+) -> None:
+    """A colour bar; `label` is name and unit; a power of ten and the stretch are added where there is one."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
     bar = fig.colorbar(
         artist, ax=axes, extend="both", **{"pad": 0.015, "fraction": 0.05, "aspect": 26, **options}
     )
-    bar.set_label(f"{label}, asinh scale" if scale.soft > 0 else label, fontsize=LABEL)
-    bar.ax.tick_params(labelsize=TICK, length=3)
-    bar.ax.minorticks_off()
+    power = _power(max(abs(scale.low), abs(scale.high)))
+    bar.set_label(_named(*label, power, scale.soft > 0), fontsize=LABEL)
     if scale.soft > 0:
         bar.set_ticks(_asinh_ticks(scale))
-    bar.formatter.set_powerlimits((-3, 4))
-    bar.ax.yaxis.get_offset_text().set_fontsize(TICK)
-    bar.ax.xaxis.get_offset_text().set_fontsize(TICK)
+    bar.formatter = FuncFormatter(lambda value, _: f"{value / 10.0**power:.7g}".replace("-", "−"))
+    axis = bar.ax.xaxis if bar.orientation == "horizontal" else bar.ax.yaxis
+    axis.set_minor_locator(NullLocator())
+    bar.ax.tick_params(labelsize=TICK, length=3)
     bar.update_ticks()
+
+
+def _power(size: float) -> int:
+    """The power of ten to take out of tick labels; 0 for sizes that read well as they are."""
+    return 0 if size == 0 or 1e-2 <= size < 1e4 else int(np.floor(np.log10(size)))
+
+
+def _named(name: str, unit: str, power: int, stretched: bool) -> str:
+    from denoise.report.labels import power_of_ten
+
+    unit = f"{power_of_ten(power)}{' × ' if unit.startswith('10') else ' '}{unit}" if power else unit
+    label = f"{name} ({unit})" if name and unit else name or unit
+    return f"{label}, asinh scale" if stretched else label
 
 
 def _asinh_ticks(scale: Scale) -> list[float]:
     """Zero and round values about evenly spaced on the stretched scale."""
-    even = (
-        np.sinh(np.linspace(np.arcsinh(scale.low / scale.soft), np.arcsinh(scale.high / scale.soft), 7))
-        * scale.soft
-    )
-    ticks = {0.0} if scale.low <= 0 <= scale.high else set()
-    for value in even:
-        if abs(value) > scale.soft:
-            decade = 10.0 ** np.floor(np.log10(abs(value)))
-            ticks.add(
-                float(
-                    f"{np.sign(value) * decade * max(s for s in (1, 2, 5) if s * decade <= abs(value)):.3g}"
-                )
-            )
+    ends = np.arcsinh(np.array([scale.low, scale.high]) / scale.soft)
+    even = np.sinh(np.linspace(ends[0], ends[1], 7)) * scale.soft
+    ticks = {0.0} | {_round_down(float(v)) for v in even if abs(v) > scale.soft}
     return sorted(t for t in ticks if scale.low <= t <= scale.high)
+
+
+def _round_down(value: float) -> float:
+    """Towards zero to 1, 2 or 5 times a power of ten."""
+    decade = 10.0 ** np.floor(np.log10(abs(value)))
+    step = max(s for s in (1, 2, 5) if s * decade <= abs(value) * (1 + 1e-9))
+    return float(f"{np.sign(value) * step * decade:.3g}")

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cube import Provenance
 from denoise.noise import NoiseModel
 from denoise.report import audit
 from denoise.report.labels import (
     ApertureUnit,
     SpectralLabel,
     aperture_unit,
+    mean_unit,
     moment0_unit,
     spectral_label,
     unit_text,
@@ -82,7 +84,7 @@ class ReportInput(Protocol):
         """Wall time."""
 
     @property
-    def provenance(self) -> Mapping[str, Any]:
+    def provenance(self) -> Provenance:
         """Parts science and run."""
 
 
@@ -119,7 +121,7 @@ class AcfCurve:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is drawn or written on the page."""
+    """Everything that is drawn or written on the page; `noise`: typically, of a channel and of moment 0."""
 
     shape: tuple[int, int, int]
     image: bool
@@ -140,6 +142,7 @@ class Scene:
     region_count: int
     level: float
     continuum: str
+    noise: tuple[float, float]
     findings: tuple[audit.Finding, ...] = ()
 
     @property
@@ -165,6 +168,7 @@ class Scene:
 
 def observe(result: ReportInput) -> Scene:
     """Measure a result, block by block (see :mod:`denoise.report.stream`)."""
+    settled = _settled(result)
     readers = readers_of(result)
     cube, shape = result.input, readers.shape
     image = shape[0] == 1
@@ -180,11 +184,13 @@ def observe(result: ReportInput) -> Scene:
     flux = _flux(spectra, sums, where.channels, spectral.width, error)
     level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST_LEVEL)
     regions, count = structures(readers, result.noise, level=level, min_voxels=_smallest(models[0]))
+    in_aperture = float(np.sqrt(np.median(sums.variance / np.maximum(sums.pixels, 1))))
+    typical = in_aperture if settled["vst"] else float(result.noise.typical)
     scene = Scene(
         shape=shape,
         image=image,
         unit=unit,
-        moment0_unit=moment0_unit(unit, spectral, image=image),
+        moment0_unit=moment0_unit(cube.unit, unit, spectral, image=image),
         spectral=spectral,
         sky=sky_frame(cube.wcs, shape[1:]),
         where=where,
@@ -195,11 +201,12 @@ def observe(result: ReportInput) -> Scene:
         panels=tuple(ChannelPanel(c, *sums.planes[:, i]) for i, c in enumerate(panels)),
         spectra=spectra,
         flux=flux,
-        flux_unit=moment0_unit(spectra.unit.unit, spectral, image=image),
+        flux_unit=moment0_unit(spectra.unit.native, spectra.unit.unit, spectral, image=image),
         regions=tuple(regions),
         region_count=count,
         level=level,
-        continuum=continuum_mode(result.provenance),
+        continuum=settled["continuum"],
+        noise=_map_noise(typical, where, spectral, models[1]),
     )
     return replace(scene, findings=tuple(_findings(scene)))
 
@@ -207,6 +214,7 @@ def observe(result: ReportInput) -> Scene:
 def readers_of(result: ReportInput) -> Readers:
     """Functions that read a region of each cube of `result`; a missing residual is input minus output."""
     before, after, support = result.input, result.cube, result.support
+    settled = _settled(result)
 
     def found(region: Region) -> NDArray[np.bool_]:
         if support is None:
@@ -214,30 +222,56 @@ def readers_of(result: ReportInput) -> Readers:
         part = support[region] if isinstance(support, np.ndarray) else support.read(region)
         return np.asarray(np.nan_to_num(np.asarray(part)) != 0)
 
+    stabiliser = _stabiliser(settled["vst"])
+
     def sigma(region: Region) -> NDArray[Any]:
         values = np.asarray(result.noise.sigma(region))
+        if stabiliser is not None:  # dx/dz of the forward transform z(x), at the output
+            values = values * (0.5 * stabiliser.gain) * stabiliser.forward(after.read(region))
         return np.broadcast_to(np.where(values > 0, values, np.nan), _extent(region))
 
     def excluded(region: Region) -> NDArray[np.bool_]:
         return np.broadcast_to(before.excluded(region), _extent(region))
 
     shape = tuple(int(n) for n in before.shape)
-    level = _continuum(result.provenance)
+    level = _continuum(settled["continuum"])
     return Readers((shape[0], shape[1], shape[2]), before.read, after.read, sigma, found, excluded, level)
 
 
-def continuum_mode(provenance: Mapping[str, Any]) -> str:
-    """How the run took the continuum off: "none", or a mode of ``denoise.transforms.continuum``."""
-    return str(provenance.get("science", {}).get("continuum", "none") or "none")
+def _settled(result: ReportInput) -> dict[str, Any]:
+    """What the run did to the data around the method: mode of the continuum, variance stabilisation."""
+    import yaml
+
+    science = result.provenance.science
+    settled = yaml.safe_load(science.get("settled", "{}")) or {}
+    configuration = yaml.safe_load(science.get("configuration", "{}")) or {}
+    return {"continuum": str(settled.get("continuum", "none")), "vst": configuration.get("vst")}
 
 
-def _continuum(provenance: Mapping[str, Any]) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    mode = continuum_mode(provenance)
+def _stabiliser(vst: Mapping[str, float] | None) -> Any:
+    if not vst:
+        return None
+    from denoise.transforms.stabilise import Anscombe
+
+    return Anscombe(**vst)
+
+
+def _continuum(mode: str) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
     if mode == "none":
         return None
     from denoise.transforms.continuum import estimate_continuum
 
     return lambda block: np.asarray(estimate_continuum(block, mode))
+
+
+def _map_noise(
+    typical: float, where: Footprint, spectral: SpectralLabel, spectral_acf: Floats
+) -> tuple[float, float]:
+    channels = where.channels if where.any else np.ones(where.voxels.size, bool)
+    width = np.where(channels, spectral.width, 0.0)
+    return typical, audit.flux_error(
+        np.full(width.size, typical**2), width, spatial=1.0, spectral_acf=spectral_acf
+    )
 
 
 def _extent(region: Region) -> tuple[int, int, int]:
@@ -255,7 +289,7 @@ def _spectra(cube: Any, where: Footprint, sums: Sums, acf: Floats) -> tuple[Spec
     aperture = where.sky if where.any else np.ones_like(where.sky)
     spatial = aperture_correlation(aperture, acf)
     if not where.any:
-        unit = ApertureUnit(1.0, True, unit_text(cube.unit, cube.unit_text), "Mean over the whole field")
+        unit = mean_unit(cube, "Mean over the whole field")
     with np.errstate(invalid="ignore", divide="ignore"):
         factor = 1 / sums.pixels if unit.mean else np.where(sums.pixels > 0, unit.factor, np.nan)
         error = factor * np.sqrt(spatial * sums.variance)

@@ -92,7 +92,9 @@ def structures(
     return examined, len(found)
 
 
-def matched_snr(profile: Floats, data: NDArray[Any], noise: NoiseModel) -> float:
+def matched_snr(
+    profile: Floats, data: NDArray[Any], noise: NoiseModel, *, sigma: NDArray[Any] | None = None
+) -> float:
     """Signal to noise of `data` under the filter ``w = profile / sigma^2``: ``sum(w d) / std(sum(w n))``.
 
     For white noise this is the optimal filter; for correlated noise the standard deviation is still exact.
@@ -103,13 +105,16 @@ def matched_snr(profile: Floats, data: NDArray[Any], noise: NoiseModel) -> float
         The profile is zero where a voxel takes no part; NaN voxels take none.
     noise : NoiseModel
         Of the same shape.
+    sigma : ndarray, optional
+        Sigma in the unit of the data where the model's is another; its correlations hold all the same.
 
     Returns
     -------
     float
         Signed; positive where the data agree with the sign of the profile. NaN for an empty profile.
     """
-    sigma = noise.sigma().astype(float)
+    own = noise.sigma().astype(float)
+    sigma = own if sigma is None else sigma.astype(float)
     good = np.isfinite(data) & np.isfinite(profile) & (sigma > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(good, profile / sigma**2, 0.0)
@@ -117,7 +122,8 @@ def matched_snr(profile: Floats, data: NDArray[Any], noise: NoiseModel) -> float
     if scale == 0:
         return float("nan")
     weights /= scale  # 1e-20 fluxes squared would leave float32's range on the way
-    error = sum_error(weights, noise)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = sum_error(np.where(good, weights * (sigma / own), 0.0), noise)
     return float(np.sum(weights * np.where(good, data, 0.0))) / error if error > 0 else float("nan")
 
 
@@ -128,10 +134,11 @@ def _snr(region: _Region, readers: Readers, noise: NoiseModel, level: float) -> 
     if np.prod([s.stop - s.start for s in box]) > 2 * BLOCK_VOXELS:
         box = _around(region)
     before, after = readers.lines(box)
-    labels, _ = label(_above(after, readers.sigma(box), level * np.sign(region.peak)))
+    sigma = readers.sigma(box)
+    labels, _ = label(_above(after, sigma, level * np.sign(region.peak)))
     here = tuple(a - s.start for a, s in zip(region.at, box, strict=True))
     profile = np.where(labels == labels[here], after, 0.0).astype(float)
-    return matched_snr(profile, before, noise.window(box))
+    return matched_snr(profile, before, noise.window(box), sigma=sigma)
 
 
 def _around(region: _Region, half: int = 64) -> Region:

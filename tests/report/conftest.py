@@ -12,6 +12,7 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from denoise.cube import Provenance
 from denoise.cube.beams import Beams
 from denoise.cube.spectral import spectral_axis
 from denoise.noise import NoiseModel
@@ -62,7 +63,7 @@ class ToyResult:
     method: str = "ist"
     parameters: dict = field(default_factory=lambda: {"threshold": 4.0})
     seconds: float = 1.5
-    provenance: dict = field(default_factory=lambda: {"science": {"seed": "0"}, "run": {"version": "0"}})
+    provenance: dict = field(default_factory=lambda: Provenance({"seed": "0"}, {"python": "3"}))
     truth: Any = None
 
 
