@@ -122,11 +122,13 @@ def _refuse_existing(job: Job, *, overwrite: bool) -> None:
         )
 
 
-def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Outcome], messages: Messages) -> int:
+def run_jobs(
+    jobs: Sequence[Job], work: Callable[[Job], Outcome], messages: Messages, *, summary: bool = True
+) -> int:
     """Run every job; returns the exit code.
 
     One input: its error is raised. Several: each error is a line on stderr and a row of the summary, and the
-    exit code is 1. Cancelling ends the batch; the summary says what was done.
+    exit code is 1. Cancelling ends the batch; the summary (if wanted) says what was done.
     """
     if len(jobs) == 1:
         with messages.working():
@@ -143,7 +145,8 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Outcome], messages: Mess
         rows += [(str(job.source), "cancelled", *[""] * (len(SUMMARY) - 2)) for job in jobs[len(rows) :]]
         raise
     finally:
-        table("", SUMMARY, rows)
+        if summary:
+            table("", SUMMARY, rows)
     return 1 if failed else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,18 +19,27 @@ Stokes = Annotated[
     str | None, typer.Option(help="Stokes plane (I, Q, U, V or its number).", rich_help_panel=INPUT)
 ]
 Mask = Annotated[
-    Path | None,
-    typer.Option(help="FITS mask of coverage: 0 is no data, NaN in the output.", rich_help_panel=INPUT),
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="No coverage (NaN in the output) where it is not 0; 'none' ignores the file's own mask.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Exclude = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|RANGES",
-        help="Not used for noise and detection: a FITS mask, or ranges such as 'channels 3:7, -50:-20 km/s'.",
+        help="Not used for noise and detection: a mask (not 0), or ranges: 'channels 3:7, -50:-20 km/s'.",
         rich_help_panel=INPUT,
     ),
 ]
-Noise = Annotated[Path | None, typer.Option(help="FITS file with the noise.", rich_help_panel=INPUT)]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help="The noise of the data; FILE[HDU] names its extension.", rich_help_panel=INPUT
+    ),
+]
 NoiseKind = Annotated[
     str | None,
     typer.Option(
@@ -41,23 +49,31 @@ NoiseKind = Annotated[
     ),
 ]
 Gain = Annotated[
-    Path | None,
-    typer.Option(help="Primary-beam response that the input was corrected with.", rich_help_panel=INPUT),
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Primary-beam response that the input was corrected for.", rich_help_panel=INPUT
+    ),
 ]
 Psf = Annotated[
-    Path | None,
-    typer.Option(help="Dirty beam or PSF image: its shape is the noise correlation.", rich_help_panel=INPUT),
+    str | None,
+    typer.Option(
+        metavar="FILE", help="Dirty beam or PSF: its shape is the noise correlation.", rich_help_panel=INPUT
+    ),
 ]
 Beam = Annotated[
     str | None,
     typer.Option(
-        metavar="MAJ,MIN,PA", help="Beam FWHM and angle, where the header has none.", rich_help_panel=INPUT
+        metavar="MAJ,MIN,PA",
+        help="Beam FWHM and angle, such as 1.2arcsec,0.9arcsec,30deg; wins over the header.",
+        rich_help_panel=INPUT,
     ),
 ]
 Rest = Annotated[
     str | None,
     typer.Option(
-        metavar="VALUE", help="Rest frequency or wavelength, e.g. 115.271GHz.", rich_help_panel=INPUT
+        metavar="VALUE",
+        help="Rest frequency or wavelength, e.g. 115.271GHz; wins over the header.",
+        rich_help_panel=INPUT,
     ),
 ]
 
@@ -112,12 +128,12 @@ class Reading:
 
     hdu: int | str | None = None
     stokes: str | None = None
-    mask: Path | None = None
+    mask: str | None = None
     exclude: str | None = None
-    noise: Path | None = None
+    noise: str | None = None
     noise_kind: str | None = None
-    gain: Path | None = None
-    psf: Path | None = None
+    gain: str | None = None
+    psf: str | None = None
     beam: str | None = None
     rest: str | None = None
 

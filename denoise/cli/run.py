@@ -10,7 +10,7 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
-from denoise.cli.batch import Job, Outcome, plan_jobs, run_jobs, stoppable
+from denoise.cli.batch import Job, Outcome, plan_jobs, run_jobs, stem, stoppable
 from denoise.cli.console import Messages, facts, table
 from denoise.errors import ResourceError
 
@@ -97,7 +97,7 @@ def run(
     if dry_run:
         return run_jobs(jobs, partial(_plan, wanted, reading), messages)
     with stoppable(messages) as token:
-        return run_jobs(jobs, partial(_denoise, wanted, reading, messages, token), messages)
+        return run_jobs(jobs, partial(denoise_job, wanted, reading, messages, token), messages)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -115,20 +115,23 @@ def _plan(wanted: RunOptions, reading: dict[str, Any], job: Job) -> Outcome:
     return Outcome(shape=_shape(planned.shape), output=f"{job.output} (not written)")
 
 
-def _denoise(
+def denoise_job(
     wanted: RunOptions, reading: dict[str, Any], messages: Messages, token: CancelToken, job: Job
 ) -> Outcome:
+    """Run one job, and its row of the summary."""
+    return outcome(run_job(wanted, reading, messages, token, job), job)
+
+
+def run_job(
+    wanted: RunOptions, reading: dict[str, Any], messages: Messages, token: CancelToken, job: Job
+) -> Result:
+    """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
     from denoise.engine import run_file
 
     make_folder(job.output.parent)
     result = run_file(
         job.source, job.output, wanted, input_options=reading, progress=messages.progress, cancel=token
     )
-    return finish(result, job, messages)
-
-
-def finish(result: Result, job: Job, messages: Messages) -> Outcome:
-    """Warnings, the metrics table, the report, and where things are."""
     for text in result.warnings:
         messages.warn(text)
     show_metrics(result, str(job.source))
@@ -136,7 +139,7 @@ def finish(result: Result, job: Job, messages: Messages) -> Outcome:
     if job.report is not None:
         from denoise.report import write_report
 
-        files["report"] = str(write_report(result, job.report))
+        files["report"] = str(write_report(result, job.report, stem=stem(job.output)).html)
     messages.done(
         f"wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
         input=str(job.source),
@@ -144,7 +147,7 @@ def finish(result: Result, job: Job, messages: Messages) -> Outcome:
         metrics=result.metrics,
         **files,
     )
-    return outcome(result, job)
+    return result
 
 
 def show_metrics(result: Result, title: str) -> None:
