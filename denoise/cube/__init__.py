@@ -2,6 +2,7 @@
 
 from denoise.cube.axes import AxisMap
 from denoise.cube.beams import Beams
+from denoise.cube.blockwriter import BlockWriter
 from denoise.cube.core import Cube, NoiseSource
 from denoise.cube.inspection import Inspection, inspect
 from denoise.cube.io import read, read_checked, write
@@ -10,7 +11,7 @@ from denoise.cube.provenance import Provenance, read_provenance
 from denoise.cube.regions import Region, Shape, blocks, check_region, full_region, region_shape
 from denoise.cube.sources import ArraySource, MappedSource, PixelSource
 from denoise.cube.spectral import SpectralAxis
-from denoise.cube.writer import BlockWriter, CubeWriter, Extension
+from denoise.cube.writer import CubeWriter, Extension
 
 __all__ = [
     "ArrayMask",

@@ -141,9 +141,9 @@ def find_axes(
 ) -> AxisMap:
     """Decide which axis of an image is which.
 
-    The celestial pair is (y, x) = (latitude, longitude) where CTYPE names one, else the last two axes of length
-    above 1; the channel is the axis with a spectral CTYPE, else the one that is left. A real Stokes axis needs
-    `stokes`, a 0-based plane or a name such as "I".
+    The celestial pair is (y, x) = (latitude, longitude) where CTYPE names one, else the last two axes of
+    length above 1; the channel is the axis with a spectral CTYPE, else the one that is left. A real Stokes
+    axis needs `stokes`, a 0-based plane or a name such as "I".
 
     Raises
     ------

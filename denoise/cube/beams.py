@@ -29,8 +29,8 @@ class Beams:
         FWHM and position angle (north to east) in degrees; n is 1 or the number of channels; NaN where bad.
         NaN throughout when the beam was given in pixels.
     pixels : tuple of float or None
-        (major, minor, pa) of the median valid beam: FWHM in pixels, angle in degrees from +y towards -x. None when
-        the pixel scale is not known.
+        (major, minor, pa) of the median valid beam: FWHM in pixels, angle in degrees from +y towards -x. None
+        when the pixel scale is not known.
     origin : str
         Where it was read.
     """
@@ -72,7 +72,7 @@ class Beams:
 def make_beams(
     major: Any, minor: Any, pa: Any, *, scale: NDArray[np.float64] | None, origin: str, where: str
 ) -> Beams | None:
-    """Beams from degrees; bad ones (missing, zero, negative, not finite) become NaN and are reported by channel.
+    """Beams from degrees; bad ones (missing, zero, negative, not finite) become NaN and are reported.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ def ranges(channels: Iterable[int]) -> str:
 def sky_to_pixels(beam: tuple[float, float, float], scale: NDArray[np.float64]) -> tuple[float, float, float]:
     """Ellipse (major, minor, pa) in degrees on the sky as an ellipse in pixels.
 
-    The covariance is carried through the linear map, so pixels may be rotated, flipped or not square. The angle
-    comes out in degrees from +y towards -x, in [0, 180).
+    The covariance is carried through the linear map, so pixels may be rotated, flipped or not square. The
+    angle comes out in degrees from +y towards -x, in [0, 180).
     """
     major, minor, pa = beam
     angle = np.deg2rad(pa)
@@ -144,7 +144,7 @@ def sky_to_pixels(beam: tuple[float, float, float], scale: NDArray[np.float64]) 
 
 
 def table_beams(table: Table, *, nchan: int, plane: int = 0) -> tuple[NDArray[np.float64], ...] | None:
-    """(major, minor, pa) in degrees, shape (nchan,), of a CASA BEAMS table; NaN for channels it does not list."""
+    """(major, minor, pa) in degrees, shape (nchan,), of a CASA BEAMS table; NaN for channels not in it."""
     names = {str(n).upper(): n for n in table.colnames}
     if "BMAJ" not in names or "BMIN" not in names:
         return None
@@ -179,8 +179,8 @@ def parse_beam(beam: Any, *, scale: NDArray[np.float64] | None) -> Beams:
     Parameters
     ----------
     beam : radio_beam.Beam, Beams, str, or sequence of one to three numbers or quantities
-        (major, minor, pa). Plain numbers are FWHM in pixels and degrees; they are accepted only when there is no
-        WCS. Text such as ``"0.3arcsec,0.2arcsec,30deg"`` or ``"5pix"``.
+        (major, minor, pa). Plain numbers are FWHM in pixels and degrees; they are accepted only when there is
+        no WCS. Text such as ``"0.3arcsec,0.2arcsec,30deg"`` or ``"5pix"``.
 
     Raises
     ------

@@ -22,7 +22,7 @@ _TEXT = ("HISTORY", "COMMENT", "")
 
 
 def split_cards(raw: bytes) -> list[bytes]:
-    """Cards of a header up to END, without the blank ones at its end; bytes that are not text become blanks."""
+    """Cards of a header up to END, without blank ones at its end; bytes that are not text become blanks."""
     cards = []
     for start in range(0, len(raw) - len(raw) % CARD, CARD):
         card = raw[start : start + CARD]

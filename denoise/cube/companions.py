@@ -32,12 +32,8 @@ _KIND = {
     "NOISE": "sigma",
     "RMS": "sigma",
 }
-NOISE_NAMES = tuple(k for k in _KIND if k not in ("WHT", "WEIGHT", "WEIGHTS", "WMAP")) + (
-    "WHT",
-    "WEIGHT",
-    "WEIGHTS",
-    "WMAP",
-)
+_WEAKEST = ("WHT", "WEIGHT", "WEIGHTS", "WMAP")  # often relative only, so taken last
+NOISE_NAMES = (*(name for name in _KIND if name not in _WEAKEST), *_WEAKEST)
 MASK_NAMES = ("DQ", "MASK", "BADMASK", "BADPIX", "QUALITY")
 # names that hold sigma in one package and variance in another when no unit says which
 _AMBIGUOUS = frozenset(("ERR", "ERROR", "ERRORS", "UNCERT", "UNCERTAINTY", "NOISE"))
@@ -47,8 +43,8 @@ _JWST_UNUSABLE = 1 | 512  # DO_NOT_USE, NON_SCIENCE; the other bits are informat
 def choose_data(hdus: Sequence[HduRecord], *, hdu: int | str | None, where: str) -> HduRecord:
     """The HDU that holds the data.
 
-    ``SCI``, ``DATA`` or ``FLUX`` first, else the first image with two axes longer than 1 that is not a companion
-    by its name, else the first at all.
+    ``SCI``, ``DATA`` or ``FLUX`` first, else the first image with two axes longer than 1 that is not a
+    companion by its name, else the first at all.
 
     Raises
     ------
@@ -90,7 +86,7 @@ def _asked(hdus: Sequence[HduRecord], hdu: int | str, where: str) -> HduRecord:
 def find_companion(
     hdus: Sequence[HduRecord], data: HduRecord, axes: AxisMap, names: Sequence[str]
 ) -> tuple[HduRecord, AxisMap] | None:
-    """First companion of the data by the order of `names`, of the same group and version, with fitting axes."""
+    """First companion of the data in the order of `names`: same group and version, axes that fit."""
     for name in names:
         for record in hdus:
             mine = record.role == name and record.group == data.group and record.version == data.version
@@ -121,8 +117,8 @@ def fit_axes(shape: tuple[int, ...], axes: AxisMap) -> AxisMap | None:
 def noise_kind(record: HduRecord, data: HduRecord, primary: HduRecord) -> str:
     """What a noise companion holds: "sigma", "variance", "weight" or "unknown".
 
-    A unit that is the data's, its square or the inverse of its square decides; else the name does where it has
-    one meaning everywhere. ERR without a unit is "unknown": it holds the variance in some files.
+    A unit that is the data's, its square or the inverse of its square decides; else the name does where it
+    has one meaning everywhere. ERR without a unit is "unknown": it holds the variance in some files.
     """
     unit = parse_unit(_text(record, "BUNIT"))
     own = parse_unit(_text(data, "BUNIT") or _text(primary, "BUNIT"))

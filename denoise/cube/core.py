@@ -63,8 +63,8 @@ class Cube:
     Parameters
     ----------
     data : ndarray or PixelSource
-        (channel, y, x) or (y, x), real numbers; not copied, never written to. float64 stays, anything else is read
-        as float32.
+        (channel, y, x) or (y, x), real numbers; not copied, never written to. float64 stays, anything else is
+        read as float32.
     mask : array-like, Mask or sequence of Mask, optional
         True: no coverage, NaN in the output. (channel, y, x), (y, x) or (channel,).
     exclude : array-like or str, optional
@@ -74,8 +74,8 @@ class Cube:
     unit : str or Unit, optional
         Default: BUNIT of `header`.
     beam : optional
-        (major, minor, pa): FWHM in pixels if there is no WCS, else angles or a ``radio_beam.Beam``; pa in degrees
-        from +y towards -x (north to east on the sky).
+        (major, minor, pa): FWHM in pixels if there is no WCS, else angles or a ``radio_beam.Beam``; pa in
+        degrees from +y towards -x (north to east on the sky).
     noise : NoiseSource, array-like or float, optional
         Arrays are `noise_kind`, "sigma" by default.
     gain : array-like or PixelSource, optional
@@ -172,7 +172,7 @@ class Cube:
         return self._masks
 
     def read(self, region: Region | None = None) -> NDArray[Any]:
-        """Pixels of a region, a new array (channel, y, x) in native byte order, NaN where there is no coverage.
+        """Pixels of a region: a new array (channel, y, x), native byte order, NaN where there is no coverage.
 
         Raises
         ------
@@ -303,7 +303,7 @@ class Cube:
     def prepare(self, directory: str | None = None) -> None:
         """Uncompress a compressed input now, to `directory` or the system's scratch folder.
 
-        Blocks do it by themselves; do it before the cube goes to other processes, so that they share the file.
+        Blocks do it by themselves; do it before the cube goes to other processes, so that they share it.
         """
         for spool in self._spools:
             spool.prepare(directory)
@@ -327,6 +327,32 @@ class Cube:
         state.pop("wcs", None)
         return state
 
+    def to_spectral_cube(self) -> Any:
+        """See `convert.to_spectral_cube`."""
+        from denoise.cube import convert
+
+        return convert.to_spectral_cube(self)
+
+    @classmethod
+    def from_spectral_cube(cls, cube: Any, **options: Any) -> Cube:
+        """See `convert.from_spectral_cube`."""
+        from denoise.cube import convert
+
+        return convert.from_spectral_cube(cube, **options)
+
+    def to_nddata(self, *, uncertainty: Cube | None = None) -> Any:
+        """See `convert.to_nddata`."""
+        from denoise.cube import convert
+
+        return convert.to_nddata(self, uncertainty=uncertainty)
+
+    @classmethod
+    def from_nddata(cls, data: Any, **options: Any) -> Cube:
+        """See `convert.from_nddata`."""
+        from denoise.cube import convert
+
+        return convert.from_nddata(data, **options)
+
     def checksum(self) -> str:
         """SHA-256 of the input: of the file as it is on disk, or of the pixels as they are read."""
         digest = hashlib.sha256()
@@ -342,7 +368,8 @@ class Cube:
 
     def __repr__(self) -> str:
         c, y, x = self.shape
-        return f"<Cube {self.name}: {c} channels x {y} x {x}, {self.dtype.name}, unit {self.unit_text or 'not stated'}>"
+        unit = self.unit_text or "not stated"
+        return f"<Cube {self.name}: {c} channels x {y} x {x}, {self.dtype.name}, unit {unit}>"
 
     def _find_beams(self) -> Beams | None:
         if self._given_beam is not None:

@@ -78,7 +78,7 @@ def _shift_picked(cards: Sequence[bytes], cube: Cube, axes: AxisMap) -> list[byt
 
 
 def extension_header(
-    cube: Cube, axes: AxisMap, stored: str, name: str, unit: str | None, extra: Mapping[str, Any]
+    cube: Cube, axes: AxisMap, stored: str, *, name: str, unit: str | None, extra: Mapping[str, Any]
 ) -> list[bytes]:
     """Cards of an image as large as the data: the data's, without its texts, under another name and unit."""
     kept, _ = strip_layout(
@@ -95,7 +95,7 @@ def extension_header(
 
 
 def small_header(
-    cube: Cube, shape: Sequence[int], stored: str, name: str, unit: str | None, extra: Mapping[str, Any]
+    cube: Cube, shape: Sequence[int], stored: str, *, name: str, unit: str | None, extra: Mapping[str, Any]
 ) -> list[bytes]:
     """Cards of a small array; a plane (y, x) of the cube gets its celestial coordinates."""
     cards = [*image_start(_bitpix(stored), shape), *make_cards("EXTNAME", name)]

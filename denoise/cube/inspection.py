@@ -56,17 +56,16 @@ class Inspection:
             return ()
         channels = int(self.blanks.channels.sum())
         also = f", {channels} whole channels among them" if channels else ""
-        return (
-            f"{100 * self.blank_share:.1f} % of the voxels are exact zeros outside the field and taken as no data{also}",
-        )
+        share = f"{100 * self.blank_share:.1f} %"
+        return (f"{share} of the voxels are exact zeros outside the field, taken as no data{also}",)
 
 
 def inspect(cube: Cube, *, allow_constant: bool = False) -> Inspection:
     """Look at every pixel once, plane by plane, and refuse what cannot be denoised.
 
-    Zeros are "no data" where a spaxel (of a cube) or a channel is zero throughout, or where a region of at least
-    nine zero pixels touches the border of a plane. Integer pixels (counts) may be zero at the border: for them only
-    whole spaxels and channels count.
+    Zeros are "no data" where a spaxel (of a cube) or a channel is zero throughout, or where a region of at
+    least nine zero pixels touches the border of a plane. Integer pixels (counts) may be zero at the border:
+    for them only whole spaxels and channels count.
 
     Parameters
     ----------

@@ -36,15 +36,16 @@ def read(
 ) -> Cube:
     """Open a cube or an image; headers are read now, pixels when they are asked for.
 
-    FITS of two to any number of axes when no more than three are longer than 1, in any order; ``.gz``, ``.bz2``,
-    ``.xz`` and tile-compressed ``.fz``; ``.npy``; zarr arrays.
+    FITS with any number of axes when two or three are longer than 1, in any order; ``.gz``, ``.bz2``, ``.xz``
+    and tile-compressed ``.fz``; ``.npy``; zarr arrays.
 
     Parameters
     ----------
     path : str or Path
         The file.
     hdu : int or str, optional
-        Number or name of the HDU (or of the array in a zarr group); default: SCI, DATA or FLUX, else the first image.
+        Number or name of the HDU (or of the array in a zarr group); default: SCI, DATA or FLUX, else the
+        first image.
     stokes : int or str, optional
         Plane of a real Stokes axis: a number from 0, or a name such as "I".
     mask : str, array-like or False, optional

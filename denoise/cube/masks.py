@@ -144,7 +144,7 @@ def plane_runs(plane: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def border_blank(plane: NDArray[Any], *, smallest: int) -> NDArray[np.bool_] | None:
-    """Exact zeros of a plane (y, x) that hang together with its border, through NaN too; None if there are none.
+    """Exact zeros of a plane (y, x) that hang together with its border, through NaN too; or None.
 
     Regions of fewer than `smallest` pixels are left: one zero in the noise is a number like any other.
     """
@@ -219,8 +219,8 @@ def excluded_channels(
     Parameters
     ----------
     ranges : str or iterable of str
-        Separated by commas or semicolons: ``"6650:6700 Angstrom"``, ``"-120:80 km/s"``, ``"1.41:1.42 GHz"``, or
-        ``"channels 10:20"`` counted from 0. Both ends are included; a channel counts by its centre.
+        Separated by commas or semicolons: ``"6650:6700 Angstrom"``, ``"-120:80 km/s"``, ``"1.41:1.42 GHz"``,
+        or ``"channels 10:20"`` counted from 0. Both ends are included; a channel counts by its centre.
 
     Raises
     ------

@@ -33,9 +33,9 @@ class Provenance:
 
 
 def provenance_hdu(provenance: Provenance) -> fits.BinTableHDU:
-    """Binary table with the columns part, key, value: one row per line of text, so long YAML stays readable.
+    r"""Binary table with the columns part, key, value: one row per line of text, so long YAML stays readable.
 
-    A FITS string holds printable ASCII without trailing blanks; anything else is written as ``\\uXXXX``.
+    A FITS string holds printable ASCII without trailing blanks; anything else is written as ``\uXXXX``.
     """
     rows = [
         (part, _escape(str(key)), _escape(line))

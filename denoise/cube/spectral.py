@@ -224,7 +224,7 @@ def spectral_axis(
     values : ndarray, shape (channel,), optional
         Channel centres from a WCS, for axes that are not linear, in the unit of the axis.
     rest : str, Quantity or float, optional
-        Rest frequency or wavelength of the user; wins over the header. A wavelength is in the medium of the axis.
+        Rest frequency or wavelength of the user; wins over the header. A wavelength is in the axis's medium.
     """
     ctype = str(header.get(f"CTYPE{number}") or "").strip()
     if not ctype and f"CRVAL{number}" not in header:

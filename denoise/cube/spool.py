@@ -21,11 +21,7 @@ from astropy.io import fits
 
 from denoise.errors import InputError, ResourceError
 
-_OPENERS: dict[bytes, Callable[[str], Any]] = {
-    b"\x1f\x8b": lambda path: gzip.open(path, "rb"),
-    b"BZh": lambda path: bz2.open(path, "rb"),
-    b"\xfd7zXZ": lambda path: lzma.open(path, "rb"),
-}
+_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _CHUNK = 1 << 22
 _LOCK = threading.RLock()
 

@@ -41,8 +41,8 @@ _FORMATS = ("fits", "generic", "cds", "ogip")
 def parse_unit(text: str | None) -> u.UnitBase | None:
     """Unit written in a header, or None where it is missing or not understood.
 
-    Upper-case spellings (``JY/BEAM``) are accepted where they have one meaning; ``MJY`` (milli or mega?) has two
-    and gives None. ``A`` next to ``erg`` is read as Angstrom, not ampere.
+    Upper-case spellings (``JY/BEAM``) are accepted where they have one meaning; ``MJY`` (milli or mega?) has
+    two and gives None. ``A`` next to ``erg`` is read as Angstrom, not ampere.
     """
     if text is None or not str(text).strip():
         return None

@@ -19,8 +19,8 @@ _ARCSEC = 3600.0
 def make_wcs(header: fits.Header) -> WCS | None:
     """WCS of a whole header, or None where there is none or it cannot be understood.
 
-    Units in capitals are translated and a CTYPE that stops the parser (``FREQ-OHEL``) loses its suffix, in a copy:
-    the cards of the file stay as they are. Lookup-table distortions are left out.
+    Units in capitals are translated and a CTYPE that stops the parser (``FREQ-OHEL``) loses its suffix, in a
+    copy: the cards of the file stay as they are. Lookup-table distortions are left out.
     """
     if not any(str(k).startswith(("CRVAL", "CRPIX", "CTYPE")) for k in header):
         return None
@@ -71,7 +71,7 @@ def _wcs_cards(header: fits.Header) -> fits.Header:
 
 
 def celestial_matrix(wcs: WCS | None, axes: AxisMap) -> NDArray[np.float64] | None:
-    """Matrix from pixels (x, y) to degrees (east, north) at the reference point, shape (2, 2); None if unknown."""
+    """Matrix (2, 2) from pixels (x, y) to degrees (east, north) at the reference point; None if unknown."""
     if wcs is None or axes.x is None or axes.y is None:
         return None
     n = len(axes.file_shape)

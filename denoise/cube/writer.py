@@ -1,19 +1,18 @@
 """Write FITS block by block, from one process or many; the file appears under its name only when it is whole.
 
-Headers are written first, the data is preallocated, blocks go to computed offsets with ``pwrite``, so the order
-and the number of writers do not change a byte.
+Headers are written first, the data is preallocated, blocks go to computed offsets with ``pwrite``, so the
+order and the number of writers do not change a byte.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import secrets
 import shutil
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +22,21 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from denoise.cube.axes import AxisMap
+from denoise.cube.blockwriter import (
+    BlockWriter,
+    StoredImage,
+    allocate,
+    publish,
+    sync_folder,
+    write_all,
+    write_error,
+)
 from denoise.cube.cards import BLOCK, header_bytes
 from denoise.cube.core import Cube
 from denoise.cube.hdus import HduRecord
 from denoise.cube.headers import data_headers, extension_header, small_header
 from denoise.cube.provenance import Provenance, provenance_hdu
-from denoise.cube.regions import Region, Shape, check_region, region_shape
+from denoise.cube.regions import Region
 from denoise.errors import DenoiseError, OutputExistsError, ResourceError, UsageError
 
 Layout = Literal["default", "like-input"]
@@ -59,115 +66,6 @@ class Extension:
     cards: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Image:
-    """Where an image lies in the file, and how a block becomes its bytes."""
-
-    offset: int
-    stored: str
-    axes: AxisMap
-    power: int = 1  # 2: sigma is stored as variance, -2: as weight
-
-    @property
-    def shape(self) -> Shape:
-        return self.axes.shape
-
-    @property
-    def nbytes(self) -> int:
-        return int(np.prod(self.axes.file_shape, dtype=np.int64)) * np.dtype(self.stored).itemsize
-
-    def pieces(self, region: Region, block: NDArray[Any]) -> Iterator[tuple[int, memoryview]]:
-        """Contiguous runs of a block: (offset in the file, bytes)."""
-        values = block if self.power == 1 else np.asarray(block, dtype=np.float64) ** self.power
-        ordered = np.ascontiguousarray(self.axes.to_file(values), dtype=self.stored)
-        slices = self.axes.file_slices(region)
-        outer = _outer_axes(slices, self.axes.file_shape)
-        size = np.dtype(self.stored).itemsize
-        steps = _strides(self.axes.file_shape, size)
-        start = self.offset + sum(s.start * step for s, step in zip(slices, steps, strict=True))
-        flat = ordered.reshape(*ordered.shape[:outer], -1)
-        for index in np.ndindex(*ordered.shape[:outer]):
-            run = flat[index].data.cast("B")
-            yield start + sum(i * step for i, step in zip(index, steps, strict=False)), run
-
-
-def _strides(shape: Sequence[int], size: int) -> list[int]:
-    steps = [size]
-    for n in reversed(shape[1:]):
-        steps.append(steps[-1] * n)
-    return steps[::-1]
-
-
-def _outer_axes(slices: Sequence[slice], shape: Sequence[int]) -> int:
-    """Number of leading axes to step through; what follows them is one run in the file."""
-    axis = len(shape) - 1
-    while axis > 0 and slices[axis].stop - slices[axis].start == shape[axis]:
-        axis -= 1
-    return axis
-
-
-@dataclass(frozen=True)
-class BlockWriter:
-    """Writes regions of the images of an output that is being made; picklable, safe from several workers.
-
-    Parameters
-    ----------
-    path : str
-        The temporary file.
-    images : mapping
-        Where each image lies.
-    """
-
-    path: str
-    images: Mapping[str, _Image]
-
-    def write(self, name: str, region: Region, block: NDArray[Any]) -> int:
-        """Write a block (channel, y, x) of one image; returns the number of voxels.
-
-        Raises
-        ------
-        UsageError
-            Unknown name, or the block does not fit the region.
-        ResourceError
-            The disk is full or has gone.
-        """
-        if name not in self.images:
-            raise UsageError(
-                "the output has no such image", value=name, action=f"use one of {', '.join(self.images)}"
-            )
-        image = self.images[name]
-        checked = check_region(region, image.shape)
-        if tuple(block.shape) != region_shape(checked):
-            raise UsageError(
-                "the block does not fit its region", value=f"{block.shape}, {region_shape(checked)}"
-            )
-        try:
-            handle = os.open(self.path, os.O_WRONLY)
-            try:
-                for offset, data in image.pieces(checked, block):
-                    _write_all(handle, data, offset)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise _resource(error, self.path) from error
-        return int(block.size)
-
-
-def _write_all(handle: int, data: memoryview, offset: int) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(handle, data[done:], offset + done)
-
-
-def _resource(error: OSError, path: str | Path) -> ResourceError:
-    what = (
-        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "the output cannot be written"
-    )
-    return ResourceError(
-        f"{what}: {path}", value=error.strerror or error, action="free space or choose another folder"
-    )
-
-
 class CubeWriter:
     """Makes a FITS file like the one a cube came from.
 
@@ -189,8 +87,8 @@ class CubeWriter:
     provenance : Provenance, optional
         May also be set before the end, see `set_provenance`.
     layout : {"default", "like-input"}
-        "like-input": UNCERT takes the name and the kind (variance, weight) of the input's own noise extension, and
-        its DQ or MASK is copied.
+        "like-input": UNCERT takes the name and the kind (variance, weight) of the input's noise extension,
+        and its DQ or MASK is copied.
     overwrite : bool
         Replace an existing file, at the end, in one step.
 
@@ -221,6 +119,8 @@ class CubeWriter:
         self._temporary: Path | None = None
         self._lock = threading.Lock()
         check_output(self.path, overwrite=overwrite)
+        if template.path is not None and self.path.exists() and self.path.samefile(template.path):
+            raise UsageError("the output is the input", value=path, action="choose another name")
         if layout not in ("default", "like-input"):
             raise UsageError("unknown layout", value=layout, action="use default or like-input")
         self._plan = _Plan(template, extensions or {}, list(history), dict(cards or {}), layout)
@@ -251,9 +151,9 @@ class CubeWriter:
             self._check_space(folder)
             handle = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             try:
-                _allocate(handle, self._plan.size)
+                allocate(handle, self._plan.size)
                 for offset, data in self._plan.fixed:
-                    _write_all(handle, memoryview(data), offset)
+                    write_all(handle, memoryview(data), offset)
                 for record, offset in self._plan.copied:
                     self._copy(handle, record, offset)
             finally:
@@ -262,7 +162,7 @@ class CubeWriter:
             self.abort()
             if isinstance(error, DenoiseError):
                 raise
-            raise _resource(error, self.path) from error
+            raise write_error(error, self.path) from error
         except BaseException:
             self.abort()
             raise
@@ -282,7 +182,7 @@ class CubeWriter:
             left = record.end - record.start
             while left > 0:
                 chunk = file.read(min(left, _COPY)) or b"\0" * left
-                _write_all(handle, memoryview(chunk), offset)
+                write_all(handle, memoryview(chunk), offset)
                 offset, left = offset + len(chunk), left - len(chunk)
 
     def workers(self) -> BlockWriter:
@@ -328,21 +228,19 @@ class CubeWriter:
             self.abort()
             if isinstance(error, DenoiseError):
                 raise
-            raise _resource(error, self.path) from error
+            raise write_error(error, self.path) from error
         self._temporary = None
 
     def _finish(self, temporary: Path) -> None:
         handle = os.open(temporary, os.O_WRONLY)
         try:
             if self._provenance is not None:
-                _write_all(
-                    handle, memoryview(_table_bytes(provenance_hdu(self._provenance))), self._plan.size
-                )
+                write_all(handle, memoryview(_table_bytes(provenance_hdu(self._provenance))), self._plan.size)
             os.fsync(handle)
         finally:
             os.close(handle)
-        _publish(temporary, self.path, overwrite=self.overwrite)
-        _sync_folder(self.path.parent)
+        publish(temporary, self.path, overwrite=self.overwrite)
+        sync_folder(self.path.parent)
 
     def abort(self) -> None:
         """Remove the temporary file."""
@@ -380,44 +278,6 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def _allocate(handle: int, size: int) -> None:
-    try:
-        os.posix_fallocate(handle, 0, size)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        os.ftruncate(handle, size)  # a file system that cannot reserve space
-
-
-def _publish(temporary: Path, final: Path, *, overwrite: bool) -> None:
-    if overwrite:
-        os.replace(temporary, final)
-        return
-    try:
-        os.link(temporary, final)  # fails if the name is taken, unlike rename
-    except FileExistsError as error:
-        raise OutputExistsError(
-            "the output was made by another program", value=final, action="choose another name"
-        ) from error
-    except OSError:  # a file system without hard links
-        if final.exists():
-            raise OutputExistsError("the output exists", value=final, action="choose another name") from None
-        os.rename(temporary, final)
-        return
-    temporary.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EROFS):
-            raise
-    finally:
-        os.close(handle)
-
-
 def _table_bytes(hdu: fits.BinTableHDU) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -438,7 +298,7 @@ class _Plan:
         layout: Layout,
     ) -> None:
         self.cube = cube
-        self.images: dict[str, _Image] = {}
+        self.images: dict[str, StoredImage] = {}
         self.fixed: list[tuple[int, bytes]] = []
         self.copied: list[tuple[HduRecord, int]] = []
         self.size = 0
@@ -462,7 +322,7 @@ class _Plan:
 
     def _image(self, name: str, header: bytes, stored: str, power: int = 1) -> None:
         self._add(header)
-        image = _Image(self.size, stored, self.axes, power)
+        image = StoredImage(self.size, stored, self.axes, power)
         self.images[name] = image
         self.size += image.nbytes + (-image.nbytes % BLOCK)
 
@@ -478,12 +338,14 @@ class _Plan:
             extname, unit, power = _like_input(self.cube, unit)
         # variances of 1e-20 fluxes underflow in float32
         stored = self.stored if power == 1 else ">f8"
-        header = extension_header(self.cube, self.axes, stored, extname, unit, given.cards)
+        header = extension_header(self.cube, self.axes, stored, name=extname, unit=unit, extra=given.cards)
         self._image(name, header_bytes(header), stored, power)
 
     def _small(self, name: str, given: Extension, pixels: NDArray[Any]) -> None:
         stored = ">f8" if pixels.dtype.itemsize == 8 else ">f4"
-        header = small_header(self.cube, pixels.shape, stored, given.name or name, given.unit, given.cards)
+        header = small_header(
+            self.cube, pixels.shape, stored, name=given.name or name, unit=given.unit, extra=given.cards
+        )
         data = np.ascontiguousarray(pixels, dtype=stored).tobytes()
         self._add(header_bytes(header) + data + b"\0" * (-len(data) % BLOCK))
 
@@ -502,7 +364,7 @@ def _carried(cube: Cube, layout: Layout) -> list[HduRecord]:
 
 
 def _like_input(cube: Cube, unit: str | None) -> tuple[str, str | None, int]:
-    """Name, unit and power of the noise extension that the input has, for sigma to be written in its place."""
+    """Name, unit and power of the input's own noise extension, for sigma to be written in its place."""
     record = None if cube.layout is None else cube.layout.noise
     if record is None or cube.noise_source is None:
         return "UNCERT", unit, 1
