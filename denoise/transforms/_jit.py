@@ -1,8 +1,9 @@
 """Compiled kernels: cached on disk where possible, run over ranges by plain threads.
 
-The kernels are serial and release the GIL. Threads come from here, not from numba's own pools: those must not be
-entered from two threads at once, and the engine runs one tile per thread. Work is cut into the same pieces
-whatever the number of threads, and every piece writes its own output, so results do not depend on it.
+The kernels are serial and release the GIL. Threads come from here, not from numba's own pools: those must
+not be entered from two threads at once, and the engine runs one tile per thread. Work is cut into the same
+pieces whatever the number of threads, and every piece writes its own output, so results do not depend on
+it.
 """
 
 from __future__ import annotations
@@ -10,29 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 from numba import njit
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Fused multiply-add only: reassociation or "no NaN" assumptions would change what NaN does.
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """``numba.njit`` with the package's options, cached beside the source or in the user's cache folder.
 
     Where neither can be written (a read-only installation without a home) it compiles in memory instead.
     """
+    compiled: Callable[..., Any]
     try:
-        return njit(cache=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+        compiled = njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # numba: no locator available
-        return njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+        compiled = njit(**_OPTIONS)(function)
+    return compiled
 
 
-def run_ranges(task: Callable[[int, int], None], size: int, *, threads: int, grain: int = 1) -> None:
-    """Call ``task(first, last)`` over ``range(size)`` in pieces that are multiples of `grain`, on `threads` threads."""
+def run_ranges(task: Callable[[int, int], object], size: int, *, threads: int, grain: int = 1) -> None:
+    """Call ``task(first, last)`` over ``range(size)`` in pieces that are multiples of `grain`."""
     if threads <= 1 or size <= grain:
         task(0, size)
         return

@@ -1,5 +1,8 @@
 """Compiled medians with gaps and line masks of spectra (spaxel, channel); ``continuum`` is the interface."""
 
+# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +11,7 @@ from denoise.transforms._jit import kernel
 
 
 @kernel
-def select(values, count, rank):  # type: ignore[no-untyped-def]
+def select(values, count, rank):
     """Value of this rank among the first `count` values, which are reordered (Hoare's quickselect)."""
     low, high = 0, count - 1
     while low < high:
@@ -33,7 +36,7 @@ def select(values, count, rank):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def median(values, spare):  # type: ignore[no-untyped-def]
+def median(values, spare):
     """Median of a row, NaN left out; NaN of nothing."""
     count = 0
     for i in range(values.shape[0]):
@@ -47,7 +50,7 @@ def median(values, spare):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def row_medians(spectra, out):  # type: ignore[no-untyped-def]
+def row_medians(spectra, out):
     """Median of each spectrum, NaN left out."""
     spare = np.empty(spectra.shape[1], np.float64)
     for s in range(spectra.shape[0]):
@@ -55,12 +58,12 @@ def row_medians(spectra, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def line_masks(residual, widths, clip, free):  # type: ignore[no-untyped-def]
+def line_masks(residual, widths, clip, free):
     """Mark channels that hold no line.
 
-    For each odd width, a running mean beyond `clip` robust sigma of the running means marks all channels under it: so
-    faint wide lines and the wings of bright ones go too. A spectrum that would lose more than half of its channels
-    keeps its half of least residual.
+    For each odd width, a running mean beyond `clip` robust sigma of the running means marks all channels
+    under it: so faint wide lines and the wings of bright ones go too. A spectrum that would lose more than
+    half of its channels keeps its half of least residual.
     """
     size = residual.shape[1]
     mean, spare = np.empty(size, np.float64), np.empty(size, np.float64)
@@ -82,7 +85,7 @@ def line_masks(residual, widths, clip, free):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def flag_row(row, width, clip, mean, spare, free):  # type: ignore[no-untyped-def]
+def flag_row(row, width, clip, mean, spare, free):
     """One width of ``line_masks`` on one spectrum."""
     size, half = row.shape[0], width // 2
     total, count = 0.0, 0
@@ -104,7 +107,7 @@ def flag_row(row, width, clip, mean, spare, free):  # type: ignore[no-untyped-de
 
 
 @kernel
-def position(window, count, value):  # type: ignore[no-untyped-def]
+def position(window, count, value):
     """Where `value` is, or belongs, in the sorted window."""
     low, high = 0, count
     while low < high:
@@ -117,7 +120,7 @@ def position(window, count, value):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def running_medians(spectra, half, least, out):  # type: ignore[no-untyped-def]
+def running_medians(spectra, half, least, out):
     """Median over ``2 half + 1`` channels, cut off at the ends, NaN left out: (spaxel, channel).
 
     NaN where fewer than `least` values are in the window.
@@ -144,7 +147,7 @@ def running_medians(spectra, half, least, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_gaps(spectra):  # type: ignore[no-untyped-def]
+def fill_gaps(spectra):
     """Replace NaN by the line between its neighbours, or the nearest value at the ends, in place."""
     size = spectra.shape[1]
     for s in range(spectra.shape[0]):

@@ -1,5 +1,8 @@
 """Compiled inner loops of separable smoothing and box maxima; ``smoothing`` is the interface."""
 
+# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,7 +14,7 @@ ZERO = np.float32(0)
 
 
 @kernel
-def border_index(index, size, mirrored):  # type: ignore[no-untyped-def]
+def border_index(index, size, mirrored):
     """Sample that stands for `index`; -1 for a zero."""
     if 0 <= index < size:
         return index
@@ -19,14 +22,14 @@ def border_index(index, size, mirrored):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def accumulate(source, weight, out):  # type: ignore[no-untyped-def]
+def accumulate(source, weight, out):
     """``out += weight * source`` on rows."""
     for i in range(out.shape[0]):
         out[i] += weight * source[i]
 
 
 @kernel
-def smooth_columns(data, out, taps, step, mirrored, first, last):  # type: ignore[no-untyped-def]
+def smooth_columns(data, out, taps, step, mirrored, first, last):
     """Correlate pixels first to last along channels with odd symmetric taps, `step` apart: (channel, pixel).
 
     `out` may be `data`: each block is read before it is written.
@@ -48,8 +51,11 @@ def smooth_columns(data, out, taps, step, mirrored, first, last):  # type: ignor
 
 
 @kernel
-def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):  # type: ignore[no-untyped-def]
-    """Correlate planes first to last along y and x with odd symmetric taps, `step` apart; `out` may be `data`."""
+def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):
+    """Correlate planes first to last along y and x with odd symmetric taps, `step` apart.
+
+    `out` may be `data`: each plane is copied first.
+    """
     ny, nx = data.shape[1], data.shape[2]
     half_y, half_x = taps_y.shape[0] // 2, taps_x.shape[0] // 2
     reach = half_x * step
@@ -77,14 +83,14 @@ def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):  # ty
 
 
 @kernel
-def maximum(source, out):  # type: ignore[no-untyped-def]
+def maximum(source, out):
     """``out = max(out, source)`` on rows."""
     for i in range(out.shape[0]):
         out[i] = source[i] if source[i] > out[i] else out[i]
 
 
 @kernel
-def widest_power(width):  # type: ignore[no-untyped-def]
+def widest_power(width):
     """Largest power of two that is at most `width`."""
     power = 1
     while 2 * power <= width:
@@ -93,7 +99,7 @@ def widest_power(width):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spread_rows(rows, half):  # type: ignore[no-untyped-def]
+def spread_rows(rows, half):
     """Row i becomes the maximum of rows i to i + 2 half, in log2 passes; the last 2 half rows are scrap."""
     count, power, span = rows.shape[0], widest_power(2 * half + 1), 1
     while span < power:
@@ -106,7 +112,7 @@ def spread_rows(rows, half):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spread_row(row, half):  # type: ignore[no-untyped-def]
+def spread_row(row, half):
     """The same along one row."""
     size, power, span = row.shape[0], widest_power(2 * half + 1), 1
     while span < power:
@@ -117,7 +123,7 @@ def spread_row(row, half):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def max_columns(data, lowest, half, out, first, last):  # type: ignore[no-untyped-def]
+def max_columns(data, lowest, half, out, first, last):
     """Running maximum over ``2 half + 1`` channels, cut off at the ends, of pixels first to last."""
     nchan = data.shape[0]
     width = block_width(nchan)
@@ -133,8 +139,11 @@ def max_columns(data, lowest, half, out, first, last):  # type: ignore[no-untype
 
 
 @kernel
-def max_planes(data, lowest, half_y, half_x, out, first, last):  # type: ignore[no-untyped-def]
-    """Running maximum over a (y, x) box, cut off at the borders, of planes first to last; `out` may be `data`."""
+def max_planes(data, lowest, half_y, half_x, out, first, last):
+    """Running maximum over a (y, x) box, cut off at the borders, of planes first to last.
+
+    `out` may be `data`.
+    """
     ny, nx = data.shape[1], data.shape[2]
     rows = np.empty((ny + 2 * half_y, nx + 2 * half_x), data.dtype)
     for k in range(first, last):

@@ -1,10 +1,13 @@
 """Compiled inner loops of the 2D-1D transform; ``starlet`` is the interface.
 
 Two stages. ``spatial_details`` takes one channel at a time through all spatial scales, its rows in cache.
-``*_columns`` takes a block of neighbouring pixels with all their channels through the spectral scales, applies the
-rule to each coefficient and adds it up, so that no sub-band is ever stored. Both work on rows low to high of the
-cube only; the caller bounds memory by choosing how many.
+``*_columns`` takes a block of neighbouring pixels with all their channels through the spectral scales,
+applies the rule to each coefficient and adds it up, so that no sub-band is ever stored. Both work on rows
+low to high of the cube only; the caller bounds memory by choosing how many.
 """
+
+# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ BLOCK_VALUES = 32768  # float32 values of one column buffer: three of them stay 
 
 
 @kernel
-def mirror(index, size):  # type: ignore[no-untyped-def]
+def mirror(index, size):
     """Index folded into the axis by reflection about its end samples."""
     if size == 1:
         return 0
@@ -30,7 +33,7 @@ def mirror(index, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def mirrored_ends(size, reach):  # type: ignore[no-untyped-def]
+def mirrored_ends(size, reach):
     """Where the `reach` samples before the first and after the last come from."""
     ends = np.empty(2 * reach, np.int64)
     for i in range(reach):
@@ -40,7 +43,7 @@ def mirrored_ends(size, reach):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def smooth_row(source, at, ny, offset, step, pad, pad_index, out):  # type: ignore[no-untyped-def]
+def smooth_row(source, at, ny, offset, step, pad, pad_index, out):
     """One row of the next scaling plane: B3 along y into a padded row, then along x."""
     nx = out.shape[0]
     a = source[mirror(at - 2 * step, ny) - offset]
@@ -64,7 +67,7 @@ def smooth_row(source, at, ny, offset, step, pad, pad_index, out):  # type: igno
 
 
 @kernel
-def detail_plane(source, offset, target, start, stop, low, high, ny, step, detail):  # type: ignore[no-untyped-def]
+def detail_plane(source, offset, target, start, stop, low, high, ny, step, detail):
     """Rows start to stop of the next scaling plane into `target`, and rows low to high of the detail."""
     nx = target.shape[1]
     pad = np.empty(nx + 4 * step, np.float32)
@@ -79,7 +82,7 @@ def detail_plane(source, offset, target, start, stop, low, high, ny, step, detai
 
 
 @kernel
-def spatial_details(data, details, low, high, first, last):  # type: ignore[no-untyped-def]
+def spatial_details(data, details, low, high, first, last):
     """Starlet details of rows low to high of channels first to last: details (scale, channel, row, x)."""
     scales = details.shape[0] - 1
     ny, nx = data.shape[1], data.shape[2]
@@ -99,7 +102,7 @@ def spatial_details(data, details, low, high, first, last):  # type: ignore[no-u
 
 
 @kernel
-def shrink_rows(rule, values, level, sigma, shape, previous, previous_level, out):  # type: ignore[no-untyped-def]
+def shrink_rows(rule, values, level, sigma, shape, previous, previous_level, out):
     """Add the changed coefficients to `out`; the threshold is ``level * sigma``."""
     size = out.size
     v_, s_, p_, o_ = values.reshape(size), sigma.reshape(size), previous.reshape(size), out.reshape(size)
@@ -139,7 +142,7 @@ def shrink_rows(rule, values, level, sigma, shape, previous, previous_level, out
 
 
 @kernel
-def analyse(current, smooth, detail, table, low, high):  # type: ignore[no-untyped-def]
+def analyse(current, smooth, detail, table, low, high):
     """Next scaling coefficients and detail along channels, of a block (channel, pixel).
 
     Rows are indexed, not sliced: a slice costs two atomic counter updates, which is what a short row takes.
@@ -159,7 +162,7 @@ def analyse(current, smooth, detail, table, low, high):  # type: ignore[no-untyp
 
 
 @kernel
-def filter_rows(rows, table, taps, out):  # type: ignore[no-untyped-def]
+def filter_rows(rows, table, taps, out):
     """``out[k] = sum_t taps[t] rows[table[k, t]]`` for symmetric taps."""
     nchan, width = rows.shape
     centre, half = table.shape[1] // 2, taps.shape[0] // 2
@@ -173,11 +176,13 @@ def filter_rows(rows, table, taps, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def load(source, start, n, out):  # type: ignore[no-untyped-def]
+def load(source, start, n, out):
     """Pixels start to start + n of all channels into a block; what is left of the block becomes zero."""
     width = out.shape[1]
     for k in range(source.shape[0]):
-        line = source[k, start : start + n]  # an index "start + i" may wrap around for the compiler: no vectors
+        line = source[
+            k, start : start + n
+        ]  # an index "start + i" may wrap around for the compiler: no vectors
         for i in range(n):
             out[k, i] = line[i]
         for i in range(n, width):
@@ -185,7 +190,7 @@ def load(source, start, n, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def load_scale(sigma, start, n, nx, low, out):  # type: ignore[no-untyped-def]
+def load_scale(sigma, start, n, nx, low, out):
     """Sigma of pixels start to start + n (flat, counted from row `low`), broadcast over axes of size one."""
     nchan, ny, width = sigma.shape
     for k in range(out.shape[0]):
@@ -196,20 +201,20 @@ def load_scale(sigma, start, n, nx, low, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def block_width(nchan):  # type: ignore[no-untyped-def]
+def block_width(nchan):
     """Pixels taken together in a column block."""
     return max(16, BLOCK_VALUES // nchan // 16 * 16)
 
 
 @kernel
-def shrink_columns(  # type: ignore[no-untyped-def]
+def shrink_columns(
     details, previous, out, low, sigma, level, previous_level, shape, rule, tables, filters, first, last
 ):
     """Spectral transform, rule and synthesis of pixels first to last (flat index into the rows of `details`).
 
     details, previous : (scale, channel, pixel); previous has no pixels where the rule needs none.
-    out : (channel, y, x), rows from `low` on are written. filters: (low, high, dual_low, dual_high); an empty high
-    marks the starlet, whose synthesis is a sum.
+    out : (channel, y, x), rows from `low` on are written. filters: (low, high, dual_low, dual_high); an
+    empty high marks the starlet, whose synthesis is a sum.
     """
     scales, nchan, nx = tables.shape[0], details.shape[1], out.shape[2]
     flat = out.reshape(nchan, out.shape[1] * nx)
@@ -237,9 +242,7 @@ def shrink_columns(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def shrink_block(  # type: ignore[no-untyped-def]
-    work, scale, level, previous_level, shape, rule, tables, filters, kept, total
-):
+def shrink_block(work, scale, level, previous_level, shape, rule, tables, filters, kept, total):
     """One spatial scale of ``shrink_columns``: adds to `total`.
 
     Work: data, spare, detail, then the same three of the previous iterate where there is one.
@@ -265,7 +268,7 @@ def shrink_block(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add(values, out):  # type: ignore[no-untyped-def]
+def add(values, out):
     """``out += values``."""
     for k in range(out.shape[0]):
         for i in range(out.shape[1]):
@@ -273,7 +276,7 @@ def add(values, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rebuild(kept, a, b, tables, filters):  # type: ignore[no-untyped-def]
+def rebuild(kept, a, b, tables, filters):
     """Spectral synthesis with the dual filters; the result replaces the coarse band in `kept`."""
     scales = tables.shape[0]
     for level in range(scales):
@@ -285,7 +288,7 @@ def rebuild(kept, a, b, tables, filters):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def band_columns(details, bands, tables, filters, first, last):  # type: ignore[no-untyped-def]
+def band_columns(details, bands, tables, filters, first, last):
     """All spectral bands of pixels first to last: bands (spatial, spectral, channel, pixel)."""
     scales, nchan = tables.shape[0], details.shape[1]
     width = block_width(nchan)

@@ -1,24 +1,37 @@
 """Compiled inner loops of the local Wiener gain; ``wiener`` is the interface.
 
 For one spatial scale: ``power_columns`` squares the pilot's coefficients and averages them along channels,
-``average_planes`` averages over (y, x) in place, ``gain_columns`` applies the gain to the data's coefficients. Box sums
-along channels and y run in float64, so that what a bright source leaves behind is far below float32.
+``average_planes`` averages them over (y, x), ``gain_columns`` applies the gain to the data's
+coefficients. Box sums along channels and y run in float64, so that what a bright source leaves behind is
+far below float32.
 """
+
+# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
 
 import numpy as np
 
 from denoise.transforms._jit import kernel
-from denoise.transforms._starlet_kernels import add, analyse, block_width, load, load_scale, mirror, mirrored_ends, rebuild
+from denoise.transforms._starlet_kernels import (
+    add,
+    analyse,
+    block_width,
+    load,
+    load_scale,
+    mirror,
+    mirrored_ends,
+    rebuild,
+)
 
 ONE, ZERO = np.float32(1), np.float32(0)
 WIENER, EMPIRICAL = range(2)
 
 
 @kernel
-def power_columns(details, power, halves, tables, filters, first, last):  # type: ignore[no-untyped-def]
-    """Squared coefficients averaged over ``2 * halves[j] + 1`` channels: power (spectral scale, channel, pixel)."""
+def power_columns(details, power, halves, tables, filters, first, last):
+    """Squares averaged over ``2 * halves[j] + 1`` channels: power (spectral scale, channel, pixel)."""
     scales, nchan = tables.shape[0], details.shape[0]
     width = block_width(nchan)
     work = np.empty((3, nchan, width), np.float32)
@@ -37,7 +50,7 @@ def power_columns(details, power, halves, tables, filters, first, last):  # type
 
 
 @kernel
-def mean_columns(data, half, out, first, last):  # type: ignore[no-untyped-def]
+def mean_columns(data, half, out, first, last):
     """Running mean over ``2 * half + 1`` channels, mirrored, of pixels first to last: (channel, pixel)."""
     nchan = data.shape[0]
     width = block_width(nchan)
@@ -49,7 +62,7 @@ def mean_columns(data, half, out, first, last):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def average_channels(values, half, total, out, start, n):  # type: ignore[no-untyped-def]
+def average_channels(values, half, total, out, start, n):
     """Running mean along channels, mirrored, into pixels start to start + n of `out`."""
     nchan, width = values.shape
     total[:] = 0.0
@@ -68,11 +81,11 @@ def average_channels(values, half, total, out, start, n):  # type: ignore[no-unt
 
 
 @kernel
-def average_planes(power, low, ny, half, out_low, out_high, out, first, last):  # type: ignore[no-untyped-def]
+def average_planes(power, low, ny, half, out_low, out_high, out, first, last):
     """Box mean over (y, x) with mirrored borders, of planes first to last.
 
-    power : (plane, row, x), its first row is row `low` of the cube of `ny` rows; out : (plane, row, x) holds rows
-    out_low to out_high.
+    power : (plane, row, x), its first row is row `low` of the cube of `ny` rows; out : (plane, row, x)
+    holds rows out_low to out_high.
     """
     nx = power.shape[2]
     total, pad = np.empty(nx, np.float64), np.empty(nx + 2 * half, np.float32)
@@ -100,8 +113,8 @@ def average_planes(power, low, ny, half, out_low, out_high, out, first, last):  
 
 
 @kernel
-def box_row(pad, half, spare, weight, out, k, y):  # type: ignore[no-untyped-def]
-    """Sums over 2 half + 1 neighbours in log steps: sums of 1, 2, 4, ... values, joined by the bits of the width."""
+def box_row(pad, half, spare, weight, out, k, y):
+    """Sums over 2 half + 1 neighbours from sums of 1, 2, 4, ... values, joined by the bits of the width."""
     nx, left = out.shape[2], 2 * half + 1
     now, following = pad, spare
     at, span = 0, 1
@@ -125,9 +138,7 @@ def box_row(pad, half, spare, weight, out, k, y):  # type: ignore[no-untyped-def
 
 
 @kernel
-def gain_columns(  # type: ignore[no-untyped-def]
-    details, power, out, low, sigma, noise, prior, rule, tables, filters, fresh, first, last
-):
+def gain_columns(details, power, out, low, sigma, noise, prior, rule, tables, filters, fresh, first, last):
     """Add one spatial scale of the data, each coefficient times its gain, to rows from `low` on of `out`.
 
     details : (channel, pixel); power : (spectral scale, channel, pixel); noise, prior : (spectral scale,).
@@ -151,7 +162,9 @@ def gain_columns(  # type: ignore[no-untyped-def]
                 analyse(work[j % 2], work[1 - j % 2], values, tables[j], filters[0], filters[1])
             if dual:
                 kept[j] = ZERO
-            apply_gain(values, power[j], start, n, scale, noise[j], prior[j], rule, kept[j] if dual else total)
+            apply_gain(
+                values, power[j], start, n, scale, noise[j], prior[j], rule, kept[j] if dual else total
+            )
         if dual:
             rebuild(kept, work[0], work[1], tables, filters)
             add(kept[scales], total)
@@ -164,7 +177,7 @@ def gain_columns(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def apply_gain(values, power, start, n, sigma, noise, prior, rule, out):  # type: ignore[no-untyped-def]
+def apply_gain(values, power, start, n, sigma, noise, prior, rule, out):
     """Add gain times coefficient; a gain of nothing over nothing is 1 (no noise: keep)."""
     for k in range(values.shape[0]):
         line = power[k, start : start + n]

@@ -33,7 +33,7 @@ def clipped_median(pixels: NDArray[Any]) -> float:
 
 
 def source_free(image: Floats, background: Floats | float) -> NDArray[np.bool_]:
-    """Pixels further than 2 pixels from anything beyond 3 robust sigma of the background; half of them at least."""
+    """Pixels away from sources (anything beyond 3 robust sigma of the background), at least half of them."""
     from scipy import ndimage
 
     size = np.abs(image - background)
@@ -57,8 +57,8 @@ def mesh_background(image: Floats, box: int | None = None) -> Floats:
     image : ndarray, shape (y, x)
         NaN = no data.
     box : int, optional
-        Side of a cell in pixels, several times the size of a source; default an eighth of the shorter side, at
-        least 32 pixels.
+        Side of a cell in pixels, several times the size of a source; default an eighth of the shorter side,
+        at least 32 pixels.
 
     Returns
     -------

@@ -1,15 +1,16 @@
 """Robust continuum of spectra, and smooth background of images, that leave lines and sources alone.
 
-- ``estimate_continuum(block, mode) -> ndarray``: same shape and dtype as the block (channel, y, x), to subtract and
-  to add back. Modes: ``"none"``, ``"median"``, ``"polynomial:ORDER"``, ``"smooth"``, ``"smooth:CHANNELS"``
+- ``estimate_continuum(block, mode) -> ndarray``: same shape and dtype as the block (channel, y, x), to
+  subtract and to add back. Modes: ``"none"``, ``"median"``, ``"polynomial:ORDER"``, ``"smooth"``,
+  ``"smooth:CHANNELS"``
 
-A block of one channel is an image: ``"median"`` is its clipped median, ``"smooth[:PIXELS]"`` a spline through clipped
-medians of a mesh, ``"polynomial:ORDER"`` a clipped 2D polynomial.
+A block of one channel is an image: ``"median"`` is its clipped median, ``"smooth[:PIXELS]"`` a spline
+through clipped medians of a mesh, ``"polynomial:ORDER"`` a clipped 2D polynomial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -18,15 +19,17 @@ from numpy.typing import NDArray
 
 from denoise.errors import ParameterError
 from denoise.transforms import _median_kernels as kernels
+from denoise.transforms._jit import run_ranges
 from denoise.transforms.background import clipped_median, image_polynomial, mesh_background
 
 Floats = NDArray[np.float64]
 
 _MODES = ("none", "median", "polynomial", "smooth")
-_SPAXELS = 4096  # taken at a time: bounds the float64 copies
+_SPAXELS = 1024  # taken at a time: bounds the float64 copies
 _CLIP = 3.0  # sigma; both signs, so that absorption is treated as emission is
 _ROUNDS = 4
 _WIDTHS = (1, 3, 9, 27)  # channels averaged when looking for lines
+_DAMPING = 0.02  # of the mean diagonal of the normal equations
 _MIN_WIDTH, _MAX_ORDER = 5, 15
 
 
@@ -39,11 +42,11 @@ def estimate_continuum(block: NDArray[Any], mode: str, *, threads: int = 1) -> N
         All channels; NaN = no data. One channel: an image.
     mode : str
         ``"none"`` (zeros); ``"median"``, one level a spaxel; ``"polynomial:ORDER"``; ``"smooth"`` or
-        ``"smooth:CHANNELS"``, a running median of that width about a polynomial (default a quarter of the axis, at least
-        51 channels): the width should be several times that of the widest line. Each is fitted with lines clipped at
-        3 sigma of the residual, wings included, until nothing changes.
+        ``"smooth:CHANNELS"``, a running median of that width about a polynomial (default a quarter of the
+        axis, at least 51 channels): the width should be several times that of the widest line. Each is
+        fitted with lines clipped at 3 sigma of the residual, wings included, until nothing changes.
     threads : int
-        Unused channels of parallelism are left to the caller: 1.
+        Threads of this call.
 
     Returns
     -------
@@ -64,8 +67,13 @@ def estimate_continuum(block: NDArray[Any], mode: str, *, threads: int = 1) -> N
         return np.asarray(_image(block[0], kind, number)[None], block.dtype)
     level = np.empty_like(block)
     flat, out = block.reshape(len(block), -1), level.reshape(len(block), -1)
-    for part in _parts(flat.shape[1]):
-        out[:, part] = _spectra(np.asarray(flat[:, part].T, np.float64), kind, number).T
+
+    def task(first: int, last: int) -> None:
+        for start in range(first, last, _SPAXELS):
+            part = slice(start, min(last, start + _SPAXELS))
+            out[:, part] = _spectra(np.ascontiguousarray(flat[:, part].T, np.float64), kind, number).T
+
+    run_ranges(task, flat.shape[1], threads=threads, grain=_SPAXELS)
     return level
 
 
@@ -87,17 +95,14 @@ def parse_mode(mode: str) -> tuple[str, int | None]:
         )
     number = int(text) if text else None
     if number is not None and kind == "polynomial" and number > _MAX_ORDER:
-        raise ParameterError("order of the continuum is too high", value=number, action=f"at most {_MAX_ORDER}")
+        raise ParameterError(
+            "order of the continuum is too high", value=number, action=f"at most {_MAX_ORDER}"
+        )
     if number is not None and kind == "smooth" and number < _MIN_WIDTH:
         raise ParameterError(
             "width of the running median is too small", value=number, action=f"at least {_MIN_WIDTH}"
         )
     return kind, number
-
-
-def _parts(size: int) -> Iterator[slice]:
-    for start in range(0, size, _SPAXELS):
-        yield slice(start, min(size, start + _SPAXELS))
 
 
 def _image(image: NDArray[Any], kind: str, number: int | None) -> Floats:
@@ -117,7 +122,7 @@ def _spectra(spectra: Floats, kind: str, number: int | None) -> Floats:
     if kind == "polynomial":
         return fit_polynomials(spectra, number or 0)
     # about a polynomial: near the ends the window is one-sided, which would follow a slope wrongly
-    base = _rough_polynomials(spectra, min(3, spectra.shape[1] // 30))
+    base = _rough_polynomials(spectra, min(5, spectra.shape[1] // 30))
     width = number or max(51, spectra.shape[1] // 4)
     half = min(width, spectra.shape[1]) // 2
     return base + _clipped(spectra - base, lambda kept: _running_median(kept, half), half // 2)
@@ -146,7 +151,7 @@ def _settled(mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> bool:
 
 
 def line_free(residual: Floats, widest: int) -> NDArray[np.bool_]:
-    """Channels that hold no line, from residuals (spaxel, channel): running means of 1 to `widest` within 3 sigma."""
+    """Channels of residuals (spaxel, channel) whose running means of 1 to `widest` are within 3 sigma."""
     free = np.empty(residual.shape, np.bool_)
     widths = np.array([width for width in _WIDTHS if width <= max(1, widest)])
     kernels.line_masks(np.ascontiguousarray(residual), widths, _CLIP, free)
@@ -161,7 +166,7 @@ def _nanmedian(values: Floats) -> Floats:
 
 
 def fit_polynomials(spectra: Floats, order: int) -> Floats:
-    """Clipped least-squares polynomial of each spectrum (spaxel, channel); its median where channels are too few."""
+    """Clipped polynomial of each spectrum (spaxel, channel); its median where channels are too few."""
     basis = _basis(spectra.shape[1], order)
     level, free = _rough_polynomials(spectra, order), np.zeros(spectra.shape, np.bool_)
     fitted = np.isfinite(spectra).sum(axis=1) >= 2 * (order + 1)
@@ -193,12 +198,19 @@ def _rough_polynomials(spectra: Floats, order: int) -> Floats:
 
 
 def _binned_fit(spectra: Floats, basis: Floats, wanted: Floats) -> Floats:
-    """Least absolute deviations, then least squares on what is free of lines; evaluated on the `wanted` basis."""
+    """Least absolute deviations, corrected by least squares on what is free of lines; evaluated on `wanted`.
+
+    The correction is damped: where no channel is left near an end, the polynomial must not run away.
+    """
     weights = _absolute_weights(spectra, basis)
+    start = _weighted_fit(spectra, weights, basis)
+    residual = spectra - start
+    free = line_free(residual, len(basis) // 8)
     for _ in range(_ROUNDS):
-        level = _weighted_fit(spectra, weights, basis)
-        weights = line_free(spectra - level, len(basis) // 8).astype(np.float64)
-    return _weighted_fit(spectra, weights, basis, wanted)
+        change = _weighted_fit(residual, free.astype(np.float64), basis, damping=_DAMPING)
+        free = line_free(residual - change, len(basis) // 8)
+    change = _weighted_fit(residual, free.astype(np.float64), basis, wanted, damping=_DAMPING)
+    return change + _weighted_fit(spectra, weights, basis, wanted)
 
 
 def _absolute_weights(spectra: Floats, basis: Floats) -> Floats:
@@ -211,12 +223,15 @@ def _absolute_weights(spectra: Floats, basis: Floats) -> Floats:
     return weights
 
 
-def _weighted_fit(spectra: Floats, weights: Floats, basis: Floats, wanted: Floats | None = None) -> Floats:
+def _weighted_fit(
+    spectra: Floats, weights: Floats, basis: Floats, wanted: Floats | None = None, *, damping: float = 1e-10
+) -> Floats:
     terms = basis.shape[1]
-    weights = weights / np.maximum(weights.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    largest = np.maximum(weights.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    weights = np.asarray(weights / largest, np.float64)
     products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
     matrix = (weights @ products).reshape(-1, terms, terms)
-    matrix += 1e-10 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(terms)
+    matrix += damping / terms * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(terms)
     vector = (weights * np.nan_to_num(spectra)) @ basis
     solution: Floats = np.linalg.solve(matrix, vector[:, :, None])[:, :, 0]
     return np.asarray(solution @ (basis if wanted is None else wanted).T)

@@ -1,12 +1,12 @@
 """Fast separable smoothing and box filters, for detection in scale space.
 
-Arrays are (channel, y, x), float32 out (``dilate``: bool), input untouched, ``threads`` changes the time only.
-Borders: ``"mirror"`` (about the end samples) or ``"constant"`` (zeros outside). NaN spreads, except where
-``gaussian(..., skip_nan=True)`` weighs it out.
+Arrays are (channel, y, x), float32 out (``dilate``: bool), input untouched, ``threads`` changes the time
+only. Borders: ``"mirror"`` (about the end samples) or ``"constant"`` (zeros outside). NaN spreads, except
+where ``gaussian(..., skip_nan=True)`` weighs it out.
 
 - ``scaling_cubes(data, *, spatial_scales, spectral_scales, border="constant", threads=1)`` -> iterator of
-  ``((j2, j1), cube)``: B3 scaling coefficients of every pair of scales, each from the one before; their impulse
-  responses are ``wavelets.smoothing_kernels``
+  ``((j2, j1), cube)``: B3 scaling coefficients of every pair of scales, each from the one before; their
+  impulse responses are ``wavelets.smoothing_kernels``
 - ``gaussian(data, *, spatial=0, spectral=0, border="constant", skip_nan=False, truncate=4, threads=1)``
 - ``correlate(data, *, spatial_taps=None, spectral_taps=None, step=1, border=, threads=)``
 - ``box_mean(data, half_widths, *, threads=1)``, ``box_max(data, half_widths)``, ``dilate(mask, half_widths)``
@@ -42,8 +42,8 @@ def scaling_cubes(
 ) -> Iterator[tuple[tuple[int, int], Array]]:
     """Smoothed cubes ``c[j2, j1]`` for every pair of scales, 0 (no smoothing) included.
 
-    Each is the B3 spline with holes ``2**j`` applied to the cube before it, so the whole family costs one pass of five
-    taps an axis per cube. Two cubes of workspace.
+    Each is the B3 spline with holes ``2**j`` applied to the cube before it, so the whole family costs one
+    pass of five taps an axis per cube. Two cubes of workspace.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ def scaling_cubes(
         cube[:] = plane
         yield (j2, 0), cube
         for j1 in range(spectral_scales):
-            _along_channels(cube, cube, tap, 2**j1, mirrored, threads)
+            _along_channels(cube, cube, tap, 2**j1, mirrored=mirrored, threads=threads)
             yield (j2, j1 + 1), cube
         if j2 < spatial_scales:
-            _along_planes(plane, plane, (tap, tap), 2**j2, mirrored, threads)
+            _along_planes(plane, plane, (tap, tap), 2**j2, mirrored=mirrored, threads=threads)
 
 
 def correlate(
@@ -105,10 +105,10 @@ def correlate(
     cube, mirrored = prepared(data), _mirrored(border)
     out = cube.copy()
     if spectral_taps is not None:
-        _along_channels(out, out, _taps(spectral_taps), step, mirrored, threads)
+        _along_channels(out, out, _taps(spectral_taps), step, mirrored=mirrored, threads=threads)
     if spatial_taps is not None:
         pair = spatial_taps if isinstance(spatial_taps, tuple) else (spatial_taps, spatial_taps)
-        _along_planes(out, out, (_taps(pair[0]), _taps(pair[1])), step, mirrored, threads)
+        _along_planes(out, out, (_taps(pair[0]), _taps(pair[1])), step, mirrored=mirrored, threads=threads)
     return out
 
 
@@ -147,8 +147,8 @@ def gaussian(
     border : {"constant", "mirror"}
         Zeros outside, or mirrored.
     skip_nan : bool
-        NaN voxels get no weight and the sum is divided by the weight that is left (borders too, with ``"constant"``);
-        they stay NaN in the output.
+        NaN voxels get no weight and the sum is divided by the weight that is left (borders too, with
+        ``"constant"``); they stay NaN in the output.
     truncate : float
         Where the kernel ends, in sigma.
     threads : int
@@ -170,9 +170,10 @@ def gaussian(
 
 
 def box_mean(data: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> Array:
-    """Mean over a box of ``2 h + 1`` samples an axis (channel, y, x), mirrored borders; time independent of h.
+    """Mean over a box of ``2 h + 1`` samples an axis (channel, y, x), mirrored borders.
 
-    Sums run in float64 along channels and y, and in logarithmic steps along x: nothing drifts.
+    Its time does not depend on h. Sums run in float64 along channels and y, and in logarithmic steps along x:
+    nothing drifts. NaN spreads along channels and y: fill it before.
     """
     cube, (half_z, half_y, half_x) = prepared(data), _halves(half_widths)
     if half_y != half_x:
@@ -181,15 +182,17 @@ def box_mean(data: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> A
     out, mean = np.empty_like(cube), np.empty_like(cube)
     source, target = cube.reshape(nchan, -1), mean.reshape(nchan, -1)
     run_ranges(lambda a, b: mean_columns(source, half_z, target, a, b), ny * nx, threads=threads, grain=256)
-    run_ranges(
-        lambda a, b: average_planes(mean, 0, ny, half_y, 0, ny, out, a, b), nchan, threads=threads
-    )
+    run_ranges(lambda a, b: average_planes(mean, 0, ny, half_y, 0, ny, out, a, b), nchan, threads=threads)
     return out
 
 
 def box_max(data: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> Array:
-    """Maximum over a box of ``2 h + 1`` samples an axis (channel, y, x), cut off at the borders; NaN is ignored or kept at random: fill it."""
-    return _box_max(prepared(data), np.float32(-np.inf), _halves(half_widths), threads)
+    """Maximum over a box of ``2 h + 1`` samples an axis (channel, y, x), cut off at the borders.
+
+    NaN is not defined here: fill it before.
+    """
+    out: Array = _box_max(prepared(data), np.float32(-np.inf), _halves(half_widths), threads)
+    return out
 
 
 def dilate(mask: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> NDArray[np.bool_]:
@@ -238,7 +241,7 @@ def _taps(taps: ArrayLike) -> Array:
     return array
 
 
-def _along_channels(data: Array, out: Array, taps: Array, step: int, mirrored: bool, threads: int) -> None:
+def _along_channels(data: Array, out: Array, taps: Array, step: int, *, mirrored: bool, threads: int) -> None:
     nchan = data.shape[0]
     source, target = data.reshape(nchan, -1), out.reshape(nchan, -1)
     run_ranges(
@@ -250,7 +253,7 @@ def _along_channels(data: Array, out: Array, taps: Array, step: int, mirrored: b
 
 
 def _along_planes(
-    data: Array, out: Array, taps: tuple[Array, Array], step: int, mirrored: bool, threads: int
+    data: Array, out: Array, taps: tuple[Array, Array], step: int, *, mirrored: bool, threads: int
 ) -> None:
     run_ranges(
         lambda a, b: kernels.smooth_planes(data, out, *taps, step, mirrored, a, b), len(data), threads=threads

@@ -37,8 +37,9 @@ class Anscombe:
 
     Notes
     -----
-    Forward: Starck, Murtagh & Bijaoui (1998), eq. 2.19. Inverse: Makitalo & Foi (2013, IEEE TIP 22, 91), the inverse of
-    ``events -> E[forward]``, so that the inverse of a denoised (averaged) value is not biased as the algebraic one is.
+    Forward: Starck, Murtagh & Bijaoui (1998), eq. 2.19. Inverse: Makitalo & Foi (2013, IEEE TIP 22, 91),
+    the inverse of ``events -> E[forward]``, so that the inverse of a denoised (averaged) value is not
+    biased as the algebraic one is.
     """
 
     gain: float
@@ -100,7 +101,7 @@ def _asymptotic_inverse(values: NDArray[np.float64], noise: float) -> NDArray[np
 
 @lru_cache(maxsize=8)
 def _expectation(noise: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Events and the mean of their stabilised value, tabulated: sum over Poisson counts, integral over read noise."""
+    """Events and the mean of their stabilised value: sum over counts, integral over read noise."""
     from scipy.special import gammaln
 
     events = np.linspace(0, np.sqrt(_TABLE_END), 1000) ** 2
@@ -110,5 +111,9 @@ def _expectation(noise: float) -> tuple[NDArray[np.float64], NDArray[np.float64]
     level = np.maximum(counts[:, None] + noise * step + 3 / 8 + noise**2, 0)
     mean = 2 * np.sqrt(level) @ (density / density.sum())
     with np.errstate(divide="ignore", invalid="ignore"):
-        log = np.where(counts > 0, counts * np.log(events)[:, None], 0.0) - events[:, None] - gammaln(counts + 1)
+        log = (
+            np.where(counts > 0, counts * np.log(events)[:, None], 0.0)
+            - events[:, None]
+            - gammaln(counts + 1)
+        )
     return events, np.exp(log) @ mean

@@ -1,8 +1,9 @@
 """The 2D-1D transform, fast: fused compiled kernels that never store what they can stream.
 
-Same definitions, borders and band layout as ``starlet_reference``. Everything takes and returns float32 arrays
-(channel, y, x), leaves its input untouched and wants finite data (NaN spreads: fill it before). ``threads`` is the
-number of threads of this one call (default 1: the engine runs one tile per thread); the result does not depend on it.
+Same definitions, borders and band layout as ``starlet_reference``. Everything takes and returns float32
+arrays (channel, y, x), leaves its input untouched and wants finite data (NaN spreads: fill it before).
+``threads`` is the number of threads of this one call (default 1: the engine runs one tile per thread); the
+result does not depend on it.
 
 - ``forward(data, *, spatial_scales, spectral_scales, spectral="starlet", threads=1) -> bands``
 - ``synthesis(bands, *, spectral=) -> data`` and ``adjoint(bands, *, spectral=) -> data``
@@ -14,6 +15,7 @@ number of threads of this one call (default 1: the engine runs one tile per thre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -97,12 +99,12 @@ def forward(
 ) -> Array:
     """Every sub-band, stored: shape (spatial_scales + 1, spectral_scales + 1, channel, y, x).
 
-    See ``starlet_reference.forward``; float32. Needs ``(J2 + 1) (J1 + 2)`` times the memory of the data: prefer
-    ``fused`` or ``bands``.
+    See ``starlet_reference.forward``; float32. Needs ``(J2 + 1) (J1 + 2)`` times the memory of the data:
+    prefer ``fused`` or ``bands``.
     """
     cube = prepared(data)
     scales = layout(cube.shape[0], spatial_scales, spectral_scales, spectral)
-    details = spatial_forward(cube, spatial_scales, 0, cube.shape[1], threads)
+    details = spatial_forward(cube, spatial_scales, 0, cube.shape[1], threads=threads)
     bands = np.empty((*scales.bands, cube.shape[0], details.shape[-1]), np.float32)
     run_ranges(
         lambda a, b: kernels.band_columns(details, bands, scales.tables, scales.filters, a, b),
@@ -113,15 +115,19 @@ def forward(
     return bands.reshape(*scales.bands, *cube.shape)
 
 
-def spatial_forward(cube: Array, scales: int, low: int, high: int, threads: int) -> Array:
-    """Starlet details of rows low to high, shape (scale, channel, pixel)."""
+def spatial_forward(
+    cube: Array, scales: int, low: int, high: int, *, threads: int = 1, buffer: Array | None = None
+) -> Array:
+    """Starlet details of rows low to high, shape (scale, channel, pixel), in `buffer` where one is given."""
     nchan, _, nx = cube.shape
-    details = np.empty((scales + 1, nchan, high - low, nx), np.float32)
+    shape = (scales + 1, nchan, high - low, nx)
+    size = int(np.prod(shape))
+    details = (np.empty(size, np.float32) if buffer is None else buffer[:size]).reshape(shape)
     run_ranges(lambda a, b: kernels.spatial_details(cube, details, low, high, a, b), nchan, threads=threads)
     return details.reshape(scales + 1, nchan, -1)
 
 
-def strip_rows(shape: tuple[int, int, int], reach: int, arrays: int, memory: float) -> int:
+def strip_rows(shape: tuple[int, ...], *, reach: int, arrays: int, memory: float) -> int:
     """Rows taken at a time so that `arrays` copies of them stay within `memory` times the cube.
 
     Never fewer than the halo on one side: below that the work repeated on the halo outweighs what is saved.
@@ -152,15 +158,17 @@ def fused(
     data : array_like, shape (channel, y, x)
         Finite values; computed in float32.
     level : float or array_like, shape (spatial_scales + 1, spectral_scales + 1)
-        Threshold of each band in units of `sigma`, >= 0: usually ``k`` times the noise that unit noise leaves in that
-        band. 0 keeps a band as it is, ``inf`` removes it. For ``"linear"`` it is the gain of the band.
+        Threshold of each band in units of `sigma`, >= 0: usually ``k`` times the noise that unit noise
+        leaves in that band. 0 keeps a band as it is, ``inf`` removes it. For ``"linear"`` it is the gain of
+        the band.
     spatial_scales, spectral_scales : int
         Number of detail scales of each part.
     operation : {"soft", "hard", "garrote", "firm", "linear", "reweighted"}
-        With t the threshold: soft ``v - clip(v, -t, t)``; hard ``v if |v| > t``; garrote ``v - t^2 / v`` beyond t;
-        firm: 0 below t, v above `shape` t, straight between (the proximal step of the continuous exact l0 penalty,
-        Soubies et al. 2015, with ``shape = 1 / (step norm^2)``); reweighted: soft with ``t q / |p|`` where the
-        coefficient p of `previous` exceeds ``q = previous_level sigma``, t elsewhere (Candes et al. 2008).
+        With t the threshold: soft ``v - clip(v, -t, t)``; hard ``v if |v| > t``; garrote ``v - t^2 / v``
+        beyond t; firm: 0 below t, v above `shape` t, straight between (the proximal step of the continuous
+        exact l0 penalty, Soubies et al. 2015, with ``shape = 1 / (step norm^2)``); reweighted: soft with
+        ``t q / |p|`` where the coefficient p of `previous` exceeds ``q = previous_level sigma``, t
+        elsewhere (Candes et al. 2008).
     sigma : float or array_like
         Scales the thresholds; any shape that broadcasts to the data, e.g. (channel, 1, 1).
     shape : float
@@ -206,7 +214,7 @@ def fused(
         scales.tables,
         scales.filters,
     )
-    return _in_strips(cube, old, scales, call, threads, memory)
+    return _in_strips(cube, old, scales, call, threads=threads, memory=memory)
 
 
 def same_shape(array: Array, cube: Array) -> Array:
@@ -228,20 +236,26 @@ def sigma_for(sigma: ArrayLike, cube: Array) -> Array:
 
 
 def _in_strips(
-    cube: Array, previous: Array | None, scales: Scales, call: tuple[Any, ...], threads: int, memory: float
+    cube: Array, previous: Array | None, scales: Scales, call: tuple[Any, ...], *, threads: int, memory: float
 ) -> Array:
     nchan, ny, nx = cube.shape
     out = np.empty_like(cube)
-    arrays = (scales.spatial + 1) * (1 if previous is None else 2)
-    rows = strip_rows(cube.shape, scales.reach, arrays, memory)
-    none = np.empty((scales.spatial + 1, nchan, 0), np.float32)
+    count = scales.spatial + 1
+    arrays = count * (1 if previous is None else 2)
+    rows = strip_rows(cube.shape, reach=scales.reach, arrays=arrays, memory=memory)
+    # one allocation for all strips: fresh pages cost as much as the arithmetic
+    buffers = [np.empty(count * nchan * rows * nx, np.float32) for _ in range(arrays // count)]
+    none = np.empty((count, nchan, 0), np.float32)
     for low in range(0, ny, rows):
-        high = min(ny, low + rows)
-        details = spatial_forward(cube, scales.spatial, low, high, threads)
-        old = none if previous is None else spatial_forward(previous, scales.spatial, low, high, threads)
+        inputs = [
+            spatial_forward(each, scales.spatial, low, min(ny, low + rows), threads=threads, buffer=buffer)
+            for each, buffer in zip((cube, previous), buffers, strict=False)
+            if each is not None
+        ]
+        details, old = inputs[0], inputs[1] if len(inputs) > 1 else none
         run_ranges(
-            lambda a, b, d=details, p=old, y=low: kernels.shrink_columns(d, p, out, y, *call, a, b),
-            (high - low) * nx,
+            partial(kernels.shrink_columns, details, old, out, low, *call),
+            details.shape[2],
             threads=threads,
             grain=256,
         )

@@ -4,8 +4,8 @@ Source: Starck, Fadili & Murtagh (2007, IEEE TIP 16, 297) for the isotropic unde
 (2009, A&A 504, 641) and Floer & Winkel (2012, PASA 29, 244) for its product with a 1D spectral transform.
 
 Arrays are (channel, y, x); bands are (spatial scale, spectral scale, channel, y, x), coarse last. Borders are
-mirrored about the first and last sample (scipy's ``"mirror"``), repeatedly where the filter is longer than the axis.
-NaN spreads over every coefficient that looks at it: fill it before.
+mirrored about the first and last sample (scipy's ``"mirror"``), repeatedly where the filter is longer than
+the axis. NaN spreads over every coefficient that looks at it: fill it before.
 
 - ``forward(data, *, spatial_scales, spectral_scales, spectral="starlet") -> bands``
 - ``synthesis(bands, *, spectral=) -> data``: ``synthesis(forward(x)) == x``
@@ -28,8 +28,10 @@ def correlate(data: Array, taps: Taps, axis: int, step: int) -> Array:
     """Correlation along `axis` with `taps` spread by `step`, mirrored borders."""
     moved = np.moveaxis(data, axis, 0)
     table = tap_table(moved.shape[0], len(taps) // 2, step)
-    result = sum(weight * moved[table[:, t]] for t, weight in enumerate(taps.astype(data.dtype)))
-    return np.moveaxis(np.asarray(result), 0, axis)
+    result = np.zeros_like(moved)
+    for t, weight in enumerate(taps.astype(data.dtype)):
+        result += weight * moved[table[:, t]]
+    return np.moveaxis(result, 0, axis)
 
 
 def transpose(data: Array, taps: Taps, axis: int, step: int) -> Array:
@@ -98,7 +100,7 @@ def spectral_synthesis(bands: Array, spectral: str = "starlet") -> Array:
     for j in range(len(bands) - 2, -1, -1):
         smooth = correlate(current, filters.dual_low, 0, 2**j)
         current = smooth + correlate(bands[j], filters.dual_high, 0, 2**j)
-    return current
+    return np.asarray(current)
 
 
 def synthesis(bands: Array, *, spectral: str = "starlet") -> Array:
@@ -112,7 +114,7 @@ def adjoint(bands: Array, *, spectral: str = "starlet") -> Array:
     current = rows[-1]
     for j in range(len(rows) - 2, -1, -1):
         current = rows[j] + _smooth_transpose(current - rows[j], 2**j)
-    return current
+    return np.asarray(current)
 
 
 def _spectral_adjoint(bands: Array, spectral: str) -> Array:
@@ -120,4 +122,4 @@ def _spectral_adjoint(bands: Array, spectral: str) -> Array:
     for j in range(len(bands) - 2, -1, -1):
         high = transpose(bands[j], filters.high, 0, 2**j)
         current = transpose(current, filters.low, 0, 2**j) + high
-    return current
+    return np.asarray(current)

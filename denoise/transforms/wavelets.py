@@ -1,11 +1,11 @@
 """Filters, sub-band layout, halos and impulse responses of the 2D-1D transform: what every backend agrees on.
 
 Band (j2, j1) holds what spatial scale j2 and spectral scale j1 keep: ``0 <= j2 <= spatial_scales`` and
-``0 <= j1 <= spectral_scales``, the last of each being the coarse (smoothest) one. Per-band numbers are arrays of
-shape ``(spatial_scales + 1, spectral_scales + 1)``.
+``0 <= j1 <= spectral_scales``, the last of each being the coarse (smoothest) one. Per-band numbers are
+arrays of shape ``(spatial_scales + 1, spectral_scales + 1)``.
 
 - ``default_scales(shape) -> (spatial, spectral)``; ``reference_scales(shape)`` is the published choice
-- ``halo(spatial_scales, spectral_scales, wavelet=) -> (channel, y, x)``
+- ``halo(spatial_scales, spectral_scales, spectral=) -> (channel, y, x)``
 - ``band_kernels(...) -> (spatial, spectral)``: 2D and 1D impulse responses of every band, for
   ``NoiseModel.filtered_sigma``; ``smoothing_kernels`` the same for the scaling coefficients
 """
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +60,11 @@ def _starlet() -> Wavelet:
 def _biorthogonal() -> Wavelet:
     """The 7/9 filters of Cohen, Daubechies and Feauveau (1992), centred so that no axis flips are needed.
 
-    With the high-pass filters taken as modulated duals, ``low dual_low + high dual_high = 1`` for every frequency,
-    and symmetric filters keep the mirror symmetry of the borders: reconstruction is exact there too.
+    With the high-pass filters taken as modulated duals, ``low dual_low + high dual_high = 1`` for every
+    frequency, and symmetric filters keep the mirror symmetry of the borders: reconstruction is exact there
+    too.
     """
-    import pywt  # noqa: PLC0415 - only this option needs it
+    import pywt
 
     bank = pywt.Wavelet("bior4.4")
     low, dual = (_centred(np.asarray(taps)) / np.sqrt(2) for taps in (bank.dec_lo, bank.rec_lo))
@@ -84,7 +86,7 @@ def _modulated(taps: Taps) -> Taps:
 _WAVELETS: dict[str, Callable[[], Wavelet]] = {"starlet": _starlet, "biorthogonal": _biorthogonal}
 
 
-@lru_cache(maxsize=None)
+@cache
 def wavelet(name: str) -> Wavelet:
     """The spectral wavelet of this name.
 
@@ -100,12 +102,12 @@ def wavelet(name: str) -> Wavelet:
 
 
 def mirror_index(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Indices folded into ``0 <= i < size`` by reflection about the first and last sample, as often as needed."""
+    """Indices folded into ``0 <= i < size`` by repeated reflection about the end samples."""
     if size == 1:
         return np.zeros_like(index)
     period = 2 * (size - 1)
     folded = np.mod(index, period)
-    return np.minimum(folded, period - folded)
+    return np.asarray(np.minimum(folded, period - folded), np.int64)
 
 
 def tap_table(size: int, reach: int, step: int) -> NDArray[np.int64]:
@@ -117,8 +119,8 @@ def tap_table(size: int, reach: int, step: int) -> NDArray[np.int64]:
 def default_scales(shape: tuple[int, int, int]) -> tuple[int, int]:
     """Spatial and spectral scale counts for a cube (channel, y, x): at most 5 and 4, fewer on short axes.
 
-    The coarsest smoothing, which spans ``4 * 2**(J - 1) + 1`` samples, stays shorter than the axis; an axis of one
-    sample has no scales.
+    The coarsest smoothing, which spans ``4 * 2**(J - 1) + 1`` samples, stays shorter than the axis; an axis
+    of one sample has no scales.
     """
     return min(5, _fitting(min(shape[1:]))), min(4, _fitting(shape[0]))
 
@@ -132,19 +134,20 @@ def reference_scales(shape: tuple[int, int, int]) -> tuple[int, int]:
     return int(np.log2(shape[1])), int(np.log2(shape[0]))
 
 
-def halo(spatial_scales: int, spectral_scales: int, *, name: str = "starlet") -> tuple[int, int, int]:
-    """How far (channel, y, x) one value of the synthesis looks around itself when all bands are changed pointwise.
+def halo(spatial_scales: int, spectral_scales: int, *, spectral: str = "starlet") -> tuple[int, int, int]:
+    """How far (channel, y, x) the synthesis looks around itself when every coefficient is changed alone.
 
-    Starlet: ``2 (2**J - 1)`` an axis (synthesis is a sum). Biorthogonal: analysis and synthesis filters both count.
+    Starlet: ``2 (2**J - 1)`` an axis, as the synthesis is a sum. Biorthogonal: the filters of analysis and of
+    synthesis add up.
     """
     spatial = 2 * (2**spatial_scales - 1)
-    filters = wavelet(name)
-    per_level = 2 if name == "starlet" else 2 * filters.reach
+    filters = wavelet(spectral)
+    per_level = 2 if spectral == "starlet" else 2 * filters.reach
     return per_level * (2**spectral_scales - 1), spatial, spatial
 
 
 def band_kernels(
-    spatial_scales: int, spectral_scales: int, *, name: str = "starlet"
+    spatial_scales: int, spectral_scales: int, *, spectral: str = "starlet"
 ) -> tuple[list[Taps], list[Taps]]:
     """Impulse responses of the bands: band (j2, j1) correlates data with ``spatial[j2]`` x ``spectral[j1]``.
 
@@ -157,11 +160,11 @@ def band_kernels(
     """
     lows = _cascade(wavelet("starlet").low, spatial_scales)
     planes = [np.outer(row, row) for row in lows]
-    spatial = [_difference(a, b) for a, b in zip(planes[:-1], planes[1:], strict=True)]
-    filters = wavelet(name)
+    plane_bands = [_difference(a, b) for a, b in pairwise(planes)]
+    filters = wavelet(spectral)
     smooth = _cascade(filters.low, spectral_scales)
-    spectral = [np.convolve(smooth[j], _holes(filters.high, 2**j)) for j in range(spectral_scales)]
-    return [*spatial, planes[-1]], [*spectral, smooth[-1]]
+    channel_bands = [np.convolve(smooth[j], _holes(filters.high, 2**j)) for j in range(spectral_scales)]
+    return [*plane_bands, planes[-1]], [*channel_bands, smooth[-1]]
 
 
 def smoothing_kernels(spatial_scales: int, spectral_scales: int) -> tuple[list[Taps], list[Taps]]:

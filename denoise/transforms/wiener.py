@@ -1,7 +1,8 @@
 """Local Wiener gain on the coefficients of the 2D-1D transform, streamed.
 
-- ``wiener(data, pilot, *, noise, spatial_scales, spectral_scales, prior=1, rule="wiener", spatial_windows=None,
-  spectral_windows=None, sigma=1, spectral="starlet", threads=1, memory=4) -> data``
+- ``wiener(data, pilot, *, noise, spatial_scales, spectral_scales, prior=1, rule="wiener",
+  spatial_windows=None, spectral_windows=None, sigma=1, spectral="starlet", threads=1, memory=4) -> data``
+- ``wiener_halo(spatial_scales, spectral_scales, spectral=) -> (channel, y, x)``
 - ``default_windows(spatial_scales, spectral_scales) -> (spatial, spectral)`` half widths of the boxes
 """
 
@@ -28,15 +29,26 @@ from denoise.transforms.starlet import (
     spatial_forward,
     strip_rows,
 )
+from denoise.transforms.wavelets import halo
 
 RULES = {"wiener": kernels.WIENER, "empirical": kernels.EMPIRICAL}
 
 
 def default_windows(spatial_scales: int, spectral_scales: int) -> tuple[list[int], list[int]]:
-    """Half widths of the power boxes: about the size of the coefficient's own footprint, at most 17 pixels x 9 channels."""
+    """Half widths of the power boxes: about a coefficient's own footprint, at most 17 pixels x 9 channels."""
     spatial = [(min(2**j + 3, 17)) // 2 for j in range(spatial_scales + 1)]
     spectral = [(min(2**j + 1, 9)) // 2 for j in range(spectral_scales + 1)]
     return spatial, spectral
+
+
+def wiener_halo(spatial_scales: int, spectral_scales: int, spectral: str = "starlet") -> tuple[int, int, int]:
+    """How far (channel, y, x) the output looks around itself with the default windows.
+
+    That of the transform, or where it is longer the analysis of the pilot and its box.
+    """
+    windows = default_windows(spatial_scales, spectral_scales)
+    channel, y, x = halo(spatial_scales, spectral_scales, spectral=spectral)
+    return channel + max(windows[1]), y + max(windows[0]), x + max(windows[0])
 
 
 def wiener(
@@ -57,8 +69,9 @@ def wiener(
 ) -> Array:
     """Shrink each coefficient of `data` by a gain from the local power of the coefficients of `pilot`.
 
-    With ``p = prior * mean(pilot coefficient^2)`` over a box around the coefficient and ``s = noise * sigma``, the gain
-    is ``p / (p + s^2)``: the Wiener filter for signal power p (Ghael, Sayeed & Baraniuk 1997, Proc. SPIE 3169, 389).
+    With ``p = prior * mean(pilot coefficient^2)`` over a box around the coefficient and ``s = noise *
+    sigma``, the gain is ``p / (p + s^2)``: the Wiener filter for signal power p (Ghael, Sayeed & Baraniuk
+    1997, Proc. SPIE 3169, 389).
 
     Parameters
     ----------
@@ -74,8 +87,8 @@ def wiener(
         Empirical: the pilot's power contains the noise (usually the pilot is the data itself) and the gain is
         ``max(p - s^2, 0) / p``.
     spatial_windows, spectral_windows : sequence of int
-        Half widths of the boxes for each spatial scale (pixels) and each spectral scale (channels), mirrored borders;
-        default ``default_windows``.
+        Half widths of the boxes for each spatial scale (pixels) and each spectral scale (channels),
+        mirrored borders; default ``default_windows``.
     sigma : float or array_like
         Noise of the data, any shape that broadcasts to it.
     spectral : {"starlet", "biorthogonal"}
@@ -108,7 +121,7 @@ def wiener(
         sigma_for(sigma, cube),
         RULES[rule],
     )
-    return _in_strips(cube, same_shape(prepared(pilot), cube), plan, threads, memory)
+    return _in_strips(cube, same_shape(prepared(pilot), cube), plan, threads=threads, memory=memory)
 
 
 @dataclass(frozen=True)
@@ -129,59 +142,79 @@ def _half_widths(given: Sequence[int] | None, default: Sequence[int], name: str)
     return widths
 
 
-def _in_strips(cube: Array, pilot: Array, plan: _Plan, threads: int, memory: float) -> Array:
-    ny = cube.shape[1]
-    arrays = 2 * (plan.scales.spatial + 1) + 2 * (plan.scales.spectral + 1)
+@dataclass(frozen=True)
+class _Strip:
+    """Rows that are written, and rows that their boxes reach; the arrays that all strips share."""
+
+    core: tuple[int, int]
+    around: tuple[int, int]
+    threads: int
+    buffers: tuple[Array, Array, Array, Array]
+
+
+def _in_strips(cube: Array, pilot: Array, plan: _Plan, *, threads: int, memory: float) -> Array:
+    nchan, ny, nx = cube.shape
+    spatial, spectral = plan.scales.bands
     margin = int(plan.spatial.max())
-    rows = strip_rows(cube.shape, max(plan.scales.reach, 2 * margin), arrays, memory)
+    rows = strip_rows(
+        cube.shape,
+        reach=max(plan.scales.reach, 2 * margin),
+        arrays=2 * (spatial + spectral),
+        memory=memory,
+    )
+    size, wide = nchan * rows * nx, nchan * min(ny, rows + 2 * margin) * nx
+    counts = (spatial * size, spatial * wide, spectral * wide, spectral * size)
+    buffers = tuple(np.empty(count, np.float32) for count in counts)
     out = np.empty_like(cube)
     for low in range(0, ny, rows):
         core = (low, min(ny, low + rows))
         around = (max(0, low - margin), min(ny, core[1] + margin))
-        fine = spatial_forward(cube, plan.scales.spatial, *core, threads)
-        prior = spatial_forward(pilot, plan.scales.spatial, *around, threads)
-        for j2 in range(plan.scales.spatial + 1):
-            power = _local_power(prior[j2], cube.shape, core, around, j2, plan, threads)
-            _apply(fine[j2], power, out, low, j2, plan, threads)
+        _one_strip(cube, pilot, out, plan, _Strip(core, around, threads, buffers))  # type: ignore[arg-type]
     return out
 
 
-def _local_power(
-    details: Array,
-    shape: tuple[int, ...],
-    core: tuple[int, int],
-    around: tuple[int, int],
-    j2: int,
-    plan: _Plan,
-    threads: int,
-) -> Array:
-    """Box means of the squared coefficients of one spatial scale: (spectral scale, channel, pixel of the core)."""
+def _one_strip(cube: Array, pilot: Array, out: Array, plan: _Plan, strip: _Strip) -> None:
+    scales, threads = plan.scales.spatial, strip.threads
+    fine = spatial_forward(cube, scales, *strip.core, threads=threads, buffer=strip.buffers[0])
+    prior = spatial_forward(pilot, scales, *strip.around, threads=threads, buffer=strip.buffers[1])
+    for j2 in range(scales + 1):
+        power = _local_power(prior[j2], cube.shape, j2, plan, strip)
+        _apply(fine[j2], power, out, j2, plan=plan, strip=strip)
+
+
+def _local_power(details: Array, shape: tuple[int, ...], j2: int, plan: _Plan, strip: _Strip) -> Array:
+    """Box means of the squared coefficients of one spatial scale: (spectral scale, channel, pixel)."""
     (nchan, ny, nx), scales = shape, plan.scales
-    power = np.empty((scales.spectral + 1, *details.shape), np.float32)
+    (low, high), (start, stop) = strip.core, strip.around
+    planes = scales.bands[1] * nchan
+    power = strip.buffers[2][: planes * (stop - start) * nx].reshape(planes, stop - start, nx)
+    mean = strip.buffers[3][: planes * (high - low) * nx].reshape(planes, high - low, nx)
+    columns = power.reshape(scales.bands[1], nchan, -1)
     run_ranges(
-        lambda a, b: kernels.power_columns(details, power, plan.spectral, scales.tables, scales.filters, a, b),
-        details.shape[1],
-        threads=threads,
-        grain=256,
-    )
-    planes = power.reshape(-1, around[1] - around[0], nx)
-    mean = np.empty((len(planes), core[1] - core[0], nx), np.float32)
-    run_ranges(
-        lambda a, b: kernels.average_planes(planes, around[0], ny, plan.spatial[j2], *core, mean, a, b),
-        len(planes),
-        threads=threads,
-    )
-    return mean.reshape(scales.spectral + 1, nchan, -1)
-
-
-def _apply(details: Array, power: Array, out: Array, low: int, j2: int, plan: _Plan, threads: int) -> None:
-    tables, filters = plan.scales.tables, plan.scales.filters
-    noise, prior = plan.noise[j2], plan.prior[j2]
-    run_ranges(
-        lambda a, b: kernels.gain_columns(
-            details, power, out, low, plan.sigma, noise, prior, plan.rule, tables, filters, j2 == 0, a, b
+        lambda a, b: kernels.power_columns(
+            details, columns, plan.spectral, scales.tables, scales.filters, a, b
         ),
         details.shape[1],
-        threads=threads,
+        threads=strip.threads,
+        grain=256,
+    )
+    run_ranges(
+        lambda a, b: kernels.average_planes(power, start, ny, plan.spatial[j2], low, high, mean, a, b),
+        planes,
+        threads=strip.threads,
+    )
+    return mean.reshape(scales.bands[1], nchan, -1)
+
+
+def _apply(details: Array, power: Array, out: Array, j2: int, *, plan: _Plan, strip: _Strip) -> None:
+    """Add the coefficients of one spatial scale times their gains to `out`."""
+    tables, filters, rule = plan.scales.tables, plan.scales.filters, plan.rule
+    noise, prior, low = plan.noise[j2], plan.prior[j2], strip.core[0]
+    run_ranges(
+        lambda a, b: kernels.gain_columns(
+            details, power, out, low, plan.sigma, noise, prior, rule, tables, filters, j2 == 0, a, b
+        ),
+        details.shape[1],
+        threads=strip.threads,
         grain=256,
     )
