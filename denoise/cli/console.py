@@ -128,24 +128,20 @@ class Messages:
         """While inside: show the bar, name `label` in every line, show the package's warnings as lines."""
         self._label = label
         with warnings.catch_warnings(), self._showing_bar():
-            if not debugging():
-                warnings.simplefilter("ignore")  # other packages' remarks are for developers
+            # other packages' remarks are for developers
+            warnings.simplefilter("default" if debugging() else "ignore")
             warnings.simplefilter("always", DenoiseWarning)
-            shown = warnings.showwarning
-            warnings.showwarning = self._show_warning(shown)
+            warnings.showwarning = self._show_warning
             try:
                 yield
             finally:
                 self._label = ""
 
-    def _show_warning(self, otherwise: Any) -> Any:
-        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-            if issubclass(category, DenoiseWarning):
-                self.warn(str(message))
-            else:
-                otherwise(message, category, *where, **more)
-
-        return show
+    def _show_warning(
+        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+    ) -> None:
+        ours = issubclass(category, DenoiseWarning)
+        self.warn(str(message) if ours else f"{category.__name__}: {message} ({filename}:{lineno})")
 
     @contextmanager
     def _showing_bar(self) -> Iterator[None]:

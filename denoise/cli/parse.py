@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from denoise.errors import UsageError
@@ -35,6 +36,9 @@ def scalar(text: str) -> Any:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    if isinstance(value, str):
+        with suppress(ValueError):  # YAML 1.1 takes 1e-3, without a dot, for text
+            return float(value) if any(c.isdigit() for c in value) else value
     return value if isinstance(value, (bool, int, float, str, list)) or value is None else text
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -36,26 +37,32 @@ def describe_parameters(model: type[BaseModel]) -> list[ParameterDescription]:
 
 def allowed_values(field: FieldInfo) -> str:
     """The type and range of a field in words: ``number > 0``, ``integer >= 1, <= 8``, ``soft | hard``."""
+    return _with_bounds(_type(field.annotation), field.metadata)
+
+
+def _with_bounds(text: str, rules: Sequence[Any]) -> str:
+    flat = [part for rule in rules for part in getattr(rule, "metadata", [rule])]
     bounds = [
         f"{sign} {getattr(rule, key):g}"
-        for rule in field.metadata
+        for rule in flat
         for key, sign in _BOUNDS.items()
         if getattr(rule, key, None) is not None
     ]
-    return " ".join([_type(field.annotation), ", ".join(bounds)]).strip()
+    return " ".join([text, ", ".join(bounds)]).strip()
 
 
 def _type(annotation: Any) -> str:
     origin = get_origin(annotation)
+    if origin is Annotated:
+        inside, *rules = get_args(annotation)
+        return _with_bounds(_type(inside), rules)
     if origin is Literal:
         return " | ".join(str(value) for value in get_args(annotation))
     if origin in (Union, UnionType):
         return " or ".join(_type(part) for part in get_args(annotation))
     if origin in (tuple, list):
-        inside = [part for part in get_args(annotation) if part is not Ellipsis]
-        return "list of " + ", ".join(dict.fromkeys(_type(part) for part in inside))
-    if origin is not None:  # Annotated inside a union
-        return _type(get_args(annotation)[0])
+        parts = [part for part in get_args(annotation) if part is not Ellipsis]
+        return "list of " + ", ".join(dict.fromkeys(_type(part) for part in parts))
     return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 

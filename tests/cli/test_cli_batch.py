@@ -26,7 +26,13 @@ def _plan(*names: str, out: str | None = None, overwrite: bool = False, report: 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a/OBS.fits", "OBS"), ("OBS.fits.gz", "OBS"), ("x.FITS.fz", "x"), ("b.v2.fit", "b.v2"), (".fits", ".fits")],
+    [
+        ("a/OBS.fits", "OBS"),
+        ("OBS.fits.gz", "OBS"),
+        ("x.FITS.fz", "x"),
+        ("b.v2.fit", "b.v2"),
+        (".fits", ".fits"),
+    ],
 )
 def test_stem(name: str, expected: str) -> None:
     assert stem(Path(name)) == expected
@@ -80,7 +86,9 @@ def test_one_bad_file_never_stops_the_rest(capsys: pytest.CaptureFixture[str]) -
     jobs = _plan("a.fits", "bad.fits", "bug.fits", "z.fits")
     assert run_jobs(jobs, _work, Messages()) == 1
     shown = capsys.readouterr()
-    assert [line for line in shown.out.splitlines() if "done" in line and "fits" in line][-1].count("z.fits") >= 1
+    assert [line for line in shown.out.splitlines() if "done" in line and "fits" in line][-1].count(
+        "z.fits"
+    ) >= 1
     assert shown.out.count("failed") == 2
     errors = shown.err.splitlines()
     assert errors[0] == "error: bad.fits holds no image; give another"

@@ -24,13 +24,13 @@ def test_warnings_are_one_line_each_and_merged(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "warning: a.fits: two lines\n"
 
 
-def test_debugging_shows_every_warning(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debugging_shows_every_warning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DENOISE_DEBUG", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        with Messages().working():
-            warnings.warn("for developers", RuntimeWarning, stacklevel=1)
-    assert "for developers" in capsys.readouterr().err
+    with Messages().working():
+        warnings.warn("for developers", RuntimeWarning, stacklevel=1)
+    assert "warning: RuntimeWarning: for developers (" in capsys.readouterr().err
 
 
 def test_json_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +81,10 @@ def test_a_bar_with_time_left_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_errors_in_one_line_with_their_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DENOISE_DEBUG", raising=False)
-    assert explain(InputError("x is empty", value=0, action="give more")) == ("x is empty (found: 0); give more", 3)
+    assert explain(InputError("x is empty", value=0, action="give more")) == (
+        "x is empty (found: 0); give more",
+        3,
+    )
     text, code = explain(ValueError("two\nlines"))
     assert text == "unexpected ValueError: two lines; set DENOISE_DEBUG=1 (or --debug) for the traceback"
     assert code == 1

@@ -30,7 +30,13 @@ def test_wrong_assignments_are_refused(words: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("8GB", 8_000_000_000), ("512MiB", 512 * 1024**2), ("1.5 gb", 1_500_000_000), ("2G", 2 * 10**9), ("700", 700)],
+    [
+        ("8GB", 8_000_000_000),
+        ("512MiB", 512 * 1024**2),
+        ("1.5 gb", 1_500_000_000),
+        ("2G", 2 * 10**9),
+        ("700", 700),
+    ],
 )
 def test_sizes(text: str, expected: int) -> None:
     assert parse.size(text) == expected
@@ -57,7 +63,9 @@ def test_words() -> None:
     allowed = ("uncert", "residual", "noise")
     assert parse.words("noise, residual,noise", option="--save", allowed=allowed) == ("noise", "residual")
     assert parse.words("", option="--save", allowed=allowed) == ()
-    with pytest.raises(UsageError, match=r"--save does not know this word \(found: stat\); use uncert, residual, noise"):
+    with pytest.raises(
+        UsageError, match=r"--save does not know this word \(found: stat\); use uncert, residual, noise"
+    ):
         parse.words("stat", option="--save", allowed=allowed)
 
 
