@@ -104,11 +104,14 @@ def _warn_bad(
     major: NDArray[np.float64], minor: NDArray[np.float64], bad: NDArray[np.bool_], where: str
 ) -> None:
     rows = np.flatnonzero(bad)
-    first = rows[0]
-    which = f"of channels {ranges(rows)}" if major.size > 1 else "in the header"
+    table = major.size > 1  # BEAMS tables are in arcseconds, headers in degrees
+    which, factor, unit = (
+        (f"of channels {ranges(rows)}", 3600, "arcsec") if table else ("in the header", 1, "deg")
+    )
+    seen = f"BMAJ={factor * major[rows[0]]:g} {unit}, BMIN={factor * minor[rows[0]]:g} {unit}"
     warnings.warn(
-        f"{where}: the beam {which} is not usable (found: BMAJ={major[first]:g}, BMIN={minor[first]:g}); "
-        "it is taken as unknown there; give --beam if you know it",
+        f"{where}: the beam {which} is not usable (found: {seen}); it is taken as unknown there; "
+        "give --beam if you know it",
         DenoiseWarning,
         stacklevel=3,
     )

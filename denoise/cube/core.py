@@ -29,6 +29,7 @@ from denoise.errors import UsageError
 if TYPE_CHECKING:
     from denoise.cube.inspection import Inspection
 
+_KEEP = object()
 NOISE_KINDS = ("sigma", "variance", "weight", "unknown")
 
 
@@ -67,8 +68,8 @@ class Cube:
         read as float32.
     mask : array-like, Mask or sequence of Mask, optional
         True: no coverage, NaN in the output. (channel, y, x), (y, x) or (channel,).
-    exclude : array-like or str, optional
-        True: not used when noise is estimated and emission detected. Also ranges: see `excluded_channels`.
+    exclude : array-like, str or a list of them, optional
+        True: not used when noise is estimated and emission detected. Text is ranges: see `excluded_channels`.
     wcs : WCS, optional
         Of the header's axes; default: made from `header`.
     unit : str or Unit, optional
@@ -229,13 +230,19 @@ class Cube:
         values = spectral_values(self.wcs, self.axes, header)
         return spectral_axis(header, number=number, size=self.shape[0], values=values, rest=self._rest)
 
-    def with_pixels(self, pixels: Any, *, unit: Any = None, keep_mask: bool = True) -> Cube:
+    def with_pixels(
+        self, pixels: Any, *, unit: Any = None, noise: Any = _KEEP, keep_mask: bool = True
+    ) -> Cube:
         """A cube with other pixels and the same metadata; for results.
 
         Parameters
         ----------
         pixels : array-like or PixelSource, shape (channel, y, x)
             Of this cube's shape. Its own NaN stay.
+        unit : str or Unit, optional
+            Of the new pixels.
+        noise : NoiseSource, array-like or None, optional
+            Noise of the new pixels; by default that of this cube.
         keep_mask : bool
             Whether voxels without coverage here are NaN there too.
 
@@ -253,6 +260,8 @@ class Cube:
         other._source = source
         if not keep_mask:
             other._masks = ()
+        if noise is not _KEEP:
+            other.noise_source = _noise(noise, None, self.shape)
         if unit is not None:
             other.unit_text = unit.to_string() if isinstance(unit, u.UnitBase) else str(unit)
             other.unit = unit if isinstance(unit, u.UnitBase) else parse_unit(other.unit_text)
@@ -401,11 +410,13 @@ class Cube:
     def _find_excluded(self, exclude: Any) -> tuple[Mask, ...]:
         if exclude is None:
             return ()
-        if isinstance(exclude, str) or (
-            isinstance(exclude, (list, tuple)) and all(isinstance(e, str) for e in exclude)
-        ):
+        if isinstance(exclude, str):
             channels = excluded_channels(exclude, self.spectral_axis, self.shape[0])
             return (ArrayMask(channels[:, None, None]),)
+        if isinstance(exclude, (list, tuple)) and any(
+            isinstance(e, str) or hasattr(e, "shape") for e in exclude
+        ):
+            return tuple(mask for e in exclude for mask in self._find_excluded(e))
         return (as_mask(exclude, self.shape, what="the exclusion mask"),)
 
 

@@ -51,7 +51,7 @@ def read(
     mask : str, array-like or False, optional
         Voxels without coverage: a file or an array, any value but 0 marks a voxel. By default a DQ or MASK
         companion in the file is used; False or "none" ignores it. NaN are always without coverage.
-    exclude : str or array-like, optional
+    exclude : str, array-like or a list of them, optional
         Voxels not used in estimation: a file, an array, or ranges (see `excluded_channels`).
     noise : str, array-like or NoiseSource, optional
         Noise of the data; wins over a STAT, ERR or weight companion in the file.
@@ -164,6 +164,8 @@ def _mask_option(value: Any, stokes: int | str | None) -> Any:
 
 
 def _exclude_option(value: Any, stokes: int | str | None) -> Any:
+    if isinstance(value, (list, tuple)) and any(isinstance(v, (str, os.PathLike)) for v in value):
+        return [_exclude_option(v, stokes) for v in value]
     if isinstance(value, os.PathLike) or (isinstance(value, str) and os.path.exists(_split_hdu(value)[0])):
         return SourceMask(_image_option(value, stokes))
     if isinstance(value, str) and value.lower().endswith((".fits", ".fits.gz", ".fit", ".npy")):

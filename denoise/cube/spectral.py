@@ -184,9 +184,12 @@ class SpectralAxis:
 
 
 def air_index(metres: float) -> float:
-    """Refractive index of air at a vacuum wavelength (Greisen et al. 2006, eq. 65)."""
-    microns2 = (metres * 1e6) ** -2
-    return 1.0 + 1e-6 * (287.6155 + 1.62887 * microns2 + 0.01360 * microns2**2)
+    """Refractive index of air (15 C) at a vacuum wavelength: Ciddor 1996, Appl. Opt. 35, 1566, eq. 1.
+
+    Not eq. 65 of Greisen et al. 2006, which is for air at 0 C: 4.5 km/s away from line lists and pipelines.
+    """
+    inverse2 = (metres * 1e6) ** -2
+    return 1.0 + 0.05792105 / (238.0185 - inverse2) + 0.00167917 / (57.362 - inverse2)
 
 
 def _speed(ratio: NDArray[np.float64], convention: str) -> NDArray[np.float64]:
@@ -231,7 +234,7 @@ def spectral_axis(
         return None
     code = axis_code(ctype)
     unit = _axis_unit(header, number, code)
-    centres = _linear(header, number, size) if values is None else values
+    centres = _centres(header, number, size, code=code, unit=unit) if values is None else values
     kind, convention = _kind(code, ctype, unit, int(_number(header.get("VELREF")) or 0))
     frame, origin = _frame(header, ctype)
     value, what = parse_rest(rest, air=kind == "air wavelength") if rest is not None else _header_rest(header)
@@ -246,17 +249,30 @@ def _axis_unit(header: Mapping[str, Any], number: int, code: str) -> u.UnitBase 
     return None if standard is None else u.Unit(standard)
 
 
-def _linear(header: Mapping[str, Any], number: int, size: int) -> NDArray[np.float64]:
+def _centres(
+    header: Mapping[str, Any], number: int, size: int, *, code: str, unit: u.UnitBase | None
+) -> NDArray[np.float64]:
+    start, step, reference = _line(header, number)
+    offset = np.arange(1, size + 1, dtype=np.float64) - reference
+    if code != "FELO" or unit is None or not unit.is_equivalent(u.m / u.s):
+        return np.asarray(start + step * offset)
+    # AIPS FELO: optical velocity, channels of equal frequency, CDELT holds at CRPIX; f/f0 = 1 / (1 + v/c),
+    # whatever the rest frequency f0 is
+    c = float(constants.c.to_value(unit))
+    ratio = 1.0 / (1.0 + start / c)
+    return np.asarray(c * (1.0 / (ratio - ratio**2 * step / c * offset) - 1.0))
+
+
+def _line(header: Mapping[str, Any], number: int) -> tuple[float, float, float]:
+    """CRVAL, step and CRPIX of an axis, with the defaults of the standard."""
     step = _number(header.get(f"CD{number}_{number}"))
     if step is None:
-        step = (_number(header.get(f"CDELT{number}")) or 1.0) * (
-            _number(header.get(f"PC{number}_{number}")) or 1.0
-        )
-    reference = _number(header.get(f"CRPIX{number}")) or 0.0
-    if f"CRPIX{number}" not in header:
-        reference = 1.0
-    start = _number(header.get(f"CRVAL{number}")) or 0.0
-    return start + step * (np.arange(1, size + 1, dtype=np.float64) - reference)
+        diagonal = _number(header.get(f"PC{number}_{number}"))
+        width = _number(header.get(f"CDELT{number}"))
+        step = (1.0 if width is None else width) * (1.0 if diagonal is None else diagonal)
+    start, reference = _number(header.get(f"CRVAL{number}")), _number(header.get(f"CRPIX{number}"))
+    # the standard's default for CRPIX is 0, but a header without it counts from its first channel
+    return start or 0.0, step, 1.0 if reference is None else reference
 
 
 def _kind(code: str, ctype: str, unit: u.UnitBase | None, velref: int) -> tuple[str, str | None]:
