@@ -25,7 +25,8 @@ def resource(folder: str, *parts: str) -> Path:
         It is not there.
     """
     roots = [_PACKAGE]
-    if (_PACKAGE.parent / "pyproject.toml").is_file():  # a checkout keeps models/ and pipelines/ beside the package
+    # a checkout keeps models/ and pipelines/ beside the package
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
         roots.append(_PACKAGE.parent)
     for root in roots:
         path = root.joinpath(folder, *parts)

@@ -10,7 +10,7 @@ import typer
 
 from denoise._version import __version__
 from denoise.cli import cite, demo, doctor, info, methods, rerun, run
-from denoise.cli.console import explain
+from denoise.cli.console import Messages, explain
 from denoise.errors import CancelledError
 
 EPILOG = (
@@ -76,14 +76,14 @@ def execute(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("cancelled", CANCELLED)
+        return _fail(argv, "cancelled", CANCELLED)
     except Exception as err:  # noqa: BLE001 - the last stop: one line, never a traceback
-        return _fail(*explain(err))
+        return _fail(argv, *explain(err))
     return code if isinstance(code, int) else 0
 
 
-def _fail(text: str, code: int) -> int:
-    typer.echo(f"error: {text}", err=True)
+def _fail(argv: list[str], text: str, code: int) -> int:
+    Messages(as_json="--json-log" in argv).error(text)
     return code
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from denoise.cli.console import Messages, explain, table
+from denoise.cli.console import WIDE, Messages, explain, table, width
 from denoise.errors import CancelledError, OutputExistsError, UsageError
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def run_jobs(
         raise
     finally:
         if summary:
-            table("", SUMMARY, rows)
+            shown = len(SUMMARY) if width() >= WIDE else len(SUMMARY) - 1
+            table("", SUMMARY[:shown], [row[:shown] for row in rows])
     return 1 if failed else 0
 
 
@@ -159,7 +160,7 @@ def _attempt(job: Job, work: Callable[[Job], Outcome], messages: Messages) -> tu
         raise
     except Exception as err:  # noqa: BLE001 - one bad file never stops the rest
         text, _ = explain(err)
-        messages.error(text if name in text else f"{name}: {text}")
+        messages.error(text if job.source.name in text else f"{name}: {text}")
         return (name, "failed", *[""] * (len(SUMMARY) - 2)), False
     return (name, "done", done.shape, done.noise, done.flux, done.seconds, done.output), True
 

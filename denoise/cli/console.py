@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, TextIO
 
 from denoise.errors import DenoiseError, DenoiseWarning
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from denoise.engine.progress import ProgressEvent
 
 PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
+WIDE = 120  # columns of a terminal wide enough for notes and paths
+_ONE_LINE = 40
 
 
 def debugging() -> bool:
@@ -47,13 +51,15 @@ def out(text: str = "") -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on stdout; the first column is left-aligned and never cut."""
+    """Print a table on stdout; words of the first column stay on one line unless they are long."""
     from rich.table import Table
 
     grid = Table(title=title or None, title_justify="left", title_style="bold")
+    cells = list(rows)
+    longest = max((len(row[0]) for row in cells), default=0)
     for number, name in enumerate(columns):
-        grid.add_column(name, overflow="fold", no_wrap=number == 0)
-    for row in rows:
+        grid.add_column(name, overflow="fold", no_wrap=number == 0 and longest <= _ONE_LINE)
+    for row in cells:
         grid.add_row(*row)
     show(grid)
 
@@ -70,12 +76,18 @@ def facts(title: str, values: Mapping[str, str]) -> None:
     show(grid)
 
 
+def width() -> int:
+    """Columns of the terminal, or 160 where stdout is none."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return shutil.get_terminal_size().columns
+    return PLAIN_WIDTH
+
+
 def show(grid: Table) -> None:
-    """Print a rich table on stdout, as wide as the terminal, or 160 columns where there is none."""
+    """Print a rich table on stdout."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
-    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(grid)
+    Console(file=sys.stdout, width=width(), markup=False, highlight=False).print(grid)
 
 
 class Messages:
@@ -138,7 +150,13 @@ class Messages:
                 self._label = ""
 
     def _show_warning(
-        self, message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
     ) -> None:
         ours = issubclass(category, DenoiseWarning)
         self.warn(str(message) if ours else f"{category.__name__}: {message} ({filename}:{lineno})")
@@ -160,7 +178,8 @@ class Messages:
                 self._bar, self._task = None, None
 
     def _labelled(self, text: str) -> str:
-        return f"{self._label}: {text}" if self._label and self._label not in text else text
+        known = not self._label or PurePath(self._label).name in text
+        return text if known else f"{self._label}: {text}"
 
     def _emit(self, event: str, line: str, *, plain: str | None = None, **values: object) -> None:
         if self._json:

@@ -11,11 +11,13 @@ import typer
 from denoise.cli import options as opt
 from denoise.cli import parse
 from denoise.cli.batch import Job, Outcome, plan_jobs, run_jobs, stem, stoppable
-from denoise.cli.console import Messages, facts, table
+from denoise.cli.console import WIDE, Messages, facts, table, width
 from denoise.errors import ResourceError
 
 if TYPE_CHECKING:
     from denoise.engine import CancelToken, Plan, Result, RunOptions
+
+_SHORT = 16  # letters of a unit that fits a column
 
 Run = Annotated[
     list[Path], typer.Argument(metavar="OBS.fits", help="FITS cubes or images.", show_default=False)
@@ -154,8 +156,13 @@ def show_metrics(result: Result, title: str) -> None:
     """The metrics of a run as a table on stdout."""
     from denoise.report.tables import metric_rows
 
-    rows = [row.cells() for row in metric_rows(result.metrics, result.input.unit_text or "data units")]
-    table(f"{title}: {result.method}", ("", "before", "after", "unit", "note"), rows)
+    unit = result.input.unit_text or "data units"
+    short = unit if len(unit) <= _SHORT else "unit"
+    stated = "" if short == unit else f" (unit: {unit})"
+    rows = [row.cells() for row in metric_rows(result.metrics, short)]
+    columns = ("", "before", "after", "unit", "note")
+    shown = len(columns) if width() >= WIDE else len(columns) - 1
+    table(f"{title}: {result.method}{stated}", columns[:shown], [row[:shown] for row in rows])
 
 
 def outcome(result: Result, job: Job) -> Outcome:

@@ -37,6 +37,11 @@ def describe_parameters(model: type[BaseModel]) -> list[ParameterDescription]:
 
 def allowed_values(field: FieldInfo) -> str:
     """The type and range of a field in words: ``number > 0``, ``integer >= 1, <= 8``, ``soft | hard``."""
+    parts = get_args(field.annotation)
+    # the bounds are not about none
+    if NoneType in parts and get_origin(field.annotation) in (Union, UnionType):
+        rest = " or ".join(_type(part) for part in parts if part is not NoneType)
+        return f"{_with_bounds(rest, field.metadata)} or none"
     return _with_bounds(_type(field.annotation), field.metadata)
 
 

@@ -23,7 +23,7 @@ def test_each_field_in_words() -> None:
     rows = {row.name: row for row in describe_parameters(_Model)}
     assert list(rows) == ["threshold", "scales", "penalty", "pair", "strict", "inner", "needed"]
     assert rows["threshold"] == type(rows["threshold"])("threshold", "3.0", "number > 0, <= 10", "in sigma")
-    assert (rows["scales"].default, rows["scales"].allowed) == ("none", "integer or none >= 1")
+    assert (rows["scales"].default, rows["scales"].allowed) == ("none", "integer >= 1 or none")
     assert rows["penalty"].allowed == "soft | hard"
     assert rows["pair"].allowed == "list of integer, number"
     assert (rows["strict"].default, rows["strict"].allowed) == ("True", "true or false")
