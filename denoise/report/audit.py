@@ -223,8 +223,9 @@ def whiteness_finding(what: str, unit: str, result: Excess) -> Finding:
     cause = "structure was left behind in the residual" if result.measured > result.expected else (
         "the residual is less correlated than the noise, so correlated noise stays in the output"
     )  # fmt: skip
-    level: Level = "warning" if result.measured > result.expected else "note"
-    return Finding(level, f"Residual is not the noise {what}", f"{text}: {cause}.")
+    if result.measured < result.expected:
+        return Finding("note", f"Residual less correlated than the noise {what}", f"{text}: {cause}.")
+    return Finding("warning", f"Residual is not the noise {what}", f"{text}: {cause}.")
 
 
 def flux_finding(flux: FluxChange, unit: str) -> Finding:

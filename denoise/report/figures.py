@@ -170,8 +170,8 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
                 ax, image, scene.sky, shape=scene.shape[1:], factor=scene.sums.factor, scale=row_scale
             )
             style(ax)
-            few_ticks(ax.xaxis, 3)
-            few_ticks(ax.yaxis, 3)
+            few_ticks(ax.xaxis, 4, inner=True)
+            few_ticks(ax.yaxis, 4, inner=True)
         beam_and_bar(row[0], beam, scene.sky, text=False)
         row[0].set_ylabel(name, fontsize=LABEL)
         if attribute == "after":

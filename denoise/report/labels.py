@@ -142,7 +142,8 @@ def moment0_unit(unit: Any, text: str, label: SpectralLabel, *, image: bool) -> 
     if image:
         return text
     if unit is not None and label.native is not None:
-        return unit_text(unit * label.native)
+        velocity = label.native.is_equivalent("m/s")  # by custom last: Jy beam⁻¹ km s⁻¹
+        return f"{text} {unit_text(label.native)}" if velocity else unit_text(unit * label.native)
     intensity = "data unit" if text == UNSTATED else text
     width = "spectral unit (not stated)" if label.unit == UNSTATED else label.unit
     return f"{intensity} × {width}"
@@ -165,8 +166,8 @@ def aperture_unit(cube: Any) -> ApertureUnit:
     if parts.get("beam") == -1:
         area = _beam_area(cube)
         return mean if area is None else _summed(1 / area, unit * u.beam, "Flux density in the aperture")
-    for angle in (u.arcsec**2, u.arcmin**2, u.deg**2, u.sr):
-        if _is_flux(unit * angle, u):
+    for name, angle in (("arcsec", u.arcsec**2), ("arcmin", u.arcmin**2), ("deg", u.deg**2), ("sr", u.sr)):
+        if name in parts and _is_flux(unit * angle, u):
             side = cube.pixel_scale
             area = None if side is None else float(((side * u.arcsec) ** 2).to_value(angle))
             return mean if area is None else _summed(area, unit * angle, "Flux density in the aperture")

@@ -92,11 +92,15 @@ def style(ax: Any, xlabel: str = "", ylabel: str = "", title: str = "") -> None:
         ax.set_title(title, fontsize=TITLE, loc="left")
 
 
-def few_ticks(axis: Any, count: int, *, integer: bool = False) -> None:
-    """At most `count` ticks at round values."""
+def few_ticks(axis: Any, count: int, *, integer: bool = False, inner: bool = False) -> None:
+    """At most `count` ticks at round values; `inner`: none at the ends, where panels touch."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2, integer=integer))
+    axis.set_major_locator(
+        MaxNLocator(
+            count, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2, integer=integer, prune="both" if inner else None
+        )
+    )
 
 
 def sky_map(

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.wcs import WCS
 
 from denoise.cube import Provenance
 from denoise.cube.beams import Beams
 from denoise.cube.spectral import spectral_axis
+from denoise.cube.wcs import make_wcs
 from denoise.noise import NoiseModel
 
 BEAM = (5.0, 3.5, 30.0)  # FWHM in pixels, angle from +y towards -x
@@ -27,7 +27,7 @@ class ArrayCube:
         self._data, self._excluded = data, excluded
         self.shape, self.dtype = data.shape, data.dtype
         self.header = header
-        self.wcs = WCS(header, naxis=None) if header is not None else None
+        self.wcs = make_wcs(header) if header is not None else None
         self.unit_text = unit
         self.unit = u.Unit(unit) if unit else None
         self.beams = beams
