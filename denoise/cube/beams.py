@@ -117,6 +117,15 @@ def _warn_bad(
     )
 
 
+def warn_missing(where: str, unit: str) -> None:
+    """Say that data per beam come without a beam."""
+    warnings.warn(
+        f"{where}: the unit is {unit} but the file gives no beam; give --beam if you know it",
+        DenoiseWarning,
+        stacklevel=4,
+    )
+
+
 def ranges(channels: Iterable[int]) -> str:
     """Channel numbers as text, runs as 3-7."""
     parts: list[list[int]] = []

@@ -16,7 +16,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from denoise.cube.axes import AxisMap, plain_axes
-from denoise.cube.beams import Beams, history_beam, make_beams, parse_beam, table_beams
+from denoise.cube.beams import Beams, history_beam, make_beams, parse_beam, table_beams, warn_missing
 from denoise.cube.fits_reader import FitsLayout
 from denoise.cube.masks import ArrayMask, Mask, any_mask, as_mask, excluded_channels
 from denoise.cube.regions import Region, Shape, blocks, check_region
@@ -400,6 +400,8 @@ class Cube:
         else:
             past = history_beam(list(self.header["HISTORY"])) if "HISTORY" in self.header else None
             if past is None:
+                if self.layout is not None and self.unit is not None and u.beam in self.unit.bases:
+                    warn_missing(self.name, self.unit_text)
                 return None
             found, origin = past, "HISTORY (AIPS CLEAN)"
         return make_beams(*found, scale=self.pixel_matrix, origin=origin, where=self.name)

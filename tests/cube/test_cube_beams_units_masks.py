@@ -118,6 +118,11 @@ def test_bad_beam_is_reported_and_accepted(make_fits, noise, cards):
     assert cube.beams is None
 
 
+def test_missing_beam_is_reported_and_accepted(make_fits, noise):
+    with pytest.warns(DenoiseWarning, match=r"in\.fits: the unit is Jy/beam but the file gives no beam"):
+        assert read(make_fits(noise(5, 6, 7), BUNIT="Jy/beam")).beams is None
+
+
 def zero_field(noise, shape=(9, 20, 30)):
     """A round field with exact zeros outside, as some pipelines write."""
     y, x = np.mgrid[: shape[1], : shape[2]]
@@ -237,7 +242,7 @@ def test_nddata_round_trip(make_fits, noise):
 
     truth = noise(5, 6, 7)
     truth[0, 0, 0] = np.nan
-    cube = read(make_fits(truth, BUNIT="Jy/beam"), noise=0.5)
+    cube = read(make_fits(truth, BUNIT="K"), noise=0.5)
     data = cube.to_nddata()
     assert data.unit == cube.unit
     assert (data.uncertainty.array == 0.5).all()

@@ -188,12 +188,12 @@ def test_infinite_is_no_data(noise):
 
 
 def test_companions_by_name_and_unit(tmp_path, noise):
-    data = fits.ImageHDU(noise(5, 6, 7), fits.Header({"BUNIT": "Jy/beam"}), name="SCI")
+    data = fits.ImageHDU(noise(5, 6, 7), fits.Header({"BUNIT": "Jy"}), name="SCI")
     cases = [
         ("STAT", None, "variance"),
-        ("VARIANCE", "Jy2/beam2", "variance"),
-        ("ERR", "Jy/beam", "sigma"),
-        ("ERR", "Jy2/beam2", "variance"),
+        ("VARIANCE", "Jy2", "variance"),
+        ("ERR", "Jy", "sigma"),
+        ("ERR", "Jy2", "variance"),
         ("ERR", None, "unknown"),
         ("SIGMA", None, "sigma"),
         ("IVAR", None, "weight"),

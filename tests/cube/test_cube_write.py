@@ -60,7 +60,12 @@ def put(writer, region, block):
 def test_header_is_the_inputs(make_fits, noise, tmp_path):
     """R21: the cards of the input, byte for byte and in order, then HISTORY."""
     path = make_fits(
-        noise(1, 5, 6, 7), ("STOKES", "FREQ", "DEC", "RA"), BUNIT="JY/BEAM", OBSERVER="O'Neil", ODD=1.5e-30
+        noise(1, 5, 6, 7),
+        ("STOKES", "FREQ", "DEC", "RA"),
+        BUNIT="JY/BEAM",
+        BMAJ=5e-4,
+        OBSERVER="O'Neil",
+        ODD=1.5e-30,
     )
     with fits.open(path, mode="update") as hdus:
         hdus[0].header["HISTORY"] = "made by a test"
@@ -161,8 +166,8 @@ def test_real_beams(data_folder, tmp_path):
 
 
 def test_extensions(make_fits, noise, tmp_path):
-    cube = read(make_fits(noise(5, 6, 7), ("FREQ", "DEC", "RA"), BUNIT="Jy/beam"))
-    small = {"NOISE": Extension(noise(6, 7), unit="Jy/beam"), "NOISE_CHANNEL": np.arange(5.0)}
+    cube = read(make_fits(noise(5, 6, 7), ("FREQ", "DEC", "RA"), BUNIT="K"))
+    small = {"NOISE": Extension(noise(6, 7), unit="K"), "NOISE_CHANNEL": np.arange(5.0)}
     write(
         cube,
         tmp_path / "b.fits",
@@ -170,7 +175,7 @@ def test_extensions(make_fits, noise, tmp_path):
     )
     with fits.open(tmp_path / "b.fits") as hdus:
         assert [h.name for h in hdus] == ["PRIMARY", "UNCERT", "NOISE", "NOISE_CHANNEL"]
-        assert hdus["UNCERT"].header["BUNIT"] == "Jy/beam"
+        assert hdus["UNCERT"].header["BUNIT"] == "K"
         assert hdus["UNCERT"].header["CTYPE3"] == "FREQ"
         assert (hdus["UNCERT"].data == 2).all()
         assert hdus["NOISE"].header["CTYPE1"] == "RA---SIN"
