@@ -132,22 +132,25 @@ def _running_median(spectra: Floats, half: int) -> Floats:
     medians = np.empty_like(spectra)
     kernels.running_medians(np.ascontiguousarray(spectra), half, max(1, half // 2), medians)
     kernels.fill_gaps(medians)
-    return medians
+    return np.nan_to_num(medians)  # too few channels for any window: the polynomial alone
 
 
 def _clipped(spectra: Floats, estimate: Callable[[Floats], Floats], widest: int) -> Floats:
-    """Iterate an estimate on the line-free channels; their mask is made anew each round."""
+    """Iterate an estimate on the line-free channels; their mask is made anew each round.
+
+    Each spaxel stops on its own, so that its continuum does not depend on what is beside it in the block.
+    """
     level, free = estimate(spectra), np.isfinite(spectra)
+    active = np.arange(len(spectra))
     for _ in range(_ROUNDS):
-        mask = line_free(spectra - level, widest)
-        if _settled(mask, free):
+        mask = line_free(spectra[active] - level[active], widest)
+        changed = (mask != free[active]).any(axis=1)
+        active, mask = active[changed], mask[changed]
+        if active.size == 0:
             break
-        free, level = mask, estimate(np.where(mask, spectra, np.nan))
+        free[active] = mask
+        level[active] = estimate(np.where(mask, spectra[active], np.nan))
     return level
-
-
-def _settled(mask: NDArray[np.bool_], before: NDArray[np.bool_]) -> bool:
-    return bool(np.mean(mask != before) < 1e-3)
 
 
 def line_free(residual: Floats, widest: int) -> NDArray[np.bool_]:
@@ -168,14 +171,12 @@ def _nanmedian(values: Floats) -> Floats:
 def fit_polynomials(spectra: Floats, order: int) -> Floats:
     """Clipped polynomial of each spectrum (spaxel, channel); its median where channels are too few."""
     basis = _basis(spectra.shape[1], order)
-    level, free = _rough_polynomials(spectra, order), np.zeros(spectra.shape, np.bool_)
     fitted = np.isfinite(spectra).sum(axis=1) >= 2 * (order + 1)
+    level = _rough_polynomials(spectra, order)
+    kept = spectra[fitted]
     for _ in range(_ROUNDS if fitted.any() else 0):
-        mask = line_free(spectra - level, spectra.shape[1] // 8)
-        if _settled(mask, free):
-            break
-        free = mask
-        level[fitted] = _weighted_fit(spectra[fitted], mask[fitted].astype(np.float64), basis)
+        mask = line_free(kept - level[fitted], spectra.shape[1] // 8)
+        level[fitted] = _weighted_fit(kept, mask.astype(np.float64), basis)
     return level
 
 
@@ -200,17 +201,16 @@ def _rough_polynomials(spectra: Floats, order: int) -> Floats:
 def _binned_fit(spectra: Floats, basis: Floats, wanted: Floats) -> Floats:
     """Least absolute deviations, corrected by least squares on what is free of lines; evaluated on `wanted`.
 
-    The correction is damped: where no channel is left near an end, the polynomial must not run away.
+    Each correction is damped: where no channel is left near an end, the polynomial must not run away.
     """
     weights = _absolute_weights(spectra, basis)
-    start = _weighted_fit(spectra, weights, basis)
-    residual = spectra - start
-    free = line_free(residual, len(basis) // 8)
+    residual = spectra - _weighted_fit(spectra, weights, basis)
+    level = _weighted_fit(spectra, weights, basis, wanted)
     for _ in range(_ROUNDS):
-        change = _weighted_fit(residual, free.astype(np.float64), basis, damping=_DAMPING)
-        free = line_free(residual - change, len(basis) // 8)
-    change = _weighted_fit(residual, free.astype(np.float64), basis, wanted, damping=_DAMPING)
-    return change + _weighted_fit(spectra, weights, basis, wanted)
+        free = line_free(residual, len(basis) // 8).astype(np.float64)
+        level += _weighted_fit(residual, free, basis, wanted, damping=_DAMPING)
+        residual = residual - _weighted_fit(residual, free, basis, damping=_DAMPING)
+    return level
 
 
 def _absolute_weights(spectra: Floats, basis: Floats) -> Floats:
@@ -228,10 +228,10 @@ def _weighted_fit(
 ) -> Floats:
     terms = basis.shape[1]
     largest = np.maximum(weights.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    weights = np.asarray(weights / largest, np.float64)
+    scaled = np.asarray(weights / largest, np.float64)
     products = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
-    matrix = (weights @ products).reshape(-1, terms, terms)
+    matrix = (scaled @ products).reshape(-1, terms, terms)
     matrix += damping / terms * np.trace(matrix, axis1=1, axis2=2)[:, None, None] * np.eye(terms)
-    vector = (weights * np.nan_to_num(spectra)) @ basis
-    solution: Floats = np.linalg.solve(matrix, vector[:, :, None])[:, :, 0]
+    vector = (scaled * np.nan_to_num(spectra)) @ basis
+    solution = np.linalg.solve(matrix, vector[:, :, None])[:, :, 0]
     return np.asarray(solution @ (basis if wanted is None else wanted).T)

@@ -71,7 +71,8 @@ class Anscombe:
         """Data whose stabilised values average to `stabilised`; not below `offset`, NaN stays NaN."""
         values = np.asarray(stabilised, np.float64)
         noise = self.read_noise / self.gain
-        exact = _asymptotic_inverse(np.maximum(values, 2 * np.sqrt(noise**2 + 3 / 8)), noise)
+        lowest = max(2 * np.sqrt(noise**2 + 3 / 8) - 1, 1.0)  # no events; the series diverges near 0
+        exact = _asymptotic_inverse(np.maximum(values, lowest), noise)
         if noise**2 < _TABLE_END:
             events, expected = _expectation(noise)
             exact = np.where(values > expected[-1], exact, np.interp(values, expected, events))
