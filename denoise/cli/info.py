@@ -36,7 +36,9 @@ def info(
     rest: opt.Rest = None,
 ) -> int:
     """What a file is: axes, frame, unit, beam, share of NaN, noise, peak SNR, suggested method."""
-    reading = opt.Reading(parse.hdu(hdu), stokes, mask, exclude, noise, noise_kind, gain, psf, beam, rest)
+    reading = opt.Reading(
+        parse.hdu(hdu), stokes, mask, exclude, noise, parse.noise_kind(noise_kind), gain, psf, beam, rest
+    )
     jobs = [Job(source, source, None) for source in inputs]
     return run_jobs(jobs, partial(_describe, reading.given()), Messages(), summary=False)
 

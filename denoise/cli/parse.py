@@ -76,6 +76,14 @@ def words(text: str, *, option: str, allowed: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def noise_kind(text: str | None) -> str | None:
+    """What a noise file holds, one of three words."""
+    known = ("sigma", "variance", "weight")
+    if text is None or text in known:
+        return text
+    raise UsageError("--noise-kind does not know this word", value=text, action=f"use {', '.join(known)}")
+
+
 def hdu(text: str | None) -> int | str | None:
     """An extension by number or by name."""
     return int(text) if text is not None and text.isdigit() else text

@@ -42,16 +42,18 @@ def rerun(
     """Repeat a run from what its output file records, and say whether the data came out the same."""
     from denoise.cube import read_provenance
 
-    record = read_provenance(done)
-    wanted, reading = recorded_options(record, done, overwrite=overwrite)
-    found = find_input(record, done, source)
+    messages = Messages(as_json=json_log)
+    with messages.working():
+        record = read_provenance(done)
+        wanted, reading = recorded_options(record, done, overwrite=overwrite)
+        found = find_input(record, done, source)
     target = output or Path(f"{stem(done)}_rerun.fits")
     jobs = plan_jobs([found], target, overwrite=overwrite, report=not no_report)
-    messages = Messages(as_json=json_log)
     with stoppable(messages) as token:
         work = partial(denoise_job, wanted, beside(found, reading), messages, token)
         code = run_jobs(jobs, work, messages)
-    _compare(done, jobs[0], record)
+    with messages.working():
+        _compare(done, jobs[0], record)
     return code
 
 

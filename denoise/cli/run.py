@@ -77,7 +77,7 @@ def run(
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
     reading = opt.Reading(
-        parse.hdu(hdu), stokes, mask, exclude, noise, noise_kind, gain, psf, beam, rest
+        parse.hdu(hdu), stokes, mask, exclude, noise, parse.noise_kind(noise_kind), gain, psf, beam, rest
     ).given()
     from denoise.engine.options import run_options
 

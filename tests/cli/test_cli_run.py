@@ -47,6 +47,9 @@ def _observation(path: Path, shape: tuple[int, int, int] = SHAPE, seed: int = 1)
             "CUNIT2": "deg",
             "CUNIT3": "Hz",
             "OBJECT": "made up",
+            "BMAJ": 3e-4,
+            "BMIN": 3e-4,
+            "BPA": 0.0,
         }
     )
     fits.writeto(path, noise.astype(">f4"), header)
@@ -190,7 +193,7 @@ def test_info(obs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "12 channels x 32 x 32 pixels, float32" in shown
     assert "pixels of 0.36 arcsec" in shown
     assert re.search(
-        r"spectral axis +frequency, frame not stated \[Hz\]: 1e\+11 to 1\.00011e\+11, step 1000000", shown
+        r"spectral axis +frequency, frame not stated \[Hz\]: 1e\+11 to 1\.00011e\+11, step 1e\+06", shown
     )
     assert re.search(r"unit +Jy/beam", shown)
     assert re.search(r"velocities +none without a rest", shown)
