@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from denoise.simulate import Simulation
 
 METHODS = ("smooth", "pca", "ica", "ist")
-SEED = 20260
-PEAK_SNR = 5.0
+SEED = 2026
+PEAK_SNR = 7.0
 _PEAK_JY = 4e-3  # Jy/beam, the brightest voxel of the truth
 _PIXEL = 0.05 / 3600  # deg
 _SCORES = {
