@@ -223,9 +223,9 @@ class Cube:
         """The spectral axis, or None where the header has none."""
         if self.axes.channel is None:
             return None
-        header = self.header if self.header is not None else _wcs_header(self.wcs)
-        if header is None:
+        if self.header is None and self.wcs is None:
             return None
+        header = self.header if self.header is not None else self.wcs.to_header()
         number = len(self.axes.file_shape) - self.axes.channel
         values = spectral_values(self.wcs, self.axes, header)
         return spectral_axis(header, number=number, size=self.shape[0], values=values, rest=self._rest)
@@ -467,7 +467,11 @@ def _companion(value: Any, shape: Shape, what: str) -> PixelSource | None:
 
 
 def _noise(noise: Any, kind: str | None, shape: Shape) -> NoiseSource | None:
+    if kind is not None and kind not in NOISE_KINDS:
+        raise UsageError("unknown kind of noise", value=kind, action=f"use one of {', '.join(NOISE_KINDS)}")
     if noise is None:
+        if kind is not None:
+            raise UsageError("a kind of noise but no noise was given", value=kind, action="give --noise FILE")
         return None
     if isinstance(noise, NoiseSource):
         check_broadcast(noise.pixels.shape, shape, "the noise")
@@ -485,10 +489,6 @@ def _noise(noise: Any, kind: str | None, shape: Shape) -> NoiseSource | None:
     )
     source = _companion(array, shape, "the noise")
     return None if source is None else NoiseSource(kind or "sigma", source, "given")
-
-
-def _wcs_header(wcs: WCS | None) -> fits.Header | None:
-    return None if wcs is None else wcs.to_header()
 
 
 def _float(value: Any) -> float:

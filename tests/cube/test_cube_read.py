@@ -381,6 +381,10 @@ def test_noise_shapes(noise):
         cube = Cube(data, noise=given_noise)
         assert cube.noise_source.pixels.shape == shape
         assert cube.noise_source.kind == "sigma"
+    with pytest.raises(UsageError, match=r"unknown kind of noise.*rms.*sigma"):
+        Cube(data, noise=1.0, noise_kind="rms")
+    with pytest.raises(UsageError, match="no noise was given"):
+        Cube(data, noise_kind="sigma")
     with pytest.raises(UsageError, match="kind of noise"):
         NoiseSource("rms", cube.noise_source.pixels, "x")
 
