@@ -223,9 +223,11 @@ class Cube:
         """The spectral axis, or None where the header has none."""
         if self.axes.channel is None:
             return None
-        if self.header is None and self.wcs is None:
-            return None
-        header = self.header if self.header is not None else self.wcs.to_header()
+        header = self.header
+        if header is None:
+            if self.wcs is None:
+                return None
+            header = self.wcs.to_header()
         number = len(self.axes.file_shape) - self.axes.channel
         values = spectral_values(self.wcs, self.axes, header)
         return spectral_axis(header, number=number, size=self.shape[0], values=values, rest=self._rest)
