@@ -384,8 +384,7 @@ class Cube:
 
     def _find_beams(self) -> Beams | None:
         if self._given_beam is not None:
-            has_wcs = self.pixel_matrix if self.wcs is not None else None
-            return parse_beam(self._given_beam, scale=has_wcs)
+            return parse_beam(self._given_beam, scale=self.pixel_matrix)
         if self.beam_table is not None:
             columns = table_beams(self.beam_table, nchan=self.shape[0], plane=self._stokes_plane())
             if columns is not None:
