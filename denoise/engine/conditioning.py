@@ -1,6 +1,6 @@
 """What is done to the data before denoising and undone after: variance stabilisation, then the continuum.
 
-The order matters: counts are stabilised as they were detected, continuum included; the continuum is then a smooth
+The order matters: counts are stabilised as detected, continuum included; the continuum is then a smooth
 level of the stabilised data, and line plus continuum together go through the exact unbiased inverse.
 """
 

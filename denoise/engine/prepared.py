@@ -66,7 +66,7 @@ class Prepared:
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile."""
         tiles, blocks = self.plan.tiles, self._blocks
-        fitted = self.denoiser.info.passes > 0
+        fitted = self.denoiser.passes > 0
         state = self.denoiser.fit(blocks, blocks.noise, seed=seed) if fitted else None
         for tile in self._monitor.track(tiles, stage="denoising", total=len(tiles)):
             yield self._piece(tile, state)
@@ -83,7 +83,11 @@ class Prepared:
         self._check(estimate, block)
         self._merge(estimate)
         excluded = self.data.cube.excluded(tile.core)
-        found = detection.support(block, noise)[tile.inner] & ~excluded
+        support = estimate.support
+        if support is None:
+            both = not self.denoiser.positivity
+            support = detection.support(block, noise, both_signs=both, threads=self.denoiser.threads)
+        found = support[tile.inner] & ~excluded
         self.support.write(tile.core, found)
         before = block[tile.inner]
         after = np.where(np.isnan(before), np.float32(np.nan), estimate.data[tile.inner])

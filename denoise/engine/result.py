@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cube import Cube, PixelSource, Region
+from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
-from denoise.engine.output import write_output
+from denoise.engine.sinks import FileSink
 from denoise.noise import NoiseModel
 
 
@@ -53,7 +53,7 @@ class Result:
         What the user should know.
     method, parameters : str, dict
         What was run, defaults filled in.
-    provenance : dict
+    provenance : Provenance
         Parts "science" (what fixes the numbers) and "run" (versions, machine, time).
     seconds : float
         Wall time.
@@ -70,7 +70,7 @@ class Result:
     metrics: dict[str, float | None]
     method: str
     parameters: dict[str, Any]
-    provenance: dict[str, dict[str, str]]
+    provenance: Provenance
     seconds: float
     warnings: list[str] = field(default_factory=list)
     path: Path | None = None
@@ -81,7 +81,7 @@ class Result:
         *,
         save: tuple[str, ...] = ("residual", "noise"),
         overwrite: bool = False,
-        layout: str = "default",
+        layout: Literal["default", "like-input"] = "default",
     ) -> Path:
         """Write the result and the extensions asked for to a FITS file.
 
@@ -105,7 +105,17 @@ class Result:
         ResourceError
             The file cannot be written.
         """
-        return write_output(self, Path(path), save=save, overwrite=overwrite, layout=layout)
+        sink = FileSink(Path(path), save=save, overwrite=overwrite, layout=layout)
+        try:
+            sink.open(self.input, self.noise, method=self.method, variance=self.uncertainty is not None)
+            for region in blocks(self.input.shape, voxels=1 << 22):
+                error = None if self.uncertainty is None else self.uncertainty.read(region)
+                sink.write(region, self.input.read(region), self.cube.read(region), error)
+            sink.finish(self.provenance)
+        except BaseException:
+            sink.abort()
+            raise
+        return Path(path)
 
 
 def difference(first: Cube, second: Cube) -> Cube:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 import warnings
@@ -9,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
 from denoise.cube import Cube, inspect, read
+from denoise.cube.writer import check_output
 from denoise.engine.conditioning import condition
 from denoise.engine.options import RunOptions, run_options
 from denoise.engine.plan import MEBIBYTE, Plan, Shape, choose_core, make_tiles
@@ -23,7 +25,7 @@ from denoise.engine.prepared import Prepared
 from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.provenance import describe_run
 from denoise.engine.result import Result, difference
-from denoise.engine.sinks import ArraySink, FileSink, Sink, refuse_existing
+from denoise.engine.sinks import ArraySink, FileSink, Sink
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise
@@ -59,8 +61,8 @@ def denoise(
     seed : int
         Fixes every random draw.
     continuum : str
-        "auto", "none", "median", "smooth", "smooth:CHANNELS" or "polynomial:ORDER": what is subtracted before and
-        restored after.
+        "auto", "none", "median", "smooth", "smooth:CHANNELS" or "polynomial:ORDER": what is subtracted before
+        and restored after.
     positivity : {"auto", "on", "off"}
         Clip the emission at zero; "auto": only where the negative tail of the data agrees with the noise.
     vst : mapping, optional
@@ -138,13 +140,26 @@ def run_file(
     OutputExistsError
         Before any work starts, unless ``options.overwrite``.
     """
-    refuse_existing(Path(output), options.overwrite)
+    check_output(Path(output), overwrite=options.overwrite)
     make_denoiser(options, positivity=False)  # a wrong parameter is told before anything is read
     cube = read(path, **dict(input_options or {}))
     run = Run(cube, options, Monitor(progress, cancel), input_options=input_options)
     return run.into(
         FileSink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
     )
+
+
+def plan(path: str | Path, options: RunOptions, *, input_options: Mapping[str, Any] | None = None) -> Plan:
+    """What ``run_file`` would do and what it would cost; the noise is estimated, nothing is written.
+
+    Raises
+    ------
+    DenoiseError
+        Whatever ``run_file`` would raise before the first tile.
+    """
+    run = Run(read(path, **dict(input_options or {})), options, Monitor())
+    with tempfile.TemporaryDirectory(prefix="denoise-") as scratch:
+        return run.prepare(Path(scratch)).plan
 
 
 def as_cube(cube: Cube | str | Path | NDArray[Any], *, beam: Any = None, unit: Any = None) -> Cube:
@@ -171,7 +186,8 @@ def make_denoiser(options: RunOptions, *, positivity: bool) -> Denoiser:
     ------
     UnknownMethodError, ParameterError
     """
-    return get_method(options.method)(positivity=positivity, **options.parameters)
+    method = get_method(options.method)
+    return method(positivity=positivity, threads=os.cpu_count() or 1, **options.parameters)
 
 
 def memory_budget(asked: int | None) -> int:
@@ -213,7 +229,7 @@ def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *,
         halo=(whole[0], whole[1], whole[2]),
         layout=layout,
         tiles=tiles,
-        passes=denoiser.info.passes + 2,
+        passes=denoiser.passes + 2,
         itemsize=itemsize,
         peak_memory=held + max(need(tile.outer_shape) for tile in tiles),
         budget=budget,
@@ -260,7 +276,8 @@ class Run:
         with collected_warnings() as said, tempfile.TemporaryDirectory(prefix="denoise-") as scratch:
             prepared = self.prepare(Path(scratch))
             pieces = prepared.pieces(self.options.seed)
-            sink.open(self.cube, prepared.noise, variance=prepared.denoiser.info.variance)
+            info = prepared.denoiser.info
+            sink.open(self.cube, prepared.noise, method=info.name, variance=info.variance)
             try:
                 for piece in pieces:
                     sink.write(piece.region, piece.before, piece.after, piece.sigma)
@@ -296,8 +313,11 @@ class Run:
         """
         budget = memory_budget(self.options.memory)
         make_denoiser(self.options, positivity=False)
-        inspected = inspect(self.cube)
-        data = condition(inspected.cube, self.options, budget, self.monitor, scratch)
+        found = inspect(self.cube)
+        for note in found.notes:
+            warnings.warn(note, DenoiseWarning, stacklevel=2)
+        cube = self.cube if found.blanks is None else self.cube.with_mask(found.blanks)
+        data = condition(cube, self.options, budget, self.monitor, scratch)
         noise = self.noise or estimate_noise(data.cube)
         denoiser = make_denoiser(self.options, positivity=self._positive(noise))
         plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed)

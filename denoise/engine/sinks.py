@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cube import Cube, Region
+from denoise.cube import Cube, CubeWriter, Extension, Provenance, Region, read
+from denoise.errors import UsageError
 from denoise.noise import NoiseModel
 
 Floats = NDArray[np.floating]
@@ -17,7 +18,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Finished:
-    """What a sink holds in the end: the denoised cube, its error if there is one, and the file if it is one."""
+    """What a sink holds in the end: the denoised cube, its error if known, and the file if it is one."""
 
     cube: Cube
     uncertainty: Cube | None
@@ -27,13 +28,13 @@ class Finished:
 class Sink(Protocol):
     """Takes each core once, in any order."""
 
-    def open(self, cube: Cube, noise: NoiseModel, *, variance: bool) -> None:
+    def open(self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool) -> None:
         """Get ready for results with the shape and metadata of `cube`."""
 
     def write(self, region: Region, before: Floats, after: Floats, sigma: Floats | None) -> None:
-        """Take the core of one tile: input, result and its 1 sigma error (channel, y, x) in the cube's unit."""
+        """Take the core of one tile (channel, y, x): input, result, 1 sigma error, in the cube's unit."""
 
-    def finish(self, provenance: dict[str, dict[str, str]]) -> Finished:
+    def finish(self, provenance: Provenance) -> Finished:
         """Make the result visible."""
 
     def abort(self) -> None:
@@ -43,7 +44,7 @@ class Sink(Protocol):
 class ArraySink:
     """Results in memory."""
 
-    def open(self, cube: Cube, noise: NoiseModel, *, variance: bool) -> None:
+    def open(self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool) -> None:
         """Allocate the arrays."""
         self._like = cube
         self._data = np.empty(cube.shape, cube.dtype)
@@ -55,7 +56,7 @@ class ArraySink:
         if self._error is not None:
             self._error[region] = sigma
 
-    def finish(self, provenance: dict[str, dict[str, str]]) -> Finished:
+    def finish(self, provenance: Provenance) -> Finished:
         """Cubes over the arrays."""
         like = self._like
         error = None if self._error is None else like.with_pixels(self._error)
@@ -63,3 +64,116 @@ class ArraySink:
 
     def abort(self) -> None:
         """Nothing outlives the object."""
+
+
+class FileSink:
+    """Results in a FITS file, written tile by tile.
+
+    Parameters
+    ----------
+    path : Path
+        The output.
+    save : tuple of {"uncert", "residual", "noise"}
+        Extensions beside the data.
+    overwrite : bool
+        Replace an output that exists.
+    layout : {"default", "like-input"}
+        Names of the extensions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        save: tuple[str, ...],
+        overwrite: bool = False,
+        layout: Literal["default", "like-input"] = "default",
+    ) -> None:
+        self._path = path
+        self._save = save
+        self._overwrite = overwrite
+        self._layout: Literal["default", "like-input"] = layout
+        self._writer: CubeWriter | None = None
+
+    def open(self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool) -> None:
+        """Make the temporary file, preallocated.
+
+        Raises
+        ------
+        UsageError
+            The error of the result was asked for and the method gives none.
+        ResourceError
+            The file cannot be written, or there is not enough space.
+        """
+        if "uncert" in self._save and not variance:
+            raise UsageError(
+                f"method {method} gives no error bar",
+                action="leave uncert out of --save, or use pca or smooth",
+            )
+        self._noise = noise
+        self._streamed = _streamed(self._save, noise)
+        self._writer = CubeWriter(
+            self._path,
+            template=cube,
+            extensions={**dict.fromkeys(self._streamed), **_noise_extensions(self._save, noise)},
+            history=[f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
+            layout=self._layout,
+            overwrite=self._overwrite,
+        )
+        self._writer.open()
+
+    def write(self, region: Region, before: Floats, after: Floats, sigma: Floats | None) -> None:
+        """Write a core to its place in every image."""
+        writer = self._opened()
+        writer.write("DATA", region, after)
+        if "RESIDUAL" in self._streamed:
+            writer.write("RESIDUAL", region, before - after)
+        if "UNCERT" in self._streamed and sigma is not None:
+            writer.write("UNCERT", region, sigma)
+        if "NOISE" in self._streamed:
+            writer.write("NOISE", region, self._noise.sigma(region))
+
+    def finish(self, provenance: Provenance) -> Finished:
+        """Complete the file and give it its name."""
+        writer = self._opened()
+        writer.set_provenance(provenance)
+        writer.close()
+        cube = read(self._path)
+        error = None
+        if "UNCERT" in self._streamed and cube.noise_source is not None:
+            error = cube.with_pixels(cube.noise_source.pixels)
+        return Finished(cube, error, self._path)
+
+    def abort(self) -> None:
+        """Remove the temporary file."""
+        if self._writer is not None:
+            self._writer.abort()
+
+    def _opened(self) -> CubeWriter:
+        if self._writer is None:
+            raise UsageError("the sink is not open", action="call open() first")
+        return self._writer
+
+
+def _streamed(save: tuple[str, ...], noise: NoiseModel) -> list[str]:
+    names = [name for name in ("uncert", "residual") if name in save]
+    return [name.upper() for name in names] + (
+        ["NOISE"] if "noise" in save and noise.pixels is not None else []
+    )
+
+
+def _noise_extensions(save: tuple[str, ...], noise: NoiseModel) -> dict[str, Any]:
+    """The noise of a separable model: a map, and a factor for each channel where they differ."""
+    if "noise" not in save or noise.pixels is not None:
+        return {}
+    typical = float(np.nanmedian(noise.channel_sigma))
+    plane = (typical * noise.relative.astype(np.float64)).astype(np.float32)
+    if np.ptp(noise.channel_sigma) == 0:
+        return {"NOISE": Extension(plane)}
+    factor = (noise.channel_sigma / typical).astype(np.float32)
+    return {
+        "NOISE": Extension(plane),
+        "NOISE_CHANNEL": Extension(
+            factor, unit="", cards={"COMMENT": "NOISE times this is 1 sigma of a channel"}
+        ),
+    }

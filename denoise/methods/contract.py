@@ -86,17 +86,30 @@ class Halo(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What ``apply`` returns: data (channel, y, x), its variance if known, and numbers to merge."""
+    """What ``apply`` returns.
+
+    Attributes
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+        The denoised block; finite wherever the block was.
+    variance : ndarray, same shape, or None
+        Of `data`, if the method knows it.
+    support : ndarray of bool, same shape, or None
+        The emission found, if the method searched for it as the engine would.
+    diagnostics : mapping of str to float
+        Numbers to merge over the blocks.
+    """
 
     data: Block
     variance: Block | None = None
+    support: NDArray[np.bool_] | None = None
     diagnostics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Sample(NamedTuple):
     """One block of a fit pass: data with halo, its noise model, and the core that this block alone answers for.
 
-    Statistics are accumulated over ``data[core]`` only, so that each voxel counts once for any tiles.
+    Statistics are accumulated over ``data[core]`` only: each voxel counts once, for any tiles.
     """
 
     data: Block
@@ -129,6 +142,8 @@ class Denoiser:
     positivity : bool
         The emission is known to be non-negative. The engine clips the result anyway; a method that iterates
         may use it inside.
+    threads : int
+        Threads that ``apply`` may use; the result does not depend on it.
     **parameters
         Validated by the method's ``Parameters``.
 
@@ -141,9 +156,15 @@ class Denoiser:
     info: ClassVar[MethodInfo]
     Parameters: ClassVar[type[Parameters]] = Parameters
 
-    def __init__(self, *, positivity: bool = False, **parameters: Any) -> None:
+    def __init__(self, *, positivity: bool = False, threads: int = 1, **parameters: Any) -> None:
         self.positivity = positivity
+        self.threads = threads
         self.parameters: Any = validated(type(self), parameters)
+
+    @property
+    def passes(self) -> int:
+        """How often ``fit`` reads the cube with these parameters."""
+        return self.info.passes
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """How far the output looks around itself, for a cube of this shape (channel, y, x)."""

@@ -26,7 +26,9 @@ def get_method(name: str) -> type[Denoiser]:
     """
     found = _found()
     if name not in found:
-        raise UnknownMethodError("unknown method", value=name, action=f"choose one of {', '.join(sorted(found))}")
+        raise UnknownMethodError(
+            "unknown method", value=name, action=f"choose one of {', '.join(sorted(found))}"
+        )
     method = found[name].load()
     if not (isinstance(method, type) and issubclass(method, Denoiser)):
         raise ParameterError(

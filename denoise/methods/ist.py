@@ -1,0 +1,227 @@
+"""2D-1D wavelet iterative shrinkage: the default method, its classical thresholds, and the published algorithm.
+
+Transform: Starck et al. 2009, A&A 504, 641; Floer & Winkel 2012, PASA 29, 244. The default finds emission in scale
+space by the noise model, takes the adaptively smoothed data there as a pilot, and shrinks every coefficient of the
+data by a Wiener gain whose prior power is the pilot's local power in that sub-band; the result is the pilot of the
+next pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from denoise.methods._fdr import SignificanceCounts, fdr_threshold
+from denoise.methods._ist_reference import ReferenceTuning, published
+from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
+from denoise.noise import NoiseModel
+from denoise.transforms import detection, wavelets
+from denoise.transforms.starlet import Operation, fused
+from denoise.transforms.wiener import wiener
+
+CITATION = """@article{Starck2009,
+  author = {Starck, J.-L. and Fadili, J. M. and Digel, S. and Zhang, B. and Chiang, J.},
+  title = {Source detection using a 3D sparse representation: application to the Fermi gamma-ray space telescope},
+  journal = {Astronomy and Astrophysics},
+  volume = {504},
+  pages = {641},
+  year = {2009},
+}"""
+
+Penalty = Literal["wiener", "soft", "hard", "reweighted", "l0"]
+_RULES: dict[str, Operation] = {"soft": "soft", "hard": "hard", "l0": "firm", "reweighted": "reweighted"}
+
+# Prior power over the pilot's, natural logarithm: level, slope towards fine pixels, slope towards fine channels.
+# One row a pass; tuned on the simulated tuning set, see benchmarks/tune_ist.py.
+_PRIOR = ((0.93, 0.21, 0.27), (0.5, 0.0, 0.0))
+# Half widths of the boxes over which power is averaged.
+_SPATIAL_WINDOWS = (1, 1, 2, 4, 6, 6)
+_SPECTRAL_WINDOWS = (1, 1, 1, 3, 3)
+_MOST = (4, 4)
+
+
+class IstParameters(Parameters):
+    """What users can set."""
+
+    preset: Literal["default", "reference"] = Field(
+        "default", description="reference: the published algorithm step by step, on the whole cube in memory"
+    )
+    threshold: float = Field(
+        4.2,
+        gt=0,
+        le=20,
+        description="sigma of the smoothed noise above which emission is found (reference: 5)",
+    )
+    selection: Literal["sigma", "fdr"] = Field(
+        "sigma", description="fixed threshold, or the one that keeps the false-discovery rate"
+    )
+    fdr: float = Field(0.01, gt=0, lt=0.5, description="false-discovery rate per scale, for selection=fdr")
+    penalty: Penalty = Field(
+        "wiener",
+        description="how coefficients shrink: by a local Wiener gain, or classical thresholds (soft, hard, "
+        "reweighted l1, continuous exact l0) at `threshold` sigma of each sub-band",
+    )
+    spatial_scales: int | None = Field(
+        None, ge=1, le=7, description="wavelet scales in pixels; none: by size"
+    )
+    spectral_scales: int | None = Field(
+        None, ge=0, le=7, description="wavelet scales in channels; none: by size"
+    )
+    wavelet: Literal["starlet", "biorthogonal"] = Field(
+        "starlet", description="spectral filters: B3 starlet or 7/9 biorthogonal"
+    )
+    iterations: int = Field(2, ge=1, le=20, description="Wiener passes, or passes over the residual")
+
+
+class Ist(Denoiser):
+    """Iterative shrinkage in 2D-1D wavelets; see the module."""
+
+    Parameters = IstParameters
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="ist",
+        summary="2D-1D wavelets: detect in scale space, then shrink; the default for cubes and images",
+        citation=CITATION,
+        diagnostics={"iterations": "max"},
+    )
+
+    @property
+    def passes(self) -> int:
+        """One pass counts significances for the false-discovery rate."""
+        return int(self.parameters.selection == "fdr" and self.parameters.preset == "default")
+
+    def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
+        """Search, then one transform and its power boxes a pass; the published algorithm needs all of it."""
+        if self.parameters.preset == "reference":
+            return Halo(None, None, None)
+        j2, j1 = self._scales(shape)
+        step = wavelets.halo(j2, j1, spectral=self.parameters.wavelet)
+        boxes = (_SPECTRAL_WINDOWS[min(j1, 4)], _SPATIAL_WINDOWS[min(j2, 5)])
+        search = detection.halo(shape)
+        n = self.parameters.iterations
+        channels = search[0] + n * (step[0] + boxes[0])
+        pixels = search[1] + n * (step[1] + boxes[1])
+        return Halo(channels if shape[0] > 1 else 0, pixels, pixels)
+
+    def workspace(self, shape: tuple[int, int, int]) -> int:
+        """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
+        voxels = int(np.prod(shape))
+        if self.parameters.preset == "reference":
+            j2, j1 = wavelets.reference_scales(shape)
+            return 4 * voxels * (4 * (j2 + 1) * (j1 + 2) + 4)
+        return 4 * voxels * 12
+
+    def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> float:
+        """Threshold that keeps the false-discovery rate (Benjamini & Hochberg 1995) over all scales."""
+        counts = SignificanceCounts()
+        for data, local, core in source:
+            standardised, valid = detection.standardise(data, local.sigma())
+            left = detection.noise_left(local, detection.search_scales(data.shape))
+            counts.add(standardised, left, valid, core, both_signs=not self.positivity, threads=self.threads)
+        return fdr_threshold(counts, self.parameters.fdr)
+
+    def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
+        """Denoise one block; voxels without coverage count as zero and come back as zero."""
+        sigma = noise.sigma()
+        data, valid = detection.standardise(block, sigma)
+        if self.parameters.preset == "reference":
+            return self._reference(block, valid)
+        found = self._search(data, noise, state)
+        if self.parameters.penalty == "wiener":
+            estimate = self._wiener(data, found, noise)
+        else:
+            estimate = self._thresholded(data, found, noise)
+        estimate *= np.where(valid, sigma, 0)
+        numbers = {"iterations": float(self.parameters.iterations)}
+        return Estimate(estimate, support=found.support & valid, diagnostics=numbers)
+
+    def _scales(self, shape: tuple[int, int, int]) -> tuple[int, int]:
+        spatial, spectral = wavelets.default_scales(shape)
+        asked = self.parameters
+        return (
+            min(spatial, _MOST[0]) if asked.spatial_scales is None else asked.spatial_scales,
+            min(spectral, _MOST[1]) if asked.spectral_scales is None else asked.spectral_scales,
+        )
+
+    def _search(self, data: Block, noise: NoiseModel, state: Any) -> detection.Found:
+        seed = float(self.parameters.threshold if state is None else state)
+        return detection.search(
+            data,
+            detection.noise_left(noise, detection.search_scales(data.shape)),
+            thresholds=detection.Thresholds(seed=seed),
+            both_signs=not self.positivity,
+            threads=self.threads,
+        )
+
+    def _band_noise(self, noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
+        return detection.band_noise(noise, scales, self.parameters.wavelet)
+
+    def _wiener(self, data: Block, found: detection.Found, noise: NoiseModel) -> Block:
+        j2, j1 = self._scales(data.shape)
+        band = self._band_noise(noise, (j2, j1))
+        estimate = found.pilot
+        for n in range(self.parameters.iterations):
+            estimate = wiener(
+                data,
+                estimate,
+                noise=band,
+                prior=prior_factors((j2, j1), n),
+                spatial_scales=j2,
+                spectral_scales=j1,
+                spatial_windows=_padded(_SPATIAL_WINDOWS, j2 + 1),
+                spectral_windows=_padded(_SPECTRAL_WINDOWS, j1 + 1),
+                spectral=self.parameters.wavelet,
+                threads=self.threads,
+            )
+            if self.positivity:
+                np.maximum(estimate, 0, out=estimate)
+            estimate *= found.region
+        return estimate
+
+    def _thresholded(self, data: Block, found: detection.Found, noise: NoiseModel) -> Block:
+        """Classical thresholds on the residual, pass after pass: what is significant is moved to the estimate."""
+        j2, j1 = self._scales(data.shape)
+        band = self._band_noise(noise, (j2, j1))
+        level = self.parameters.threshold * band
+        # the coarse band holds no detail to threshold; the search decides where it counts
+        level[-1, -1] = 0
+        estimate = np.zeros_like(data)
+        options: dict[str, Any] = {
+            "spatial_scales": j2,
+            "spectral_scales": j1,
+            "spectral": self.parameters.wavelet,
+            "threads": self.threads,
+        }
+        rule = _RULES[self.parameters.penalty]
+        for n in range(self.parameters.iterations):
+            if rule == "reweighted" and n:
+                estimate = fused(
+                    data, level=level, operation=rule, previous=estimate, previous_level=level, **options
+                )
+            else:
+                first: Operation = "soft" if rule == "reweighted" else rule
+                estimate = estimate + fused(data - estimate, level=level, operation=first, **options)
+            if self.positivity:
+                np.maximum(estimate, 0, out=estimate)
+            estimate *= found.region
+        return estimate
+
+    def _reference(self, block: Block, valid: NDArray[np.bool_]) -> Estimate:
+        fields = self.parameters.model_fields_set
+        threshold = self.parameters.threshold if "threshold" in fields else ReferenceTuning.threshold
+        filled = np.where(valid, block, np.float32(0))
+        estimate, steps = published(filled, ReferenceTuning(threshold=threshold), threads=self.threads)
+        return Estimate(estimate, diagnostics={"iterations": float(steps)})
+
+
+def prior_factors(scales: tuple[int, int], iteration: int) -> NDArray[np.float32]:
+    """Prior power over the pilot's local power for each band (j2, j1): the pilot is smoother than the truth."""
+    level, finer_pixels, finer_channels = _PRIOR[min(iteration, len(_PRIOR) - 1)]
+    j2, j1 = np.mgrid[: scales[0] + 1, : scales[1] + 1]
+    return np.exp(level + finer_pixels * (2 - j2) + finer_channels * (2 - j1)).astype(np.float32)
+
+
+def _padded(widths: tuple[int, ...], count: int) -> list[int]:
+    return [widths[min(j, len(widths) - 1)] for j in range(count)]

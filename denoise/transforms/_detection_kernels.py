@@ -1,0 +1,34 @@
+"""Compiled inner loop of the scale-space search; ``detection`` is the interface."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from denoise.transforms._jit import kernel
+
+ZERO, ONE = np.float32(0), np.float32(1)
+
+
+@kernel
+def absorb_scale(smoothed, left, seed, low, high, both, pilot, rest, hits, any_hit, first, last):  # type: ignore[no-untyped-def]
+    """Let planes first to last of one smoothed cube into the pilot where they are significant.
+
+    `rest` is the weight that finer scales have left; `any_hit[channel]` is set where a voxel exceeds the seed.
+    """
+    inverse, width = ONE / left, ONE / (high - low)
+    ny, nx = smoothed.shape[1], smoothed.shape[2]
+    for c in range(first, last):
+        found = False
+        for y in range(ny):
+            for x in range(nx):
+                value = smoothed[c, y, x]
+                significance = value * inverse
+                if both:
+                    significance = abs(significance)
+                hits[c, y, x] = significance > seed
+                found = found or significance > seed
+                t = min(max((significance - low) * width, ZERO), ONE)
+                weight = rest[c, y, x] * (t * t * (np.float32(3) - np.float32(2) * t))
+                pilot[c, y, x] += weight * value
+                rest[c, y, x] -= weight
+        any_hit[c] = found

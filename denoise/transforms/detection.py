@@ -1,0 +1,250 @@
+"""Find emission in scale space: position x size x line width, each judged by the noise that its smoothing leaves.
+
+Survey source finders do the same (SoFiA: Serra et al. 2015, MNRAS 448, 1922). Two things come out: where emission
+may be (seeds above a high threshold, grown by the width of the kernel that found them), and a pilot, the data
+smoothed at each voxel by the finest kernel that makes it significant (adaptive smoothing: Ebeling et al. 2006,
+MNRAS 368, 65).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.noise import NoiseModel
+from denoise.transforms import _detection_kernels as kernels
+from denoise.transforms._jit import run_ranges
+from denoise.transforms.smoothing import dilate, gaussian, scaling_cubes
+from denoise.transforms.wavelets import band_kernels, default_scales, smoothing_kernels
+
+Array = NDArray[np.float32]
+
+_EDGE = (1.5, 1.0)  # sigma of the soft edge of the seeded region: pixels, channels
+_NEVER = 1e30
+_MOST = (3, 3)  # coarsest kernels: 4.6 pixels and 4.6 channels sigma
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Significances, in sigma of the smoothed noise.
+
+    Attributes
+    ----------
+    seed : float
+        A voxel above it, at any scale, starts a region.
+    low, high : float
+        Inside a region the weight of the coarsest scale rises from 0 to 1 between them.
+    finer : float
+        How much higher both are for the finest scale.
+    grow : float
+        A seed grows by this many standard deviations of its kernel.
+    """
+
+    seed: float = 4.2
+    low: float = 2.2
+    high: float = 4.0
+    finer: float = 0.0
+    grow: float = 1.2
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gives.
+
+    Attributes
+    ----------
+    pilot : ndarray, shape (channel, y, x), float32
+        Adaptively smoothed data where emission was found, 0 elsewhere; in units of sigma.
+    region : ndarray, shape (channel, y, x), float32
+        1 inside the grown regions, 0 outside, with a soft edge.
+    weight : ndarray, shape (channel, y, x), float32
+        How much of the pilot's weight was given to significant scales, 0 to 1.
+    """
+
+    pilot: Array
+    region: Array
+    weight: Array
+
+    @property
+    def support(self) -> NDArray[np.bool_]:
+        """The emission found: inside a region and significant at some scale."""
+        mask: NDArray[np.bool_] = (self.region > 0.5) & (self.weight > 0.5)
+        return mask
+
+
+def search_scales(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Coarsest spatial and spectral smoothing (B3 scaling levels) for a block of this shape."""
+    spatial, spectral = default_scales(shape)
+    return min(spatial, _MOST[0]), min(spectral, _MOST[1])
+
+
+def search(
+    standardised: Array,
+    left: NDArray[np.floating],
+    *,
+    thresholds: Thresholds,
+    both_signs: bool = False,
+    threads: int = 1,
+) -> Found:
+    """Search one block.
+
+    Parameters
+    ----------
+    standardised : ndarray, shape (channel, y, x), float32
+        Data over sigma, 0 where there is no coverage.
+    left : ndarray, shape (spatial + 1, spectral + 1)
+        Standard deviation that unit noise keeps after each smoothing, see ``noise_left``.
+    thresholds : Thresholds
+        Significances.
+    both_signs : bool
+        Find absorption as well as emission.
+    threads : int
+        Threads of this call.
+    """
+    pilot = np.zeros_like(standardised)
+    rest = np.ones_like(standardised)
+    region = np.zeros(standardised.shape, np.bool_)
+    hits = np.empty(standardised.shape, np.bool_)
+    any_hit = np.zeros(len(standardised), np.bool_)
+    scales = (left.shape[0] - 1, left.shape[1] - 1)
+    cubes = scaling_cubes(standardised, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
+    for (j2, j1), smoothed in cubes:
+        rise = thresholds.finer * (1 - (j2 + j1) / max(sum(scales), 1))
+        # single voxels are seeds but never their own pilot: nothing was averaged there
+        low = thresholds.low + rise if j2 or j1 else _NEVER
+        high = thresholds.high + rise if j2 or j1 else 2 * _NEVER
+        tuning = tuple(np.float32(value) for value in (left[j2, j1], thresholds.seed, low, high))
+        run_ranges(
+            lambda a, b, s=smoothed, t=tuning: kernels.absorb_scale(  # type: ignore[misc]
+                s, *t, both_signs, pilot, rest, hits, any_hit, a, b
+            ),
+            len(standardised),
+            threads=threads,
+        )
+        _grow(hits, any_hit, region, grown_by(j2, j1, thresholds.grow), threads)
+    soft = _soft_edge(region, threads)
+    pilot *= soft
+    return Found(pilot, soft, 1 - rest)
+
+
+def grown_by(j2: int, j1: int, grow: float) -> tuple[int, int, int]:
+    """Half widths (channel, y, x) of the box a seed of scale (j2, j1) grows to.
+
+    The B3 scaling function of level j has a standard deviation of ``sqrt((4**j - 1) / 3)`` samples.
+    """
+    spatial, spectral = (np.sqrt((4.0**j - 1) / 3) for j in (j2, j1))
+    pixels = max(1, round(grow * max(spatial, 1.5)))
+    return round(grow * spectral), pixels, pixels
+
+
+def noise_left(noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
+    """Standard deviation that unit noise keeps after each smoothing, shape (spatial + 1, spectral + 1)."""
+    return _noise_left(_Covariance(noise), scales)
+
+
+def band_noise(noise: NoiseModel, scales: tuple[int, int], wavelet: str = "starlet") -> NDArray[np.float32]:
+    """Standard deviation that unit noise has in each sub-band, shape (spatial + 1, spectral + 1)."""
+    return _band_noise(_Covariance(noise), scales, wavelet).copy()
+
+
+def halo(shape: tuple[int, int, int], thresholds: Thresholds | None = None) -> tuple[int, int, int]:
+    """How far (channel, y, x) a search looks around a voxel: smoothing, growth, soft edge."""
+    j2, j1 = search_scales(shape)
+    grow = grown_by(j2, j1, (thresholds or Thresholds()).grow)
+    edge = tuple(int(4 * width + 0.5) for width in _EDGE)
+    spectral, spatial = (2 * (2**j - 1) for j in (j1, j2))
+    pixels = spatial + grow[1] + edge[0]
+    return spectral + grow[0] + (edge[1] if shape[0] > 1 else 0), pixels, pixels
+
+
+def support(
+    block: Array, noise: NoiseModel, *, both_signs: bool = False, threads: int = 1
+) -> NDArray[np.bool_]:
+    """The emission found in a block by its noise model, bool (channel, y, x); False where there is no coverage.
+
+    Parameters
+    ----------
+    block : ndarray, shape (channel, y, x), float32
+        In the unit of the noise model, NaN where there is no coverage.
+    noise : NoiseModel
+        Of the block.
+    """
+    data, valid = standardise(block, noise.sigma())
+    left = noise_left(noise, search_scales(block.shape))
+    found = search(data, left, thresholds=Thresholds(), both_signs=both_signs, threads=threads)
+    return found.support & valid
+
+
+def standardise(block: Array, sigma: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Data over sigma with 0 where there is no coverage or no sigma, and where there is both."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = block / sigma
+    valid = np.isfinite(ratio)
+    if not valid.all():
+        ratio[~valid] = 0
+    return ratio, valid
+
+
+class _Covariance:
+    """A noise model as a key of the cache: only its correlations count."""
+
+    def __init__(self, noise: NoiseModel) -> None:
+        self.noise = noise
+        self._key = (noise.spatial_acf.tobytes(), noise.spectral_acf.tobytes(), noise.spatial_acf.shape)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Covariance) and self._key == other._key
+
+
+@lru_cache(maxsize=64)
+def _noise_left(covariance: _Covariance, scales: tuple[int, int]) -> NDArray[np.float32]:
+    planes, rows = smoothing_kernels(*scales)
+    return separable_sigma(covariance.noise, planes, rows)
+
+
+@lru_cache(maxsize=64)
+def _band_noise(covariance: _Covariance, scales: tuple[int, int], wavelet: str) -> NDArray[np.float32]:
+    return separable_sigma(covariance.noise, *band_kernels(*scales, spectral=wavelet))
+
+
+def separable_sigma(
+    noise: NoiseModel, spatial: list[NDArray[np.float64]], spectral: list[NDArray[np.float64]]
+) -> NDArray[np.float32]:
+    """Sigma that unit noise keeps after every pair of a spatial and a spectral kernel."""
+    planes = [noise.filtered_sigma(kernel, None) for kernel in spatial]
+    rows = [noise.filtered_sigma(None, kernel) for kernel in spectral]
+    return np.outer(planes, rows).astype(np.float32)
+
+
+def _grow(
+    hits: NDArray[np.bool_],
+    any_hit: NDArray[np.bool_],
+    region: NDArray[np.bool_],
+    half: tuple[int, int, int],
+    threads: int,
+) -> None:
+    channels = np.flatnonzero(any_hit)
+    if not channels.size:
+        return
+    around = slice(max(0, channels[0] - half[0]), channels[-1] + half[0] + 1)
+    region[around] |= dilate(hits[around], half, threads=threads)
+
+
+def _soft_edge(region: NDArray[np.bool_], threads: int) -> Array:
+    soft = region.astype(np.float32)
+    channels = np.flatnonzero(region.any(axis=(1, 2)))
+    if not channels.size:
+        return soft
+    reach = int(4 * _EDGE[1] + 0.5)
+    around = slice(max(0, channels[0] - reach), channels[-1] + reach + 1)
+    spectral = _EDGE[1] if len(region) > 1 else 0.0
+    soft[around] = gaussian(
+        soft[around], spatial=_EDGE[0], spectral=spectral, border="mirror", threads=threads
+    )
+    return soft
