@@ -195,9 +195,9 @@ def _render(scene: Scene, result: ReportInput, figures: list[_Figure]) -> str:
         warnings=[str(w) for w in result.warnings],
         figures=figures,
         rows=[row.cells() for row in metric_rows(result.metrics, scene.unit)],
-        paired=[row.paired for row in metric_rows(result.metrics, scene.unit)],
         unmatched=_region_rows(scene),
         more=max(0, len(scene.unmatched) - _LISTED),
+        image=scene.image,
         required=number(REQUIRED_SNR),
         examined=f"{len(scene.regions):,} of {scene.region_count:,}",
         parameters=[(k, str(v)) for k, v in result.parameters.items()],
@@ -258,7 +258,7 @@ def _detection(scene: Scene) -> str:
         return f"Emission was found in {voxels:,} of {total:,} pixels."
     channels = int(scene.where.channels.sum())
     return (
-        f"Emission was found in {voxels:,} voxels ({100 * voxels / total:.2g} % of the cube): "
+        f"Emission was found in {voxels:,} voxels: "
         f"{area:,} pixels on the sky, {channels:,} of {scene.shape[0]:,} channels."
     )
 

@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 Read = Callable[[Region], NDArray[Any]]
 Floats = NDArray[np.float64]
 
-BLOCK_VOXELS = 4 << 20
+BLOCK_VOXELS = 1 << 20
 MAP_PIXELS = 768
 ACF_VOXELS = 12 << 20
 EDGES = np.linspace(-10.0, 10.0, 201)

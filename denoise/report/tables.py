@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from denoise.report.labels import number
+from denoise.report.labels import UNSTATED, number
 
 
 @dataclass(frozen=True)
@@ -143,15 +143,20 @@ def metric_rows(metrics: Mapping[str, Any], unit: str) -> list[Row]:
 
 
 def _row(line: _Line, metrics: Mapping[str, Any], unit: str) -> Row:
-    before = metrics.get(line.before) if line.before else None
-    after = metrics.get(line.after)
+    before = metrics.get(line.before, "") if line.before else None
+    after = metrics.get(line.after, "")
     if line.after in _COUNTS and after is not None:
         after = int(after)
     note = line.missing if after is None and line.missing else line.note
     error = metrics.get(line.error) if line.error else None
-    if error is not None and before is not None:
+    if error is not None and before not in {None, ""}:
         note = f"{note}; before ± {number(error)} (noise)"
-    return Row(line.name, before, after, line.unit.replace(DATA, unit), note, line.before is not None)
+    return Row(line.name, before, after, _unit(line.unit, unit), note, line.before is not None)
+
+
+def _unit(pattern: str, unit: str) -> str:
+    summed = pattern != DATA and unit == UNSTATED
+    return pattern.replace(DATA, "data unit" if summed else unit)
 
 
 def _unknown(rest: Mapping[str, Any]) -> Iterable[Row]:

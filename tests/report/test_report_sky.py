@@ -97,7 +97,7 @@ def test_scale_bars_are_round(width, bar):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "undefined"), (np.nan, "undefined"), (3, "3"), (12345, "12,345"), (0.0194, "0.0194"), 
+    [(None, "undefined"), (np.nan, "undefined"), (3, "3"), (12345, "12,345"), (0.0194, "0.0194"),
      (1.0, "1.00"),     (-2.5e-20, "−2.50×10⁻²⁰"), (True, "yes"),
      (1234.5, "1,234"), (0.0, "0"), ("ist", "ist")],
 )  # fmt: skip
