@@ -216,10 +216,9 @@ def whiteness_finding(what: str, unit: str, result: Excess) -> Finding:
     text = (
         f"Largest difference between residual and noise model at a lag of {result.lag} {plural}: "
         f"{result.measured:.2f} measured, {result.expected:.2f} expected"
-    )
+    ).replace("-", "−")
     if not result.significant:
         return Finding("good", f"Residual as correlated as the noise {what}", f"{text}.")
-    text = text.replace("-", "−")
     cause = "structure was left behind in the residual" if result.measured > result.expected else (
         "the residual is less correlated than the noise, so correlated noise stays in the output"
     )  # fmt: skip
