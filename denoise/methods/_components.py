@@ -1,10 +1,11 @@
-"""What `pca` and `ica` share: a spectral basis learned where there is emission, component maps denoised in space.
+"""What `pca` and `ica` share: a spectral basis of the emission, and component maps denoised in space.
 
-A spaxel's spectrum over sigma, d, is written ``d = S z + noise`` with K components; ``z = A'd`` projects it. The maps
-z(y, x) keep all the noise of the K-dimensional subspace (which is why published PCA leaves 85 % of it), so each map
-is denoised: starlet coefficients times a Wiener gain g from a pilot, ``z' = sum_j g_j w_j(z)``. Back in the cube the
-same is done once more along the spectrum: each voxel is weighted by the power of the estimate around it over its
-variance. All of it is linear given the gains, so the variance is propagated exactly (`component_variance`).
+A spaxel's spectrum over sigma, d, is written ``d = S z + noise`` with K components; ``z = A d`` projects it. The
+maps z(y, x) keep all the noise of the K-dimensional subspace (published PCA leaves 85 % of it for that
+reason), so each map is denoised: starlet coefficients times a gain g, ``z' = sum_j g_j w_j(z)``. Gains come from
+the power of the map itself, then (Wiener) from that of the first estimate. Back in the cube each voxel is weighted
+by how far the power of the estimate around it stands out of its variance. All of this is linear given the
+gains, so the variance is propagated exactly (`component_variance`).
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Shape = tuple[int, int, int]
 
-POWER = (1.0, 1.5)  # sigma of the neighbourhood of a voxel: channels, pixels
+NEAR = (1.0, 1.5)  # sigma of the neighbourhood of a voxel: channels, pixels
 REACH = (3, 6)  # how far beyond a seeded region fainter emission is looked for: channels, pixels
 MARGIN = (1, 2)  # how far that emission is widened
+_NEAR = int(4 * NEAR[1] + 0.5)
 _LEAST_COVERAGE = 0.25  # directions of the basis less covered than this are not amplified to full size
 
 
@@ -48,10 +50,10 @@ class Basis:
         Coarsest scales of the search for emission.
     spatial_scales : int
         Starlet scales of the component maps.
-    seed_level : float
+    level : float
         Significance above which emission is found, in sigma of the smoothed noise.
     strength : float
-        Variances subtracted in the final weight.
+        Variances that the power of the estimate has to exceed.
     positivity : bool
         The emission is not negative.
     """
@@ -61,7 +63,7 @@ class Basis:
     covariance: Doubles
     scales: tuple[int, int]
     spatial_scales: int
-    seed_level: float
+    level: float
     strength: float
     positivity: bool
 
@@ -77,30 +79,60 @@ def starlet_scales(asked: int, shape: Shape) -> int:
 
 
 def halo(shape: Shape, spatial_scales: int) -> Halo:
-    """Search or first estimate, then starlet, gain window and neighbourhood of the second; all channels."""
-    near = int(4 * POWER[1] + 0.5)
-    starlet = 2 * (2**spatial_scales - 1)
-    search = detection.halo(shape)[1] + REACH[1] + MARGIN[1] + near
-    first = max(search, starlet + _half_width(spatial_scales)) + near
-    pixels = first + starlet + _half_width(spatial_scales) + near
+    """All channels; in space the search or the first estimate, then the second."""
+    search = detection.halo(shape)[1] + REACH[1] + MARGIN[1] + _NEAR
+    once = _reach(spatial_scales) + _NEAR
+    pixels = max(search, once) + once
     return Halo(None, pixels, pixels)
 
 
-def find(data: Array, noise: NoiseModel, *, scales: tuple[int, int], level: float, both_signs: bool) -> Array:
-    """Where emission was found, 0 to 1 with a soft edge, shape (channel, y, x)."""
-    left = detection.noise_left(noise, scales)
-    thresholds = detection.Thresholds(seed=level)
-    found = detection.search(data, left, thresholds=thresholds, both_signs=both_signs)
+def find(
+    data: Array,
+    noise: NoiseModel,
+    *,
+    scales: tuple[int, int],
+    level: float,
+    both_signs: bool,
+    threads: int = 1,
+) -> Array:
+    """Where emission was found, 0 to 1 with a soft edge, shape (channel, y, x).
+
+    Seeds above `level` at any scale, grown by their kernel; around them also what is fainter (from about 3 sigma),
+    because outskirts are where the flux of a faint source is lost.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+        Over sigma, 0 where there is no coverage.
+    noise : NoiseModel
+        Its correlations are used.
+    scales : (int, int)
+        Coarsest spatial and spectral smoothing: of the whole cube, so that tiles agree.
+    level : float
+        In sigma of the smoothed noise.
+    both_signs : bool
+        Absorption too.
+    threads : int
+        Threads of this call.
+    """
+    found = detection.search(
+        data,
+        detection.noise_left(noise, scales),
+        thresholds=detection.Thresholds(seed=level),
+        both_signs=both_signs,
+        threads=threads,
+    )
     seeded = found.region > 0.5
     if not seeded.any():
-        return found.region
-    spectral = len(data) > 1
-    faint = dilate(seeded, (REACH[0] * spectral, REACH[1], REACH[1])) & (found.weight > 0.5)
-    grown = dilate(faint, (MARGIN[0] * spectral, MARGIN[1], MARGIN[1])) | seeded
-    return gaussian(grown, spatial=POWER[1], spectral=POWER[0] * spectral, border="mirror")
+        return np.zeros_like(found.region)
+    spectral = int(len(data) > 1)
+    reach, margin = ((spectral * channels, pixels, pixels) for channels, pixels in (REACH, MARGIN))
+    faint = dilate(seeded, reach, threads=threads) & (found.weight > 0.5)
+    grown = dilate(faint, margin, threads=threads) | seeded
+    return gaussian(grown, spatial=NEAR[1], spectral=NEAR[0] * spectral, border="mirror", threads=threads)
 
 
-def denoise_components(block: Block, noise: NoiseModel, basis: Basis) -> Estimate:
+def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads: int = 1) -> Estimate:
     """Denoise one block with all channels.
 
     Parameters
@@ -111,41 +143,98 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis) -> Estimat
         Of the block, in its unit.
     basis : Basis
         From the fit.
+    threads : int
+        Threads of this call.
 
     Returns
     -------
     Estimate
-        Data and variance; NaN where the block is NaN or its sigma unknown. Zero where nothing was found.
+        Data and variance: NaN where the block is NaN, zero where nothing was found or sigma is unknown.
     """
-    sigma = noise.sigma()
+    sigma = np.broadcast_to(noise.sigma(), block.shape)
     data, known = detection.standardise(block, sigma)
-    region = find(data, noise, scales=basis.scales, level=basis.seed_level, both_signs=not basis.positivity)
-    spaxels = region.any(axis=0)
-    estimate = variance = np.zeros_like(data)
-    if basis.size and spaxels.any():
-        estimate, variance = _estimate(data, known, region, noise, basis)
-    missing = np.float32(np.nan)
-    return Estimate(
-        np.where(known, estimate * sigma, missing),
-        np.where(known, variance * sigma**2, missing),
-        {"components": float(basis.size)},
-    )
+    both = not basis.positivity
+    region = find(data, noise, scales=basis.scales, level=basis.level, both_signs=both, threads=threads)
+    estimate, variance = np.zeros_like(data), np.zeros_like(data)
+    if basis.size and region.any():
+        # nothing further from a region than this matters: a small source in a wide field is cheap
+        window = window_around(region.any(axis=0), 2 * (_reach(basis.spatial_scales) + _NEAR))
+        part = _Part(data[window], known[window], region[window], noise, basis, threads)
+        estimate[window], variance[window] = part.estimate()
+        estimate[known] *= sigma[known]
+        variance[known] *= sigma[known] ** 2
+    missing = np.isnan(block)
+    for values in (estimate, variance):
+        values[~known] = 0
+        values[missing] = np.nan
+    return Estimate(data=estimate, variance=variance, diagnostics={"components": float(basis.size)})
 
 
-def _estimate(
-    data: Array, known: Mask, region: Array, noise: NoiseModel, basis: Basis
-) -> tuple[Array, Array]:
-    """Two rounds: gains from the data's own power, then from the first estimate."""
-    bands = _starlet(project(data, known, basis), basis.spatial_scales)
-    products = band_products(noise, basis.spatial_scales)
-    noise_power = np.outer(np.diag(products), np.diag(basis.covariance)).astype(np.float32)
-    gains = _empirical_gains(bands, noise_power)
-    estimate, _ = _rebuild(bands, gains, products, region, basis)
-    if basis.positivity:
-        np.maximum(estimate, 0, out=estimate)
-    pilot = _starlet(np.tensordot(basis.analysis, estimate, 1), basis.spatial_scales)
-    gains = _pilot_gains(pilot, noise_power)
-    return _rebuild(bands, gains, products, region, basis)
+def window_around(spaxels: Mask, reach: int) -> tuple[slice, slice, slice]:
+    """All channels of the box around some spaxels (y, x), `reach` pixels wider."""
+    found = (np.flatnonzero(spaxels.any(axis=axis)) for axis in (1, 0))
+    y, x = (slice(max(0, int(at[0]) - reach), int(at[-1]) + reach + 1) for at in found)
+    return slice(None), y, x
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The part of a block around its emission: data over sigma, where known, where emission was found."""
+
+    data: Array
+    known: Mask
+    region: Array
+    noise: NoiseModel
+    basis: Basis
+    threads: int
+
+    def estimate(self) -> tuple[Array, Array]:
+        """Two rounds: gains from the data's own power, then from the first estimate; data and variance."""
+        bands = self._starlet(project(self.data, self.known, self.basis))
+        products = band_products(self.noise, self.basis.spatial_scales)
+        floor = np.outer(np.diag(products), np.diag(self.basis.covariance)).astype(np.float32)
+        first, _ = self._rebuild(bands, self._gains(bands, floor, noisy=True), products)
+        if self.basis.positivity:
+            np.maximum(first, 0, out=first)
+        pilot = self._starlet(np.tensordot(self.basis.analysis, first, 1))
+        return self._rebuild(bands, self._gains(pilot, floor, noisy=False), products)
+
+    def _starlet(self, maps: Array) -> Array:
+        """Bands of every map, shape (scale + 1, K, y, x)."""
+        scales = self.basis.spatial_scales
+        return forward(maps, spatial_scales=scales, spectral_scales=0, threads=self.threads)[:, 0]
+
+    def _gains(self, bands: Array, floor: Array, *, noisy: bool) -> Array:
+        """``max(p - n, 0) / p`` where the bands hold the noise n; ``p / (p + n)`` where they are a pilot."""
+        gains = np.empty_like(bands)
+        for j, band in enumerate(bands):
+            half = _half_width(j, noisy=noisy)
+            power = box_mean(band**2, (0, half, half), threads=self.threads)
+            noise = floor[j][:, None, None]
+            if noisy:
+                gains[j] = np.maximum(power - noise, 0) / np.maximum(power, noise)
+            else:
+                gains[j] = power / (power + noise)
+        return gains
+
+    def _rebuild(self, bands: Array, gains: Array, products: Doubles) -> tuple[Array, Array]:
+        """Cube and variance from the bands of the maps, weighted by what stands out around each voxel."""
+        maps = np.einsum("jkyx,jkyx->kyx", gains, bands)
+        cube = np.asarray(np.tensordot(self.basis.synthesis, maps, 1), np.float32)
+        variance = component_variance(gains, products, self.basis)
+        weight = self.region * self._standing_out(cube * self.region, variance * self.region**2)
+        return cube * weight, variance * weight**2
+
+    def _standing_out(self, cube: Array, variance: Array) -> Array:
+        """Gain ``max(1 - strength <variance> / <cube^2>, 0)``, means over the neighbourhood of each voxel."""
+        spectral = NEAR[0] if len(cube) > 1 else 0.0
+        power, floor = (
+            gaussian(values, spatial=NEAR[1], spectral=spectral, border="mirror", threads=self.threads)
+            for values in (cube**2, np.float32(self.basis.strength) * variance)
+        )
+        gain = np.zeros_like(power)
+        np.divide(power - floor, power, out=gain, where=power > floor)
+        return gain
 
 
 def project(data: Array, known: Mask, basis: Basis) -> Array:
@@ -175,12 +264,7 @@ def _least_squares(data: Array, known: Mask, basis: Basis) -> Array:
     values, vectors = np.linalg.eigh(overlap)
     right = (data.T @ spectra)[:, None, :] @ vectors
     solved = (right / np.maximum(values, _LEAST_COVERAGE)[:, None, :]) @ np.swapaxes(vectors, 1, 2)
-    return np.linalg.solve(root.T, solved[:, 0].T).T.astype(np.float32)
-
-
-def _starlet(maps: Array, scales: int) -> Array:
-    """Starlet bands of every map, shape (scale + 1, K, y, x)."""
-    return forward(maps, spatial_scales=scales, spectral_scales=0)[:, 0]
+    return np.asarray(np.linalg.solve(root.T, solved[:, 0].T).T, np.float32)
 
 
 def band_products(noise: NoiseModel, scales: int) -> Doubles:
@@ -200,60 +284,21 @@ def band_products(noise: NoiseModel, scales: int) -> Doubles:
     return products
 
 
-def _half_width(scale: int) -> int:
-    """Half width of the window in which the power of a band is averaged, in pixels."""
-    return min(2**scale + 1, 8)
+def _half_width(scale: int, *, noisy: bool) -> int:
+    """Half width in pixels of the window in which the power of a band is averaged."""
+    return min(2**scale + 1, 8) if noisy else min(2**scale, 4)
 
 
-def _empirical_gains(bands: Array, noise_power: Array) -> Array:
-    gains = np.empty_like(bands)
-    for j, band in enumerate(bands):
-        half = _half_width(j)
-        power = box_mean(band**2, (0, half, half))
-        floor = noise_power[j][:, None, None]
-        gains[j] = np.maximum(power - floor, 0) / np.maximum(power, floor)
-    return gains
-
-
-def _pilot_gains(pilot: Array, noise_power: Array) -> Array:
-    gains = np.empty_like(pilot)
-    for j, band in enumerate(pilot):
-        half = min(2**j, 4)
-        power = box_mean(band**2, (0, half, half))
-        gains[j] = power / (power + noise_power[j][:, None, None])
-    return gains
-
-
-def _rebuild(
-    bands: Array, gains: Array, products: Doubles, region: Array, basis: Basis
-) -> tuple[Array, Array]:
-    """Cube and variance from the bands of the maps, weighted by what stands out around each voxel."""
-    maps = np.einsum("jkyx,jkyx->kyx", gains, bands)
-    cube = np.asarray(np.tensordot(basis.synthesis, maps, 1), np.float32)
-    variance = component_variance(gains, products, basis)
-    weight = region * _standing_out(cube * region, variance * region**2, basis.strength)
-    return cube * weight, variance * weight**2
-
-
-def _standing_out(cube: Array, variance: Array, strength: float) -> Array:
-    """Gain ``max(1 - strength <variance> / <cube^2>, 0)`` with means over the neighbourhood of each voxel."""
-    spectral = POWER[0] if len(cube) > 1 else 0.0
-    power, floor = (
-        gaussian(values, spatial=POWER[1], spectral=spectral, border="mirror")
-        for values in (cube**2, variance)
-    )
-    gain = np.zeros_like(power)
-    np.divide(
-        power - np.float32(strength) * floor, power, out=gain, where=power > np.float32(strength) * floor
-    )
-    return gain
+def _reach(scales: int) -> int:
+    """How far one round of gains looks around itself, in pixels."""
+    return int(2 * (2**scales - 1)) + _half_width(scales, noisy=True)
 
 
 def component_variance(gains: Array, products: Doubles, basis: Basis) -> Array:
     """Variance of each voxel, over sigma squared, of a cube rebuilt with these gains.
 
-    ``var_c = sum_kl S_ck S_cl N_kl sum_ij C_ij g_ki g_lj`` with C the covariance between bands (`band_products`) and N
-    that between components: exact, because the starlet synthesis is a plain sum of bands.
+    ``var_c = sum_kl S_ck S_cl N_kl sum_ij C_ij g_ki g_lj`` with C the covariance between bands (`band_products`)
+    and N that between components: exact, because the starlet synthesis is a plain sum of bands.
 
     Parameters
     ----------
@@ -273,4 +318,4 @@ def component_variance(gains: Array, products: Doubles, basis: Basis) -> Array:
     first, second, shared = first[counted], second[counted], shared[counted]
     common = np.einsum("jpyx,jpyx->pyx", mixed[:, first], mixed[:, second])
     spectra = (shared * basis.synthesis[:, first] * basis.synthesis[:, second]).astype(np.float32)
-    return np.maximum(np.tensordot(spectra, common, 1), 0)
+    return np.asarray(np.maximum(np.tensordot(spectra, common, 1), 0), np.float32)

@@ -1,6 +1,6 @@
 """Principal components of a stream of spectra: one pass, float64, the smaller of two matrices.
 
-``Scatter`` accumulates ``X'X`` of spectra (rows) that arrive in blocks; as long as there are fewer spectra than
+``Scatter`` accumulates ``X'X`` of spectra (rows) that arrive in blocks; while there are fewer spectra than
 channels it keeps the spectra themselves and works with ``XX'``, which has the same eigenvalues (Gram matrix).
 """
 
@@ -19,7 +19,7 @@ _CHUNK = 8192  # spectra converted to double precision at a time
 class Scatter:
     """Sum of outer products of spectra.
 
-    Accumulated in float64: float32 sums would make near-degenerate components depend on how the cube was tiled.
+    Accumulated in float64: with float32 sums near-degenerate components would depend on the tiles.
 
     Parameters
     ----------

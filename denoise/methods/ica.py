@@ -31,9 +31,9 @@ _CITATION = """@article{hyvarinen1999,
 class Ica(Pca):
     """Independent component analysis of the emission, maps shrunk in space.
 
-    The subspace and the number of components are those of `pca`; FastICA (Hyvarinen 1999) then turns them into the
-    components whose maps are least Gaussian, from the spectra of the spaxels with emission. Only the coordinates in
-    which the maps are shrunk differ from `pca`.
+    The subspace and the number of components are those of `pca`; FastICA (Hyvarinen 1999) then turns them into
+    the components whose maps are least Gaussian, from the spectra of the spaxels with emission. Only the
+    coordinates in which the maps are shrunk differ from `pca`.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -72,8 +72,8 @@ def scores(source: Source, basis: Basis) -> Doubles:
 def unmixing(components: Doubles, *, seed: int) -> Doubles:
     """Matrix (K, K) that makes the components (spaxel, K) as independent as FastICA finds.
 
-    The mean is not subtracted from what it is applied to: maps stay zero where there is no emission. If there are
-    too few spaxels to tell components apart, the identity.
+    The mean is not subtracted from what it is applied to: maps stay zero where there is no emission. The
+    identity, if there are too few spaxels to tell components apart.
     """
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning

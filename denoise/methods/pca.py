@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
 from denoise.methods import _components, _learning
 from denoise.methods._components import Basis
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
@@ -16,20 +14,21 @@ _CITATION = """@article{horn1965,
   journal = {Psychometrika}, volume = {30}, pages = {179}, year = {1965}, doi = {10.1007/BF02289447}}
 @article{starck2009,
   author = {Starck, J.-L. and Fadili, J. M. and Digel, S. and Zhang, B. and Chiang, J.},
-  title = {Source detection using a 3D sparse representation: application to the Fermi gamma-ray space telescope},
+  title = {Source detection using a 3D sparse representation: application to the {Fermi}
+    gamma-ray space telescope},
   journal = {Astronomy and Astrophysics}, volume = {504}, pages = {641}, year = {2009}}"""
 
 
 class Pca(Denoiser):
-    """Principal component analysis by streamed covariance, weighted by the noise model, maps shrunk in space.
+    """Principal components by streamed covariance, weighted by the noise model, their maps shrunk in space.
 
-    ``fit`` finds emission in scale space and decomposes its spectra (`_learning`); ``apply`` projects the data at
-    full resolution on the components and denoises their maps (`_components`).
+    ``fit`` finds emission in scale space and decomposes its spectra; ``apply`` projects the data at full
+    resolution on the components and denoises their maps.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="pca",
-        summary="Spectral shapes of the emission (PCA) and their denoised maps: many spaxels that share few spectra",
+        summary="Principal spectra of the emission and their denoised maps: many spaxels, few spectra",
         citation=_CITATION,
         passes=1,
         variance=True,
@@ -44,8 +43,10 @@ class Pca(Denoiser):
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Ten cubes of float32, and the bands and gains of the most components."""
         nchan, ny, nx = shape
-        bands = 4 * (self.parameters.spatial_scales + 1) * min(_learning.MOST, nchan)
-        return 4 * ny * nx * (10 * nchan + bands)
+        wanted = self.parameters.n_components
+        components = min(nchan, _learning.MOST if wanted == "auto" else wanted)
+        bands = 4 * (self.parameters.spatial_scales + 1) * components
+        return int(4 * ny * nx * (10 * nchan + bands))
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Basis:
         """Learn the components in one pass."""
@@ -53,4 +54,4 @@ class Pca(Denoiser):
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block."""
-        return _components.denoise_components(np.asarray(block, np.float32), noise, state)
+        return _components.denoise_components(block, noise, state, threads=self.threads)

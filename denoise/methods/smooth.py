@@ -86,8 +86,8 @@ def smoothed_variance(
     """Variance of the normalised Gaussian mean of noise.
 
     ``F^2 (k^2 * m sigma^2) / (sum(k^2) (k * m)^2)`` with F from ``NoiseModel.filtered_sigma``: exact far from
-    missing voxels where sigma is constant, and everywhere for white noise. Beside missing voxels correlated noise
-    averages down by less room than this assumes it lost: the variance is then up to 1.5 times too large.
+    missing voxels where sigma is constant, and everywhere for white noise. Beside missing voxels it is up to
+    1.5 times too large for correlated noise, which had fewer independent samples to lose.
 
     Parameters
     ----------
