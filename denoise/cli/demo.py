@@ -72,7 +72,7 @@ def _denoise_alma(folder: Path, messages: Messages, token: CancelToken) -> Job:
     write_fits(job.source, simulation.noisy * _PEAK_JY, header)
     result = _run(job, messages, token)
     out()
-    _against_truth(simulation, result, messages)
+    _against_truth(simulation, result, messages, token)
     return job
 
 
@@ -87,15 +87,15 @@ def _run(job: Job, messages: Messages, token: CancelToken) -> Result:
     return run_job(run_options(method="ist", overwrite=True), {}, messages, token, job)
 
 
-def _against_truth(simulation: Simulation, result: Result, messages: Messages) -> None:
+def _against_truth(simulation: Simulation, result: Result, messages: Messages, token: CancelToken) -> None:
     """Every method on the same noisy cube, scored against the truth."""
     from denoise.engine import denoise
 
     rows = [_row("as observed", simulation, simulation.noisy)]
     for method in METHODS:
-        done = (
-            result if method == result.method else denoise(result.input, method, progress=messages.progress)
-        )
+        done = result
+        if method != result.method:
+            done = denoise(result.input, method, progress=messages.progress, cancel=token)
         rows.append(_row(method, simulation, done.cube.data / _PEAK_JY))
     title = f"Simulated ALMA observation against its truth (peak SNR {PEAK_SNR:g}; RMSE 1 = as observed)"
     table(title, ("method", *_SCORES), rows)
