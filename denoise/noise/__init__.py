@@ -6,5 +6,15 @@ from denoise.noise.estimate import estimate_noise
 from denoise.noise.model import NoiseModel, Tails
 from denoise.noise.statistics import clipped_std, mad_std
 from denoise.noise.tails import judge_tails
+from denoise.noise.whiteness import AcfComparison, residual_acf
 
-__all__ = ["NoiseModel", "Tails", "clipped_std", "estimate_noise", "judge_tails", "mad_std"]
+__all__ = [
+    "AcfComparison",
+    "NoiseModel",
+    "Tails",
+    "clipped_std",
+    "estimate_noise",
+    "judge_tails",
+    "mad_std",
+    "residual_acf",
+]

@@ -9,15 +9,149 @@ emission comes in: the plateau is the noise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import comb
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
 Block = NDArray[np.float32]
+Usable = NDArray[np.bool_]
+Name = Literal["direct", "offset", "continuum", "sky", "running", "difference"]
 MAX_STEP = 16
+CONTINUUM = 50  # channels per median of the continuum
+
+
+@dataclass(frozen=True)
+class Detrend:
+    """One way to take away what is smooth, and what it does to noise.
+
+    Parameters
+    ----------
+    name : str
+        ``direct``: nothing; ``offset``: median per channel; ``sky``: smooth background of each plane;
+        ``continuum``: medians of 50 channels per spaxel; ``running``: quartic fit in a running window of
+        `width` channels; ``difference``: of this `order` and `step`.
+    order, step, width : int
+    acf : ndarray
+        Spectral ACF of the noise, lag zero first.
+    """
+
+    name: Name = "direct"
+    order: int = 0
+    step: int = 1
+    width: int = 0
+    acf: Array = field(default_factory=lambda: np.ones(1))
+
+    @property
+    def shift(self) -> int:
+        """Channel of the input at the centre of the first channel of the output."""
+        return self.order * self.step // 2 if self.name == "difference" else 0
+
+    @property
+    def halo(self) -> int:
+        """Channels it looks at on either side."""
+        reach = {"difference": self.order * self.step, "running": self.width, "continuum": CONTINUUM}
+        return reach.get(self.name, 0)
+
+    def apply(self, block: Block, usable: Usable | None = None) -> Block:
+        """Block (channel, y, x) with zero-mean noise; where not `usable`, values do not count for a level."""
+        if self.name == "difference":
+            return difference(block, self.step, self.order)
+        if self.name == "running":
+            return running(block, self.width)
+        if self.name == "continuum":
+            return block - continuum(block, CONTINUUM)
+        good = np.isfinite(block) if usable is None else usable & np.isfinite(block)
+        if self.name == "offset":
+            return block - medians(block, good)
+        if self.name == "sky":
+            box = max(24, min(block.shape[1:]) // 8)
+            return np.stack([p - sky(p, g, box=box) for p, g in zip(block, good, strict=True)])
+        return block
+
+    def sigma(self, sigma: NDArray[Any]) -> Block:
+        """Sigma of the output from sigma of the input (channel, y, x), for noise with this spectral ACF."""
+        if self.name == "difference":
+            variance: NDArray[Any] = np.square(sigma)
+            squares = np.square(weights(self.order))
+            count = sigma.shape[0] - self.order * self.step
+            mixed = sum(w * variance[k * self.step : k * self.step + count] for k, w in enumerate(squares))
+            return np.sqrt(np.asarray(mixed) * self._gain()).astype(np.float32)
+        if self.name == "running":
+            return np.asarray(sigma * np.sqrt(self._gains(sigma.shape[0]))[:, None, None], dtype=np.float32)
+        return np.asarray(sigma, dtype=np.float32)
+
+    def taps(self) -> Array:
+        """Kernel along the channels that the linear ways amount to, away from the ends."""
+        if self.name == "difference":
+            kernel = np.zeros(self.order * self.step + 1)
+            kernel[:: self.step] = weights(self.order)
+            return kernel
+        if self.name == "running":
+            return np.asarray(residual_maker(self.width)[self.width // 2])
+        return np.ones(1)
+
+    def _autocovariance(self) -> Array:
+        taps = self.taps()
+        rho = np.concatenate([self.acf[:0:-1], self.acf])
+        full = np.convolve(np.correlate(taps, taps, mode="full"), rho)
+        return np.asarray(full[full.size // 2 :])
+
+    def _gain(self) -> float:
+        return max(float(self._autocovariance()[0]), 1e-6)
+
+    def _gains(self, nchan: int) -> Array:
+        """Variance per channel that a running fit leaves of unit noise."""
+        maker, half = residual_maker(self.width), self.width // 2
+        lag = np.abs(np.subtract.outer(np.arange(self.width), np.arange(self.width)))
+        rho = np.where(lag < self.acf.size, self.acf[np.minimum(lag, self.acf.size - 1)], 0.0)
+        ends = np.einsum("ij,jk,ik->i", maker, rho, maker)
+        gains = np.full(nchan, ends[half])
+        gains[:half], gains[nchan - half :] = ends[:half], ends[half + 1 :]
+        return np.maximum(gains, 1e-6)
+
+    def output_acf(self) -> Array:
+        """Spectral ACF of the output, lag zero first."""
+        covariance = self._autocovariance()
+        return np.asarray(covariance / covariance[0])
+
+    def having(self, acf: Array) -> Detrend:
+        """The same with another spectral ACF of the noise."""
+        return replace(self, acf=acf)
+
+
+DEGREE = 4
+
+
+def running(block: Block, width: int) -> Block:
+    """Block less a quartic fit in a running window (Savitzky and Golay 1964, Anal. Chem. 36, 1627).
+
+    The window of the first and last channels is not centred. NaN where the window holds one.
+    """
+    from scipy.ndimage import convolve1d
+
+    half = width // 2
+    ends = residual_maker(width)
+    out = np.asarray(convolve1d(block, ends[half][::-1], axis=0, mode="nearest"), dtype=block.dtype)
+    out[:half] = np.tensordot(ends[:half], block[:width], axes=1)
+    out[-half:] = np.tensordot(ends[half + 1 :], block[-width:], axes=1)
+    return out
+
+
+def residual_maker(width: int) -> Array:
+    """Matrix (width, width) that takes a quartic fit off a run of channels."""
+    basis = np.linalg.qr(np.vander(np.linspace(-1, 1, width), DEGREE + 1))[0]
+    return np.asarray(np.eye(width) - basis @ basis.T)
+
+
+def medians(block: Block, usable: Usable) -> Block:
+    """Median of the usable values of every channel, shape (channel, 1, 1); zero where there is none."""
+    middle = [float(np.median(p[g])) if g.any() else 0.0 for p, g in zip(block, usable, strict=True)]
+    return np.asarray(middle, dtype=block.dtype)[:, None, None]
 
 
 def weights(order: int) -> NDArray[np.float64]:
@@ -74,8 +208,11 @@ def memory_acf(variances: NDArray[np.float64], step: int, order: int) -> NDArray
     return np.concatenate([[1.0], np.clip(rho, -0.95, 0.95)])
 
 
-def plateau(spread: NDArray[np.float64], *, tolerance: float) -> int | None:
+def plateau(spread: Array, *, tolerance: float, longest: int = 5) -> int | None:
     """Step at which the spread of the differences stops rising: the memory of the noise ends there.
+
+    Emission lets it rise too, but from nothing and then ever faster, and level off at the width of lines: so
+    the first step from which it rises no more counts, and none beyond `longest`.
 
     Parameters
     ----------
@@ -83,15 +220,16 @@ def plateau(spread: NDArray[np.float64], *, tolerance: float) -> int | None:
         Standard deviation of the difference of step 1, 2, ...
     tolerance : float
         Relative rise that still counts as none.
+    longest : int
+        Longest memory that is taken for noise.
 
     Returns
     -------
     int or None
         None: it rises all the way.
     """
-    for k in range(len(spread) - 1):
-        later = spread[k + 1 : k + 3] / spread[k] - 1.0
-        if later[0] <= tolerance and later[-1] <= 2.0 * tolerance:
+    for k in range(min(len(spread) - 1, longest)):
+        if spread[k + 1] <= spread[k] * (1.0 + tolerance):
             return k + 1
     return None
 

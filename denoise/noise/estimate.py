@@ -1,45 +1,34 @@
-"""Estimate the noise of a cube: robustly, without a mask, in blocks."""
+"""Estimate the noise of a cube: robustly, without a mask, in blocks of channels."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import channels, covariance, detrend, known
-from denoise.noise.correlation import independent_samples
 from denoise.noise.fieldmap import Cells, relative_map
+from denoise.noise.guess import Guess, first_guess
 from denoise.noise.histogram import TailHistograms, clipped_sigma
+from denoise.noise.known import Given, Use, given_by
 from denoise.noise.model import NoiseModel
-from denoise.noise.scout import Memory, Scout, find_memory, prepare, scout
-from denoise.noise.sources import smoothed, source_mask
+from denoise.noise.scout import Part, Scout, find_memory, scout, start
+from denoise.noise.sources import search
 from denoise.noise.statistics import mad_std
-from denoise.noise.stream import CubeLike, View, blocks, windows
+from denoise.noise.stream import Core, CubeLike, Region, View, blocks, windows
 from denoise.noise.tails import Deepest
 
 Array = NDArray[np.float64]
 Block = NDArray[np.float32]
-Companion = Literal["trust", "scale", "ignore"]
 
 _FEWEST = 20  # usable voxels below which there is no estimate
 _SCOUT_VOXELS = 3_000_000
 _BLOCK_VOXELS = 4_000_000
-
-
-@dataclass(frozen=True)
-class _Guess:
-    """First guess of sigma: per channel, times a map."""
-
-    channel: Array
-    relative: NDArray[np.float32]
-
-    def of(self, region: tuple[slice, slice, slice]) -> Block:
-        return (self.channel[region[0], None, None] * self.relative[region[1:]]).astype(np.float32)
+_PER_CELL = 12.0  # independent samples in a cell of the map
 
 
 @dataclass
@@ -47,9 +36,10 @@ class _Totals:
     """What a pass over the cube leaves: counts per channel, squares per cell, minima per scale."""
 
     histograms: TailHistograms
-    squares: Array
+    squares: Array  # (2, cells): of negative and of positive values
     counts: Array
     deepest: Deepest
+    covered: NDArray[np.bool_]
     usable: int = 0
     noisy: int = 0
 
@@ -58,16 +48,16 @@ def estimate_noise(
     cube: CubeLike,
     *,
     psf: NDArray[Any] | None = None,
-    companion: Companion = "trust",
+    companion: Use = "trust",
     block_voxels: int = _BLOCK_VOXELS,
 ) -> NoiseModel:
     """Noise of a cube: sigma per channel and position, spatial and spectral correlation.
 
     Emission that is smooth along the channels is told from noise by spectral differences, whose spread stops
     rising where the memory of the noise ends (`denoise.noise.detrend`). Sources, positive or negative, are
-    then excluded on several scales (`denoise.noise.sources`), and sigma and both ACFs are measured on what is
-    left, if that agrees with the differences; else on the differences. Channels are pooled as far as they
-    agree.
+    then excluded on several scales (`denoise.noise.sources`), and sigma and both ACFs are measured on what
+    is left, if that agrees with the differences; else on what a running fit along the channels leaves.
+    Channels are pooled as far as they agree.
 
     Parameters
     ----------
@@ -95,81 +85,28 @@ def estimate_noise(
     DenoiseWarning
         The companion differs from the measured noise by more than 1.5, or its kind had to be guessed.
     """
-    if companion not in ("trust", "scale", "ignore"):
-        raise NoiseError("unknown use of the companion", value=companion, action="use trust, scale or ignore")
-    source = cube.noise_source if companion != "ignore" else None
-    given, kind = _given(cube, source)
+    given = given_by(cube, use=companion)
     view = _view(cube, given)
-    parts = _parts(view)
-    memory = find_memory(parts)
-    if not memory.sigma > 0:
-        memory = replace(memory, sigma=_spread(parts))
-    smallest = 8.0 if min(cube.shape[1:]) >= 48 else 4.0
-    cells = Cells.of(cube.shape[1:], smallest=smallest)
-    guess = _first_guess(view, memory, cells, block_voxels, fixed=given is not None)
-    regions = windows(cube.shape, voxels=_SCOUT_VOXELS)
-    normal = [p / guess.of(r) for p, r in zip(parts, regions, strict=True)]
     acf = None if psf is None else covariance.psf_acf(psf)
-    found = scout(normal, replace(memory, sigma=_normal_sigma(normal, memory)), psf_acf=acf)
-    totals = _pass(view, guess, found, cells, block_voxels)
-    return _finish(cube, view, guess, found, totals, cells, _Given(given, kind, source, companion))
+    regions = windows(cube.shape, voxels=_SCOUT_VOXELS)
+    raw = [view.read(region) for region in regions]
+    memory = find_memory(raw)
+    if not memory.sigma > 0:
+        memory = replace(memory, sigma=_spread(raw))
+    plain = [Part(r, view.sigma(region)) for r, region in zip(raw, regions, strict=True)]
+    early = start([p for p in plain if np.isfinite(p.raw).any()], memory, psf_acf=acf)
+    guess = first_guess(view, early, block_voxels, fixed=given.sigma is not None)
+    parts = [Part(p.raw, p.sigma * guess.of(region)) for p, region in zip(plain, regions, strict=True)]
+    found = scout(parts, memory, psf_acf=acf)
+    cells = Cells.of(cube.shape[1:], smallest=_cell_size(found, cube.shape[0]))
+    return _finish(cube, view, guess, found, _pass(view, guess, found, cells, block_voxels), cells, given)
 
 
-@dataclass(frozen=True)
-class _Given:
-    sigma: known.SigmaFrom | None
-    kind: str
-    source: Any
-    use: Companion
-
-
-def _given(cube: CubeLike, source: Any) -> tuple[known.SigmaFrom | None, str]:
-    """Sigma that the file gives, up to a factor: from the companion, or from the gain."""
-    if source is not None:
-        kind = source.kind if source.kind in known.EXPONENT else _kind(cube, source)
-        return known.SigmaFrom(source.pixels, known.EXPONENT[kind], cube.shape), kind
-    if cube.gain is not None:
-        return known.SigmaFrom(cube.gain, -1.0, cube.shape), "gain"
-    return None, ""
-
-
-def _kind(cube: CubeLike, source: Any) -> str:
-    """Decide what a companion of unknown meaning holds, and say so."""
-    view = View(cube)
-    raw = known.SigmaFrom(source.pixels, 1.0, cube.shape)
-    noise, values = [], []
-    for region in windows(cube.shape, voxels=_SCOUT_VOXELS // 4):
-        block = np.asarray(cube.read(region), dtype=np.float64)
-        block[np.asarray(cube.excluded(region))] = np.nan
-        order = detrend.order_for(block.shape[0])
-        companion = raw.read(region)
-        if order and block.shape[0] >= 3:
-            middle = order // 2
-            noise.append(detrend.difference(block, 1, order))  # type: ignore[arg-type]
-            values.append(companion[middle : middle + noise[-1].shape[0]])
-        else:
-            noise.append(block - np.nanmedian(block))
-            values.append(companion)
-    del view
-    kind, _ = known.decide_kind(noise, values)
-    warnings.warn(
-        DenoiseWarning(
-            f"{source.label}: neither its unit nor its name says what it holds; "
-            f"its size and how the noise follows it say {kind}"
-        ),
-        stacklevel=4,
-    )
-    return kind
-
-
-def _view(cube: CubeLike, given: known.SigmaFrom | None) -> View:
+def _view(cube: CubeLike, given: Given) -> View:
     """View with a unit that brings the data near one; refuses data without noise."""
-    raw = View(cube, given, 1.0)
     usable, sizes = 0, []
     for region in windows(cube.shape, voxels=_SCOUT_VOXELS):
         block = np.asarray(cube.read(region), dtype=np.float64)
-        if given is not None:
-            block = block / given.read(region)
         block = block[np.isfinite(block) & ~np.asarray(cube.excluded(region))]
         usable += block.size
         if block.size:
@@ -184,214 +121,159 @@ def _view(cube: CubeLike, given: known.SigmaFrom | None) -> View:
         raise NoiseError(
             "the data are constant: there is no noise to estimate", action="check the input and its mask"
         )
-    return replace(raw, unit=float(np.median([s for s in sizes if s > 0])))
+    return View(cube, given.sigma, float(np.median([s for s in sizes if s > 0])))
 
 
-def _parts(view: View) -> list[Block]:
-    return [view.read(region) for region in windows(view.shape, voxels=_SCOUT_VOXELS)]
+def _spread(raw: list[Block]) -> float:
+    flat = np.concatenate([p[np.isfinite(p)] for p in raw])
+    return max(float(mad_std(flat, about="median")), float(flat.std()) * 1e-3)
 
 
-def _spread(parts: list[Block]) -> float:
-    flat = np.concatenate([p[np.isfinite(p)] for p in parts])
-    return max(mad_std(flat, about="median"), float(flat.std()) * 1e-3)
-
-
-def _normal_sigma(parts: list[Block], memory: Memory) -> float:
-    if memory.order == 0:
-        return _spread(parts)
-    values = [detrend.difference(p, memory.step, memory.order).ravel() for p in parts]
-    sigma = mad_std(np.concatenate(values), about="zero")
-    return sigma if sigma > 0 else _spread(parts)
-
-
-def _first_guess(view: View, memory: Memory, cells: Cells, voxels: int, *, fixed: bool) -> _Guess:
-    """Sigma per channel and a map where it varies much, from medians of the differences; one pass."""
-    nchan, ny, nx = view.shape
-    level = "difference" if memory.order else "direct"
-    halo = memory.order * memory.step
-    total, weight = np.zeros(nchan), np.zeros(nchan)
-    logs, number = np.zeros(cells.shape), np.zeros(cells.shape)
-    for region, _ in blocks(view.shape, voxels=voxels, row_edges=cells.rows, halo=halo):
-        noise = prepare(view.read(region), level, memory)  # type: ignore[arg-type]
-        if noise.shape[0] == 0:
-            continue
-        first = region[0].start + halo // 2
-        per_channel = _channel_spread(noise)
-        good = np.isfinite(per_channel) & (per_channel > 0)
-        total[first : first + noise.shape[0]] += np.where(good, per_channel, 0.0)
-        weight[first : first + noise.shape[0]] += good
-        if not fixed:
-            _add_cells(
-                noise / np.where(good, per_channel, np.nan)[:, None, None], cells, region[1], logs, number
-            )
-    good = weight > 0
-    if not good.any():
-        return _Guess(np.full(nchan, memory.sigma), np.broadcast_to(np.float32(1), (ny, nx)))
-    sigma = np.interp(np.arange(nchan), np.nonzero(good)[0], total[good] / weight[good])
-    relative = np.broadcast_to(np.float32(1.0), (ny, nx))
-    if not fixed:
-        variance = np.where(number > 0, logs / np.maximum(number, 1), np.nan)
-        # a first guess only: worth it where the noise varies by tens of per cent
-        relative = _coarse_map(variance, number, cells, (ny, nx))
-    return _Guess(sigma, relative)
-
-
-def _channel_spread(noise: Block, most: int = 16384) -> Array:
-    flat = noise.reshape(noise.shape[0], -1)
-    flat = flat[:, :: max(1, flat.shape[1] // most)]
-    return np.asarray(mad_std(flat, about="zero", axis=1))
-
-
-def _add_cells(ratio: Block, cells: Cells, rows: slice, total: Array, number: Array) -> None:
-    """Add the variance of every cell, from the median of |ratio|, weighted with the number of channels."""
-    step = max(1, ratio.shape[0] // 48)
-    some = ratio[::step]
-    for i, (a, b) in enumerate(pairwise(cells.rows)):
-        if a < rows.start or b > rows.stop:
-            continue
-        for j, (c, d) in enumerate(pairwise(cells.columns)):
-            cell = some[:, a - rows.start : b - rows.start, c:d]
-            spread = mad_std(cell, about="zero")
-            count = np.isfinite(cell).mean() * ratio.shape[0]
-            if np.isfinite(spread) and spread > 0 and np.isfinite(cell).sum() >= 16:
-                total[i, j] += count * spread**2
-                number[i, j] += count
-
-
-def _coarse_map(variance: Array, number: Array, cells: Cells, shape: tuple[int, int]) -> NDArray[np.float32]:
-    good = np.isfinite(variance)
-    if np.count_nonzero(good) < 12 or np.std(np.log(variance[good])) < 0.2:
-        return np.broadcast_to(np.float32(1.0), shape)
-    return relative_map(variance, np.where(good, np.maximum(number, 8.0), 0.0), cells, shape)
-
-
-def _pass(view: View, guess: _Guess, found: Scout, cells: Cells, voxels: int) -> _Totals:
+def _pass(view: View, guess: Guess, found: Scout, cells: Cells, voxels: int) -> _Totals:
     """Mask the sources and count what is left, over the whole cube."""
-    memory = found.memory
-    halo = 50 if found.level == "continuum" else max(8, memory.order * memory.step)
-    totals = _Totals(
-        TailHistograms.empty(view.shape[0]), np.zeros(cells.shape), np.zeros(cells.shape), Deepest()
-    )
-    for region, core in blocks(view.shape, voxels=voxels, row_edges=cells.rows, halo=halo):
-        raw = view.read(region) / (guess.of(region) * np.float32(found.sigma))
-        _add_block(totals, raw, region, core, found, cells)
+    empty = np.zeros((2, *cells.shape))
+    covered = np.zeros(view.shape[1:], dtype=bool)
+    totals = _Totals(TailHistograms.empty(view.shape[0]), empty.copy(), empty.copy(), Deepest(), covered)
+    halo, margin = max(8, found.way.halo), int(2 * found.width) + 2
+    for region, core in blocks(view.shape, voxels=voxels, row_edges=cells.rows, halo=halo, margin=margin):
+        sigma = view.sigma(region) * guess.of(region) * np.float32(found.sigma)
+        _add_block(totals, Part(view.read(region), sigma), (region, core), found, cells)
     return totals
 
 
-def _add_block(
-    totals: _Totals, raw: Block, region: tuple[slice, slice, slice], core: slice, found: Scout, cells: Cells
-) -> None:
-    memory = found.memory
-    noise = prepare(raw, found.level, memory)
-    if noise.shape[0] == 0:
-        return
-    chosen = found.scales(noise.shape)
-    mask = source_mask(noise, chosen)
-    if found.level in ("offset", "sky"):
-        noise = prepare(raw, found.level, memory, ~mask)
-    shift = memory.order * memory.step // 2 if found.level == "difference" else 0
-    own = slice(max(0, core.start - shift), min(noise.shape[0], core.stop - shift))
+def _add_block(totals: _Totals, part: Part, place: tuple[Region, Core], found: Scout, cells: Cells) -> None:
+    (channels_read, rows_read, _), core = place
+    raw = np.asarray(part.raw / part.sigma)
+    top = rows_read.start + core.rows.start
+    totals.covered[top : rows_read.start + core.rows.stop] |= np.isfinite(raw[:, core.rows]).any(axis=0)
+    seen = search(raw, found.scales(raw.shape, raw=True))
+    totals.deepest.add(seen.lowest, core.channels, raw[0, core.rows].size)
+    noise = raw if found.way.name == "direct" else part.normal(found.way)
+    shift = found.way.shift
+    own = slice(max(0, core.channels.start - shift), min(noise.shape[0], core.channels.stop - shift))
     if own.stop <= own.start:
         return
-    for scale, values in smoothed(raw, replace(found, level="direct").scales(raw.shape)):
-        totals.deepest.add(scale, values[core])
-    clean = np.where(mask[own], np.float32(np.nan), noise[own])
-    totals.histograms.add(clean, region[0].start + own.start + shift)
-    good = np.isfinite(clean)
-    totals.squares += cells.sums(
-        np.square(np.where(good, clean, 0), dtype=np.float64).sum(axis=0), region[1].start
-    )
-    totals.counts += cells.sums(good.sum(axis=0), region[1].start)
-    totals.usable += int(np.isfinite(noise[own]).sum())
-    totals.noisy += int(good.sum())
+    mask = seen.mask if noise is raw else search(noise, found.scales(noise.shape)).mask
+    if found.way.name in ("offset", "sky"):
+        noise = part.normal(found.way, mask)
+    kept = noise[own, core.rows]
+    totals.usable += int(np.isfinite(kept).sum())
+    clean = np.where(mask[own, core.rows], np.float32(np.nan), kept)
+    totals.histograms.add(clean, channels_read.start + own.start + shift)
+    for side, chosen in enumerate((clean < 0, clean >= 0)):  # NaN compares false
+        squares = np.square(np.where(chosen, clean, 0)).sum(axis=0, dtype=np.float64)
+        totals.squares[side] += cells.sums(squares, top)
+        totals.counts[side] += cells.sums(chosen.sum(axis=0), top)
+        totals.noisy += int(chosen.sum())
 
 
 def _finish(
-    cube: CubeLike, view: View, guess: _Guess, found: Scout, totals: _Totals, cells: Cells, given: _Given
+    cube: CubeLike, view: View, guess: Guess, found: Scout, totals: _Totals, cells: Cells, given: Given
 ) -> NoiseModel:
     """Join the counts into a model."""
-    ratio = _channel_ratio(totals, found)
-    channel = ratio * guess.channel * found.sigma * view.unit
+    # a known sigma was divided by the unit as the data were, so that their ratio has none
+    channel = _channel_sigma(totals, guess, found) * (view.unit if given.sigma is None else 1.0)
     relative = guess.relative
     if given.sigma is None:
-        relative = relative * _field(totals, found, cells, cube.shape[1:])
-        middle = float(np.median(relative))
-        channel, relative = channel * middle, _flat_or(relative / np.float32(middle))
-    low, high = (_pooled(c, totals) for c in (totals.histograms.negative, totals.histograms.positive))
-    typical = float(np.nanmedian(guess.channel)) * found.sigma * view.unit
+        relative = relative * _field(totals, found, cells)
+        middle = float(np.median(relative[totals.covered]))
+        channel, relative = channel * middle, _flat_or(relative / np.float32(middle), totals.covered)
     fields: dict[str, Any] = {
         "shape": cube.shape,
         "channel_sigma": channel,
         "relative": relative,
         "spatial_acf": found.spatial_acf,
-        "spectral_acf": found.spectral_acf,
-        "origin": f"measured, {found.level}",
-        "tails": totals.deepest.verdict(low * typical, high * typical),
+        "spectral_acf": found.way.acf,
+        "origin": f"measured, {found.way.name}",
         "details": {
             "noise_share": totals.noisy / max(1, totals.usable),
-            "independent_samples": float(
-                independent_samples(totals.noisy, found.spatial_acf, found.spectral_acf)
-            ),
-            "spectral_memory": float(found.memory.step - 1),
+            "independent_samples": found.samples(totals.noisy),
         },
     }
-    return _with_given(fields, given, channel)
+    model = _with_given(fields, given)
+    low, high = (_pooled(c) for c in (totals.histograms.negative, totals.histograms.positive))
+    both = _pooled(totals.histograms.negative + totals.histograms.positive)
+    level = float(model.details.get("measured_sigma", model.typical))
+    return replace(model, tails=totals.deepest.verdict(level * low / both, level * high / both))
 
 
-def _flat_or(relative: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.broadcast_to(np.float32(1.0), relative.shape) if np.ptp(relative) == 0 else relative
+def _cell_size(found: Scout, nchan: int) -> float:
+    """Side in pixels of a cell with enough independent samples for its variance to mean something."""
+    return max(4.0, 2.0 * found.width, float(np.sqrt(_PER_CELL / found.samples(max(1, nchan)))))
 
 
-def _pooled(counts: NDArray[np.int64], totals: _Totals) -> float:
+def _flat_or(relative: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The map, NaN where the cube has no data; one stored number if it is flat."""
+    if np.ptp(relative) == 0:
+        return np.broadcast_to(np.float32(1.0), relative.shape)
+    return np.where(covered, relative, np.float32(np.nan))
+
+
+def _pooled(counts: NDArray[np.int64]) -> float:
     return float(clipped_sigma(counts.sum(axis=0, keepdims=True))[0])
 
 
 def _side(totals: _Totals, found: Scout) -> NDArray[np.int64]:
     """Counts of both sides of zero if they agree, else of the side with less spread."""
     below, above = totals.histograms.negative, totals.histograms.positive
-    low, high = _pooled(below, totals), _pooled(above, totals)
-    samples = independent_samples(totals.noisy, found.spatial_acf, found.filtered_acf)
-    margin = 0.01 + 3.0 / np.sqrt(max(samples, 1.0) / 2.0)
+    low, high = _pooled(below), _pooled(above)
+    margin = 0.01 + 3.0 / np.sqrt(max(found.samples(totals.noisy), 1.0) / 2.0)
     if not (np.isfinite(low) and np.isfinite(high)) or abs(np.log(high / low)) < margin:
         return np.asarray(below + above)
     return below if low < high else above
 
 
-def _channel_ratio(totals: _Totals, found: Scout) -> Array:
-    """Sigma per channel over the first guess, pooled as far as the channels agree."""
+def _channel_sigma(totals: _Totals, guess: Guess, found: Scout) -> Array:
+    """Sigma per channel in the unit of the view, pooled as far as the channels agree."""
     counts = _side(totals, found)
-    sigma = clipped_sigma(counts)
-    number = counts.sum(axis=1).astype(np.float64)
-    area = float(np.sum(found.spatial_acf**2))
-    return channels.shrink(sigma, number / area)
+    ratio = clipped_sigma(counts) * found.sigma
+    samples = counts.sum(axis=1) / float(np.sum(found.spatial_acf**2))
+    if found.way.name != "difference":
+        return channels.shrink(ratio * guess.channel, samples)
+    nchan, shift = guess.channel.size, found.way.shift
+    count = nchan - found.way.order * found.way.step
+    own = slice(shift, shift + count)
+    expected = found.way.sigma(guess.channel[:, None, None])[:, 0, 0]
+    spread = channels.shrink(ratio[own] * expected, samples[own])
+    gain = float(np.square(found.way.sigma(np.ones((nchan, 1, 1)))[0, 0, 0]))
+    taps = detrend.weights(found.way.order)
+    return np.sqrt(channels.unmix(spread**2 / gain, taps, found.way.step, nchan))
 
 
-def _field(totals: _Totals, found: Scout, cells: Cells, shape: tuple[int, int]) -> NDArray[np.float32]:
-    area = float(np.sum(found.spatial_acf**2)) * (2.0 * float(np.sum(found.filtered_acf**2)) - 1.0)
-    variance = np.where(totals.counts > 0, totals.squares / np.maximum(totals.counts, 1.0), np.nan)
-    return relative_map(variance, totals.counts / area, cells, shape)
+def _field(totals: _Totals, found: Scout, cells: Cells) -> NDArray[np.float32]:
+    """Map from the cells; where the two sides of zero disagree, from the side with less."""
+    low, high = totals.squares / np.maximum(totals.counts, 1.0)
+    number = totals.counts.sum(axis=0)
+    samples = number * found.samples(1.0)
+    variance = np.where(number > 0, totals.squares.sum(axis=0) / np.maximum(number, 1.0), np.nan)
+    apart = np.abs(np.log(np.maximum(high, 1e-6) / np.maximum(low, 1e-6))) > 9.0 / np.sqrt(
+        np.maximum(samples, 1.0)
+    )
+    both = totals.counts.min(axis=0) > 0
+    variance = np.where(apart & both, np.minimum(low, high), variance)
+    shape = int(cells.rows[-1]), int(cells.columns[-1])
+    return relative_map(variance, samples, cells, shape)
 
 
-def _with_given(fields: dict[str, Any], given: _Given, channel: Array) -> NoiseModel:
+def _with_given(fields: dict[str, Any], given: Given) -> NoiseModel:
     """Model on top of the file's own sigma, checked against the measured one."""
     if given.sigma is None:
         return NoiseModel(**fields)
-    fields["pixels"] = given.sigma
+    measured = NoiseModel(**{**fields, "pixels": given.sigma})
     if given.kind == "gain":
-        return NoiseModel(**{**fields, "origin": fields["origin"] + ", 1/gain"})
-    measured = NoiseModel(**fields)
-    factor = float(np.nanmedian(channel))
-    label = f"{given.source.label} ({given.kind})"
-    as_given = replace(measured, channel_sigma=np.ones_like(channel), origin=label)
+        return replace(measured, origin=measured.origin + ", 1/gain")
+    factor = float(np.nanmedian(measured.channel_sigma))
+    as_given = replace(measured, channel_sigma=np.ones_like(measured.channel_sigma), origin=given.label)
     if not 1.0 / known.MISMATCH <= factor <= known.MISMATCH:
         warnings.warn(
             DenoiseWarning(
-                f"{label} gives a typical sigma of {as_given.typical:.4g}, the data have {measured.typical:.4g}: "
-                f"a factor {max(factor, 1 / factor):.2g}; see companion='scale' or 'ignore'"
+                f"{given.label} gives a typical sigma of {as_given.typical:.4g}, the data have "
+                f"{measured.typical:.4g}: a factor {max(factor, 1 / factor):.2g}; "
+                "see companion='scale' or 'ignore'"
             ),
-            stacklevel=3,
+            stacklevel=4,
         )
     details = {**fields["details"], "measured_over_given": factor, "measured_sigma": measured.typical}
     if given.use == "scale":
-        return replace(measured, origin=f"{label}, scaled to the data", details=details)
+        return replace(measured, origin=f"{given.label}, scaled to the data", details=details)
     return replace(as_given, details=details)

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_CELLS = 24  # most cells along an axis
+_CELLS = 16  # most cells along an axis
+_FEWEST = 6  # independent samples below which a cell does not count
+_GAINED = 35.0  # chi2 that five terms of a quadratic must explain: by chance one in a million
 _WORTH = 0.03  # variations of sigma smaller than this are not worth a map
 
 
@@ -27,7 +29,7 @@ class Cells:
 
     @classmethod
     def of(cls, shape: tuple[int, int], *, smallest: float) -> Cells:
-        """At most 24 x 24 cells, none smaller than `smallest` pixels across."""
+        """At most 16 x 16 cells, none smaller than `smallest` pixels across."""
         counts = [int(np.clip(n // max(smallest, 1.0), 1, _CELLS)) for n in shape]
         rows, columns = (
             np.linspace(0, n, k + 1).round().astype(np.int64) for n, k in zip(shape, counts, strict=True)
@@ -73,71 +75,86 @@ def relative_map(
     ndarray of float32, shape (ny, nx)
         Around 1; all ones (one stored number, read-only) if the variation is not significant or below 3 %.
     """
-    good = np.isfinite(variance) & (variance > 0) & (independent >= 8)
+    good = np.isfinite(variance) & (variance > 0) & (independent >= _FEWEST)
     flat = np.broadcast_to(np.float32(1.0), shape)
-    if np.count_nonzero(good) < 6:
-        return flat
-    logs = np.log(np.where(good, variance, 1.0))
-    weight = np.where(good, 0.5 * independent, 0.0)  # inverse variance of a log variance
-    logs = logs - np.sum(weight * logs) / weight.sum()
     count = int(np.count_nonzero(good))
-    chi2 = float(np.sum(weight * logs**2)) / (count - 1)
-    intrinsic = float(np.sum(weight * logs**2) - (count - 1)) / weight.sum()
-    if chi2 < 1.0 + 4.0 * np.sqrt(2.0 / count) or intrinsic < (2 * _WORTH) ** 2:
+    if count < 6:
         return flat
-    coefficients, degree = _fit(logs, weight, cells)
-    y, x = (np.linspace(-1, 1, 2 * n + 1)[1::2] for n in shape)
-    fitted = _evaluate(coefficients, degree, y[:, None], x[None, :])
-    rest = _rest(logs, weight, coefficients, degree, cells)
-    if rest is not None:
-        fitted = fitted + _upsample(rest, cells, shape)
-    low, high = logs[good].min(), logs[good].max()
-    return np.exp(0.5 * np.clip(fitted, low - 0.2, high + 0.5)).astype(np.float32)
-
-
-def _terms(degree: int, y: Any, x: Any) -> list[Any]:
-    return [y**i * x**j for i in range(degree + 1) for j in range(degree + 1 - i)]
-
-
-def _evaluate(coefficients: Array, degree: int, y: Any, x: Any) -> Array:
-    terms = (c * t for c, t in zip(coefficients, _terms(degree, y, x), strict=True))
-    return np.asarray(sum(terms) + np.zeros(np.broadcast(y, x).shape))
-
-
-def _fit(logs: Array, weight: Array, cells: Cells) -> tuple[Array, int]:
+    weight = 0.5 * independent[good]  # inverse variance of a log variance
+    logs = np.log(variance[good])
+    logs = logs - np.sum(weight * logs) / weight.sum()
     y, x = cells.centres()
-    best: tuple[float, Array, int] | None = None
-    used, root = weight > 0, np.sqrt(weight)
-    for degree in (0, 1, 2, 4):
-        design = np.stack([np.broadcast_to(t, y.shape)[used] for t in _terms(degree, y, x)], axis=1)
-        if design.shape[1] * 2 > design.shape[0]:
-            break
-        scaled = design * root[used][:, None]
-        solution = np.linalg.lstsq(scaled, logs[used] * root[used], rcond=None)[0]
-        chi2 = float(np.sum((scaled @ solution - logs[used] * root[used]) ** 2))
-        score = chi2 + design.shape[1] * np.log(design.shape[0])
-        if best is None or score < best[0]:
-            best = (score, solution, degree)
-    return (best[1], best[2]) if best else (np.zeros(1), 0)
+    place = np.stack([y[good], x[good]], axis=1)
+    if not _varies(place, logs, weight):
+        return flat
+    smoother = _best(place, logs, weight, max(2.0 / n for n in cells.shape))
+    grid = [np.linspace(-1, 1, 2 * n + 1) for n in cells.shape]
+    nodes = np.stack([g.ravel() for g in np.meshgrid(*grid, indexing="ij")], axis=1)
+    fitted = np.clip(smoother(nodes), logs.min() - 0.2, logs.max() + 0.3)
+    return _upsample(np.exp(0.5 * fitted).reshape(grid[0].size, grid[1].size), shape)
 
 
-def _rest(logs: Array, weight: Array, coefficients: Array, degree: int, cells: Cells) -> Array | None:
-    """What the polynomial leaves, smoothed over 3 x 3 cells and shrunk; None if not significant."""
-    from scipy.ndimage import uniform_filter
+def _varies(place: Array, logs: Array, weight: Array) -> bool:
+    """Whether the cells scatter more than sampling lets them, in all or along a quadratic, and by enough."""
+    count = logs.size
+    total = float(np.sum(weight * logs**2))
+    scatter = total / (count - 1) > 1.0 + 4.0 * np.sqrt(2.0 / count)
+    intrinsic = (total - (count - 1)) / float(weight.sum())
+    if scatter and intrinsic > (2 * _WORTH) ** 2:
+        return True
+    if count < 12:
+        return False
+    y, x = place.T
+    basis = np.stack([np.ones(count), y, x, y * y, y * x, x * x], axis=1)
+    root = np.sqrt(weight)
+    fitted = basis @ np.linalg.lstsq(basis * root[:, None], logs * root, rcond=None)[0]
+    gained = total - float(np.sum(weight * (logs - fitted) ** 2))
+    return bool(gained > _GAINED and np.std(fitted) > 2 * _WORTH)
 
-    y, x = cells.centres()
-    left = np.where(weight > 0, logs - _evaluate(coefficients, degree, y, x), 0.0)
-    count = np.count_nonzero(weight) - coefficients.size
-    chi2 = float(np.sum(weight * left**2)) / max(1, count)
-    if chi2 < 1.0 + 6.0 * np.sqrt(2.0 / max(1, count)):
-        return None
-    total = uniform_filter(weight, 3, mode="constant")
-    mean = uniform_filter(weight * left, 3, mode="constant") / np.where(total > 0, total, 1.0)
-    return np.asarray(mean * (1.0 - 1.0 / chi2))
+
+@dataclass(frozen=True)
+class _LocalQuadratic:
+    """Weighted quadratic around every point, weights falling as a Gaussian of this width."""
+
+    place: Array
+    values: Array
+    weight: Array
+    width: float
+
+    def __call__(self, at: Array) -> Array:
+        """Fitted values at positions, shape (points, 2)."""
+        return np.asarray(self._rows(at) @ self.values)
+
+    def _rows(self, at: Array) -> Array:
+        step = self.place[None] - at[:, None]
+        far = np.sum(step**2, axis=2) / self.width**2
+        # relative to the nearest cell, so that points off the coverage extrapolate instead of failing
+        kernel = self.weight * np.exp(-0.5 * (far - far.min(axis=1, keepdims=True)))
+        y, x = step[..., 0] / self.width, step[..., 1] / self.width
+        basis = np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], axis=2)
+        normal = np.einsum("pni,pn,pnj->pij", basis, kernel, basis)
+        total = normal[:, 0, 0]
+        ridge = np.diag([0.0, 1e-3, 1e-3, 1e-2, 1e-2, 1e-2])
+        solved = np.linalg.inv(normal + total[:, None, None] * (ridge + 1e-12 * np.eye(6)))
+        return np.asarray(np.einsum("pj,pnj,pn->pn", solved[:, 0], basis, kernel))
+
+    def score(self) -> float:
+        """Mean squared error of predicting each cell from the others."""
+        rows = self._rows(self.place)
+        left = (self.values - rows @ self.values) / np.maximum(1.0 - np.diag(rows), 1e-3)
+        return float(np.sum(self.weight * left**2) / self.weight.sum())
 
 
-def _upsample(values: Array, cells: Cells, shape: tuple[int, int]) -> Array:
+def _best(place: Array, logs: Array, weight: Array, cell: float) -> _LocalQuadratic:
+    widths = [w for w in (1.0, 1.5, 2.2, 3.3, 5.0, 8.0) if w * cell < 1.5] + [3.0 / cell]
+    tried = [_LocalQuadratic(place, logs, weight, w * cell) for w in widths]
+    return min(tried, key=_LocalQuadratic.score)
+
+
+def _upsample(values: Array, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Linear between nodes that lie at the borders and in between."""
     from scipy.ndimage import map_coordinates
 
-    at = [(np.arange(n) + 0.5) / n * k - 0.5 for n, k in zip(shape, values.shape, strict=True)]
-    return np.asarray(map_coordinates(values, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest"))
+    at = [(np.arange(n) + 0.5) / n * (k - 1) for n, k in zip(shape, values.shape, strict=True)]
+    grid = np.meshgrid(*at, indexing="ij")
+    return np.asarray(map_coordinates(values, grid, order=1, mode="nearest"), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Histograms of normalised noise per channel: every robust estimate of a stream comes from them, in bounded memory."""
+"""Histograms of normalised noise per channel: robust estimates of a stream in bounded memory."""
 
 from __future__ import annotations
 

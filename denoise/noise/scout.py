@@ -1,73 +1,83 @@
-"""Learn from parts of the cube what the noise looks like: its memory along the channels, its ACFs, what hides it."""
+"""Learn from parts of the cube what the noise looks like: its memory, its ACFs, and what hides it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import correlation, detrend
-from denoise.noise.sources import Scale, scales, source_mask
+from denoise.noise.detrend import Detrend
+from denoise.noise.model import full_width
+from denoise.noise.sources import Scale, scales, search
 from denoise.noise.statistics import clipped_std, mad_std
 
 Array = NDArray[np.float64]
 Block = NDArray[np.float32]
-Level = Literal["direct", "offset", "continuum", "sky", "difference"]
 
-_WIDTH = 50  # channels per median of the continuum
 _LAGS = 12  # most channels that noise remembers
 _AGREE = 0.12  # how far sigma off the sources may be above the one from differences
 _MEDIAN = 0.05  # median of noise, in sigma, that still counts as zero
+_WINDOWS = (7, 9, 11, 15, 21, 31)  # channels of a running fit
+_WHITE = np.ones(1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part of the cube (channel, y, x), with the sigma that is known or guessed (same shape or repeated)."""
+
+    raw: Block
+    sigma: Block
+
+    def normal(self, way: Detrend, mask: NDArray[np.bool_] | None = None) -> Block:
+        """What is left after detrending, in units of the sigma expected of it."""
+        noise = way.apply(self.raw, None if mask is None else ~mask)
+        # sigma may be one number per channel; the detrending acts along channels, so that axis must be whole
+        sigma = np.broadcast_to(self.sigma, (self.raw.shape[0], *self.sigma.shape[1:]))
+        return noise / way.sigma(sigma)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Spectral differences that see noise alone: their order and step, and the ACF of shorter memory.
+    """Spectral differences that see noise alone.
 
     Attributes
     ----------
-    order : int
-        0: too few channels for differences.
-    step : int
+    way : Detrend
+        The difference, with the spectral ACF it implies; ``direct`` with too few channels for differences.
     sigma : float
         Of the noise, in the unit of the data.
-    acf : ndarray
-        Spectral, lag zero first.
     found : bool
         Whether the spread of the differences reached a plateau.
     """
 
-    order: int
-    step: int
+    way: Detrend
     sigma: float
-    acf: Array
     found: bool
 
 
 @dataclass(frozen=True)
 class Scout:
-    """What hides the noise and how it is correlated, in units of the first guess of sigma.
+    """What hides the noise and how it is correlated, sigma in units of the first guess.
 
     Attributes
     ----------
-    level : {"direct", "offset", "continuum", "sky", "difference"}
-        What is taken off before noise is measured.
-    memory : Memory
-    spatial_acf, spectral_acf : ndarray
+    way : Detrend
+        What is taken off before noise is measured, with the spectral ACF of the noise.
+    spatial_acf : ndarray
     sigma : float
         Noise over the first guess.
     share : float
         Share of the voxels that hold noise alone.
     independent : float
         Independent samples among them.
+    median : float
+        Their median, in sigma.
     """
 
-    level: Level
-    memory: Memory
-    spatial_acf: Array
-    spectral_acf: Array
+    way: Detrend
+    spatial_acf: Array = field(default_factory=lambda: np.ones((1, 1)))
     sigma: float = 1.0
     share: float = 1.0
     independent: float = 0.0
@@ -76,48 +86,17 @@ class Scout:
     @property
     def width(self) -> float:
         """Full width of the spatial ACF in pixels."""
-        from denoise.noise.model import full_width
-
         cy, cx = (n // 2 for n in self.spatial_acf.shape)
         return max(full_width(self.spatial_acf[cy:, cx]), full_width(self.spatial_acf[cy, cx:]))
 
-    def scales(self, shape: tuple[int, int, int]) -> list[Scale]:
-        """Boxes on which sources are looked for."""
-        return scales(shape, self.spatial_acf, self.filtered_acf, self.width)
+    def scales(self, shape: tuple[int, ...], *, raw: bool = False) -> list[Scale]:
+        """Boxes on which to look, at detrended data or (`raw`) at the data as they are."""
+        acf = self.way.acf if raw else self.way.output_acf()
+        return scales((shape[0], shape[1], shape[2]), self.spatial_acf, acf, self.width)
 
-    @property
-    def filtered_acf(self) -> Array:
-        """Spectral ACF of what `prepare` returns: that of the differences if those are taken."""
-        if self.level != "difference":
-            return self.spectral_acf
-        taps = np.zeros(self.memory.order * self.memory.step + 1)
-        taps[:: self.memory.step] = detrend.weights(self.memory.order)
-        rho = np.concatenate([self.spectral_acf[:0:-1], self.spectral_acf])
-        full = np.convolve(np.correlate(taps, taps, mode="full"), rho)
-        half = full[full.size // 2 :]
-        return np.asarray(half / half[0])
-
-
-def prepare(block: Block, level: Level, memory: Memory, usable: NDArray[np.bool_] | None = None) -> Block:
-    """Take off what is smooth: a block (channel, y, x) with zero-mean noise; differences have fewer channels."""
-    if level == "difference":
-        return detrend.difference(block, memory.step, memory.order)
-    if level == "continuum":
-        return block - detrend.continuum(block, _WIDTH)
-    if level == "offset":
-        return block - _medians(block if usable is None else np.where(usable, block, np.float32(np.nan)))
-    if level == "sky":
-        good = np.isfinite(block) if usable is None else usable & np.isfinite(block)
-        box = max(24, min(block.shape[1:]) // 8)
-        return np.stack([p - detrend.sky(p, g, box=box) for p, g in zip(block, good, strict=True)])
-    return block
-
-
-def _medians(block: Block) -> Block:
-    flat = block.reshape(block.shape[0], -1)
-    empty = ~np.isfinite(flat).any(axis=1)
-    middle = np.nanmedian(np.where(empty[:, None], 0.0, flat), axis=1)
-    return np.asarray(middle[:, None, None], dtype=np.float32)
+    def samples(self, count: float) -> float:
+        """Independent squares among so many detrended values."""
+        return correlation.independent_samples(count, self.spatial_acf, self.way.output_acf())
 
 
 def find_memory(parts: list[Block]) -> Memory:
@@ -125,16 +104,16 @@ def find_memory(parts: list[Block]) -> Memory:
     nchan = parts[0].shape[0]
     order = detrend.order_for(nchan)
     if order == 0 or nchan < 3:
-        spread = np.concatenate([p[np.isfinite(p)] for p in parts])
-        return Memory(0, 1, mad_std(spread, about="median"), np.ones(1), False)
+        flat = np.concatenate([p[np.isfinite(p)] for p in parts])
+        return Memory(Detrend(), mad_std(flat, about="median"), False)
     quiet = [_faint_half(p) for p in parts]
-    steps = range(1, min(detrend.MAX_STEP, max(1, (nchan - max(1, order // 2)) // order)) + 1)
-    spread = np.array([_spread(quiet, step, order) for step in steps])
+    last = min(detrend.MAX_STEP, max(1, (nchan - max(1, order // 2)) // order))
+    spread = np.array([_spread(quiet, step, order) for step in range(1, last + 1)])
     error = _error(quiet, order)
     end = detrend.plateau(spread, tolerance=0.03 + 2.0 * error) if spread[0] > 0 else None
     step = end or 1
     acf = detrend.memory_acf(spread**2, step, order)
-    return Memory(order, step, float(spread[step - 1]), acf, end is not None)
+    return Memory(Detrend("difference", order, step, acf=acf), float(spread[step - 1]), end is not None)
 
 
 def _faint_half(part: Block) -> Block:
@@ -143,7 +122,7 @@ def _faint_half(part: Block) -> Block:
 
     flat = part.reshape(part.shape[0], 1, -1)
     smooth = uniform_filter1d(np.nan_to_num(flat), min(7, part.shape[0]), axis=0, mode="nearest")
-    height = np.where(np.isfinite(flat).any(axis=0), np.abs(smooth).max(axis=0), np.inf)[0]
+    height = np.where(np.isfinite(flat).any(axis=0), np.abs(smooth).max(axis=0), np.inf).ravel()
     covered = int(np.isfinite(height).sum())
     keep = np.argsort(height, kind="stable")[: max(min(covered, 8), covered // 2)]
     return flat[:, :, np.sort(keep)]
@@ -163,37 +142,78 @@ def _error(parts: list[Block], order: int) -> float:
     return float(spreads.std() / spreads.mean() / np.sqrt(spreads.size)) if spreads.size > 1 else 0.1
 
 
-def scout(parts: list[Block], memory: Memory, *, psf_acf: Array | None = None) -> Scout:
-    """Choose what to take off, and measure the ACFs where noise is alone.
+def start(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) -> Scout:
+    """Sigma and ACFs from the differences (from the less contaminated side of zero if there are none)."""
+    normal = [p.normal(memory.way) for p in parts]
+    flat = np.concatenate([n[np.isfinite(n)] for n in normal])
+    sigma = clipped_std(flat)
+    if memory.way.name == "direct":
+        sigma = min(sigma, _lower_side(flat))
+    limit = np.float32(4.0 * sigma)
+    noise = [np.where(np.abs(n) < limit, n, np.float32(np.nan)) for n in normal]
+    found = Scout(memory.way, sigma=sigma)
+    spatial = _spatial(noise, found) if psf_acf is None else psf_acf
+    return replace(found, spatial_acf=spatial)
+
+
+def _lower_side(flat: Block) -> float:
+    """Sigma from the side of zero that is less contaminated."""
+    sides = [
+        np.median(np.abs(s)) / 0.6745 for s in (flat[flat < 0], flat[flat > 0]) if s.size > 0.2 * flat.size
+    ]
+    return float(min(sides, default=np.inf))
+
+
+def scout(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) -> Scout:
+    """Choose what to take off, and measure sigma and the ACFs where noise is alone.
+
+    The least that will do is taken: nothing, an offset per channel, a continuum per spaxel; if none of these
+    leaves noise that agrees with the differences, emission fills the field, and a running fit is taken off.
 
     Parameters
     ----------
-    parts : list of ndarray, shape (channel, y, x)
-        In units of a first guess of sigma.
+    parts : list of Part
     memory : Memory
-        With sigma in the same unit.
     psf_acf : ndarray, optional
         Spatial ACF that is known.
     """
-    parts = [p for p in parts if np.isfinite(p).any()]
-    nchan = parts[0].shape[0]
-    first = _first(parts, memory, psf_acf)
-    if memory.order == 0:
-        direct = _refine(parts, replace(first, level="direct"), psf_acf)
-        return direct if _centred(direct) else _refine(parts, replace(first, level="sky"), psf_acf)
-    levels: list[Level] = ["direct", "offset"] + (["continuum"] if nchan >= 60 else [])
-    tried = [_refine(parts, replace(first, level=level), psf_acf) for level in levels[:1]]
-    if not (_clean(tried[0], first) and abs(tried[0].sigma / first.sigma - 1) < 0.03):
-        tried += [_refine(parts, replace(first, level=level), psf_acf) for level in levels[1:]]
-    good = [t for t in tried if _clean(t, first)]
-    if not good:
-        return _refine(parts, first, psf_acf)
-    least = min(t.sigma for t in good)
-    return next(t for t in good if t.sigma <= 1.015 * least)
+    parts = [p for p in parts if np.isfinite(p.raw).any()]
+    first = start(parts, memory, psf_acf=psf_acf)
+    direct = _refine(parts, first, Detrend(acf=memory.way.acf), psf_acf)
+    if memory.way.name == "direct":
+        return direct if _centred(direct) else _refine(parts, first, Detrend("sky"), psf_acf)
+    if _clean(direct, first) and abs(direct.sigma / first.sigma - 1.0) < 0.03:
+        return direct
+    others = [Detrend("offset", acf=memory.way.acf)]
+    if parts[0].raw.shape[0] >= 60:
+        others.append(Detrend("continuum", acf=memory.way.acf))
+    tried = [t for t in [direct, *(_refine(parts, first, w, psf_acf) for w in others)] if _clean(t, first)]
+    if tried:
+        least = min(t.sigma for t in tried)
+        return next(t for t in tried if t.sigma <= 1.015 * least)
+    return _widest(parts, first, psf_acf)
+
+
+def _widest(parts: list[Part], first: Scout, psf_acf: Array | None) -> Scout:
+    """The widest running fit that still leaves no emission: it wastes the least of the noise."""
+    found = _refine(parts, first, first.way, psf_acf)
+    previous: Scout | None = None
+    for width in _WINDOWS:
+        if width <= 2 * first.way.step + 3 or width > parts[0].raw.shape[0] // 2:
+            continue
+        trial = _refine(parts, first, Detrend("running", width=width, acf=first.way.acf), psf_acf)
+        base = previous or found
+        margin = 0.01 + 0.5 / np.sqrt(2.0 * max(base.independent, 1.0)) * (2.0 if previous is None else 1.0)
+        fewer = trial.share < 0.9 * base.share or trial.independent < 30
+        if fewer or abs(trial.sigma / base.sigma - 1.0) > margin:
+            break
+        previous = trial
+    return previous if previous is not None and previous.independent > found.independent else found
 
 
 def _centred(found: Scout) -> bool:
-    return abs(found.median) < max(_MEDIAN, 4.0 / np.sqrt(max(found.independent, 1.0)))
+    error = 4.0 / float(np.sqrt(max(found.independent, 1.0)))
+    return abs(found.median) < max(_MEDIAN, min(error, 0.25))
 
 
 def _clean(found: Scout, first: Scout) -> bool:
@@ -203,41 +223,16 @@ def _clean(found: Scout, first: Scout) -> bool:
     return bool(enough and _centred(found) and found.sigma < first.sigma * (1.0 + margin))
 
 
-def _first(parts: list[Block], memory: Memory, psf_acf: Array | None) -> Scout:
-    """Start: ACFs from differences (or from the values below 3 sigma if there are no differences)."""
-    level: Level = "difference" if memory.order else "direct"
-    sigma = memory.sigma
-    if memory.order == 0:
-        sigma = min(clipped_std(np.concatenate([p.ravel() for p in parts])), _lower_side(parts))
-    noise = [_cut(prepare(p, level, memory), 4.0 * sigma) for p in parts]
-    spatial = _spatial(noise, np.ones((1, 1)), memory.acf) if psf_acf is None else psf_acf
-    return Scout(level, memory, spatial, memory.acf, sigma)
-
-
-def _lower_side(parts: list[Block]) -> float:
-    """Sigma from the side of zero that is less contaminated."""
-    flat = np.concatenate([p[np.isfinite(p)] for p in parts])
-    sides = [
-        np.median(np.abs(s)) / 0.6745 for s in (flat[flat < 0], flat[flat > 0]) if s.size > 0.2 * flat.size
-    ]
-    return float(min(sides, default=np.inf))
-
-
-def _cut(block: Block, limit: float) -> Block:
-    return np.where(np.abs(block) < limit, block, np.float32(np.nan))
-
-
-def _refine(parts: list[Block], start: Scout, psf_acf: Array | None) -> Scout:
+def _refine(parts: list[Part], first: Scout, way: Detrend, psf_acf: Array | None) -> Scout:
     """Iterate source mask, sigma and ACFs."""
-    found = start
-    prepared = [prepare(p, start.level, start.memory) for p in parts]
+    found = replace(first, way=way)
+    normal = [p.normal(way) for p in parts]
     for _ in range(3):
         noise = []
-        for part, raw in zip(prepared, parts, strict=True):
-            mask = source_mask(part / np.float32(found.sigma), found.scales(part.shape))
-            if start.level in ("offset", "sky"):
-                part = prepare(raw, start.level, start.memory, ~mask)  # noqa: PLW2901
-            noise.append(np.where(mask, np.float32(np.nan), part))
+        for part, values in zip(parts, normal, strict=True):
+            mask = search(values / np.float32(found.sigma), found.scales(values.shape)).mask
+            again = part.normal(way, mask) if way.name in ("offset", "sky") else values
+            noise.append(np.where(mask, np.float32(np.nan), again))
         before = found.sigma
         found = _measure(noise, found, psf_acf)
         if found.independent < 10 or abs(found.sigma / before - 1.0) < 0.003:
@@ -250,46 +245,36 @@ def _measure(noise: list[Block], found: Scout, psf_acf: Array | None) -> Scout:
     total = sum(n.size for n in noise)
     if flat.size < 20:
         return replace(found, share=0.0, independent=0.0)
-    spectral = found.spectral_acf if found.level == "difference" else _spectral(noise, found)
-    spatial = _spatial(noise, found.spatial_acf, found.filtered_acf) if psf_acf is None else psf_acf
     sigma = clipped_std(flat)
-    independent = correlation.independent_samples(flat.size, spatial, spectral)
+    if found.way.name not in ("difference", "running"):
+        found = replace(found, way=found.way.having(_spectral(noise, found)))
+    found = replace(found, sigma=sigma, spatial_acf=_spatial(noise, found) if psf_acf is None else psf_acf)
     middle = float(np.median(flat)) / sigma if sigma > 0 else 0.0
-    share = flat.size / max(1, total)
-    return replace(
-        found,
-        sigma=sigma,
-        spatial_acf=spatial,
-        spectral_acf=spectral,
-        share=share,
-        independent=independent,
-        median=middle,
-    )
+    samples = found.samples(flat.size)
+    return replace(found, share=flat.size / max(1, total), independent=samples, median=middle)
 
 
-def _spatial(noise: list[Block], spatial: Array, spectral: Array) -> Array:
+def _spatial(noise: list[Block], found: Scout) -> Array:
     side = min(min(n.shape[1:]) for n in noise)
-    half = int(np.clip(side // 2, 1, 64))
     if side < 4:
         return np.ones((1, 1))
+    half = int(np.clip(side // 2, 1, 64))
     sums = [correlation.spatial_sums(_some_planes(n), half) for n in noise]
     products, pairs = (np.sum([s[k] for s in sums], axis=0) for k in (0, 1))
     count = float(pairs[pairs.shape[0] // 2, pairs.shape[1] // 2])
-    independent = correlation.independent_samples(count, spatial, spectral)
-    return correlation.spatial_model(correlation.normalised(products, pairs), independent)
+    return correlation.spatial_model(correlation.normalised(products, pairs), found.samples(count))
 
 
 def _some_planes(noise: Block, most: int = 64) -> Block:
     if noise.shape[0] <= most:
         return noise
-    return noise[np.linspace(0, noise.shape[0] - 1, most).round().astype(int)]
+    return np.asarray(noise[np.linspace(0, noise.shape[0] - 1, most).round().astype(int)])
 
 
 def _spectral(noise: list[Block], found: Scout) -> Array:
     lags = min(_LAGS, noise[0].shape[0] // 3)
     if lags < 1:
-        return np.ones(1)
+        return _WHITE
     sums = [correlation.spectral_sums(n, lags) for n in noise]
     products, pairs = (np.sum([s[k] for s in sums], axis=0) for k in (0, 1))
-    independent = correlation.independent_samples(float(pairs[0]), found.spatial_acf, found.spectral_acf)
-    return correlation.spectral_model(correlation.normalised(products, pairs), independent)
+    return correlation.spectral_model(correlation.normalised(products, pairs), found.samples(float(pairs[0])))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,23 +55,27 @@ def _left(spatial: NDArray[np.float64], spectral: NDArray[np.float64], pixels: i
 
 
 def smoothed(block: Block, chosen: list[Scale]) -> Iterator[tuple[Scale, Block]]:
-    """Block averaged over each box, in units of the noise left; NaN counts as zero."""
-    filled = np.nan_to_num(block, copy=True, nan=0.0)
+    """Block averaged over each box, in sigma of one voxel; NaN and what lies outside count as zero."""
+    from denoise.noise._boxes import box_channels, box_planes
+
+    filled = np.ascontiguousarray(np.where(np.isfinite(block), block, np.float32(0)), dtype=np.float32)
     spatial: dict[int, Block] = {1: filled}
     for scale in chosen:
         if scale.pixels not in spatial:
-            spatial = {1: filled, scale.pixels: _box(_box(filled, scale.pixels, 1), scale.pixels, 2)}
+            spatial = {1: filled, scale.pixels: box_planes(filled, scale.pixels)}
         plane = spatial[scale.pixels]
-        yield scale, _box(plane, scale.channels, 0) / np.float32(scale.sigma)
+        yield scale, plane if scale.channels == 1 else box_channels(plane, scale.channels)
 
 
-def _box(block: Block, size: int, axis: int) -> Block:
-    from scipy.ndimage import uniform_filter1d
+@dataclass(frozen=True)
+class Seen:
+    """Mask of the sources found, and the lowest value of each channel per scale, in sigma of the scale."""
 
-    return block if size == 1 else np.asarray(uniform_filter1d(block, size, axis=axis, mode="constant"))
+    mask: Mask
+    lowest: dict[Scale, NDArray[np.float32]]
 
 
-def source_mask(block: Block, chosen: list[Scale], *, threshold: float = 4.5) -> Mask:
+def search(block: Block, chosen: list[Scale], *, threshold: float = 4.5) -> Seen:
     """Voxels that hold more than noise on any scale, on either side of zero, grown by the box that saw them.
 
     Parameters
@@ -81,20 +86,15 @@ def source_mask(block: Block, chosen: list[Scale], *, threshold: float = 4.5) ->
     threshold : float
         In sigma of each scale.
     """
-    mask = np.zeros(block.shape, dtype=bool)
+    from denoise.noise._boxes import beyond, grow
+
+    mask, hits = np.zeros(block.shape, dtype=np.uint8), np.empty(block.shape, dtype=np.uint8)
     margin = min((s.pixels for s in chosen if s.pixels > 1), default=1)
+    lowest = {}
     for scale, values in smoothed(block, chosen):
-        hit = np.abs(values) > threshold
-        if hit.any():
-            mask |= _grow(hit, max(scale.pixels, margin), scale.channels)
-    return mask
-
-
-def _grow(hit: Mask, pixels: int, channels: int) -> Mask:
-    from scipy.ndimage import maximum_filter1d
-
-    out: Any = hit.view(np.uint8)
-    for axis, size in ((0, max(3, channels)), (1, pixels), (2, pixels)):
-        if size > 1 and hit.shape[axis] > 1:
-            out = maximum_filter1d(out, size, axis=axis, mode="constant")
-    return np.asarray(out.view(bool))
+        count, least = beyond(values, np.float32(threshold * scale.sigma), hits)
+        lowest[scale] = least / np.float32(scale.sigma)
+        if count:
+            reach = max(scale.pixels, margin) // 2
+            grow(hits, (max(1, scale.channels // 2), reach, reach), mask)
+    return Seen(mask.view(bool), lowest)

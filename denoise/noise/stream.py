@@ -1,19 +1,25 @@
-"""Read a cube in blocks for the estimate: in units of what is known of the noise, NaN where not to be used."""
+"""Read a cube in blocks for the estimate, NaN where it is not to be used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.noise.known import SigmaFrom
-
 Region = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
+
+
+# where the windows lie, as fractions of the room along channel, y and x: the middle, the corners, the sides
+_PLACES = (
+    (0.5, 0.1, 0.9, 0.3, 0.7, 0.2, 0.8, 0.4, 0.6),
+    (0.5, 0.1, 0.1, 0.9, 0.9, 0.5, 0.5, 0.1, 0.9),
+    (0.5, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.5, 0.5),
+)
 
 
 class CubeLike(Protocol):
@@ -38,20 +44,28 @@ class CubeLike(Protocol):
         """Voxels not to be used."""
 
 
+class SigmaLike(Protocol):
+    """Known sigma, read by region."""
+
+    def read(self, region: Region, /) -> NDArray[np.float64]:
+        """Sigma, NaN where unknown."""
+
+
 @dataclass(frozen=True)
 class View:
-    """Cube divided by the known sigma (or one) and by one number, as float32; excluded voxels are NaN.
+    """Cube divided by one number, as float32, excluded voxels NaN; and its known sigma in the same unit.
 
     Parameters
     ----------
     cube : CubeLike
-    known : SigmaFrom, optional
+    known : SigmaLike, optional
+        Sigma up to a factor.
     unit : float
         Brings the values near one, so that 1e-20 fluxes are safe in float32.
     """
 
     cube: CubeLike
-    known: SigmaFrom | None = None
+    known: SigmaLike | None = None
     unit: float = 1.0
 
     @property
@@ -60,11 +74,18 @@ class View:
         return self.cube.shape
 
     def read(self, region: Region) -> NDArray[np.float32]:
-        """Normalised data of a region."""
-        data = np.asarray(self.cube.read(region), dtype=np.float64)
-        data = data / self.unit if self.known is None else data / (self.known.read(region) * self.unit)
+        """Data of a region; NaN also where a known sigma is missing."""
+        data = np.asarray(self.cube.read(region), dtype=np.float64) / self.unit
         data[~np.isfinite(data) | np.asarray(self.cube.excluded(region))] = np.nan
+        if self.known is not None:
+            data[~np.isfinite(self.known.read(region))] = np.nan
         return data.astype(np.float32)
+
+    def sigma(self, region: Region) -> NDArray[np.float32]:
+        """Known sigma of a region, over the unit; ones if nothing is known."""
+        if self.known is None:
+            return np.ones((1, 1, 1), dtype=np.float32)
+        return (self.known.read(region) / self.unit).astype(np.float32)
 
 
 def windows(shape: Shape, *, voxels: int) -> list[Region]:
@@ -74,41 +95,47 @@ def windows(shape: Shape, *, voxels: int) -> list[Region]:
     depth = min(shape[0], 96)
     side = int(np.sqrt(voxels / 9 / depth))
     sizes = (depth, min(shape[1], max(side, 48)), min(shape[2], max(side, 48)))
-    places = [(0.5, 0.5, 0.5)] + [
-        (c, y, x) for c, y, x in zip((0.1, 0.9, 0.3, 0.7, 0.2, 0.8, 0.4, 0.6), (0.1, 0.1, 0.9, 0.9, 0.5, 0.5, 0.1, 0.9),
-                                     (0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.5, 0.5), strict=True)
-    ]  # fmt: skip
+    places = list(zip(*_PLACES, strict=True))
     found: list[Region] = []
     for place in places:
-        starts = [int(round(p * (n - s))) for p, n, s in zip(place, shape, sizes, strict=True)]
+        starts = [round(p * (n - s)) for p, n, s in zip(place, shape, sizes, strict=True)]
         region = tuple(slice(a, a + s) for a, s in zip(starts, sizes, strict=True))
         if region not in found:
             found.append((region[0], region[1], region[2]))
     return found
 
 
+class Core(NamedTuple):
+    """The part of a block that it alone answers for, within the block."""
+
+    channels: slice
+    rows: slice
+
+
 def blocks(
-    shape: Shape, *, voxels: int, row_edges: NDArray[np.int64], halo: int
-) -> Iterator[tuple[Region, slice]]:
-    """Cover the cube with blocks of about so many voxels; rows are split only at the given edges.
+    shape: Shape, *, voxels: int, row_edges: NDArray[np.int64], halo: int, margin: int = 0
+) -> Iterator[tuple[Region, Core]]:
+    """Cover the cube with blocks of about so many voxels: all columns, rows split only at the given edges.
 
     Yields
     ------
     region : Region
-        Block with up to `halo` channels more at each end.
-    core : slice
-        The block's own channels, within the region.
+        Block with up to `halo` channels and `margin` rows more at each side.
+    core : Core
+        The block's own part.
     """
     nchan, ny, nx = shape
-    depth = min(nchan, max(8, 2 * halo))
-    rows = max(1, voxels // (depth * nx))
+    depth = min(nchan, max(64, 4 * halo))
+    rows = max(1, voxels // ((depth + 2 * halo) * nx) - 2 * margin)
     cuts = [0]
     for edge in row_edges[1:]:
         if edge - cuts[-1] >= rows or edge == ny:
             cuts.append(int(edge))
     for low, high in pairwise(cuts):
-        count = int(np.clip(voxels // ((high - low) * nx) - 2 * halo, min(nchan, 8), nchan))
+        top, bottom = max(0, low - margin), min(ny, high + margin)
+        count = int(np.clip(voxels // ((bottom - top) * nx) - 2 * halo, min(nchan, 16), nchan))
         for first in range(0, nchan, count):
             last = min(nchan, first + count)
             begin, end = max(0, first - halo), min(nchan, last + halo)
-            yield (slice(begin, end), slice(low, high), slice(0, nx)), slice(first - begin, last - begin)
+            core = Core(slice(first - begin, last - begin), slice(low - top, high - top))
+            yield (slice(begin, end), slice(top, bottom), slice(0, nx)), core

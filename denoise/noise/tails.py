@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise.model import NoiseModel, Tails
-from denoise.noise.sources import Scale, scales, smoothed
+from denoise.noise.sources import Scale, scales, search
 
 _CHANCE = 1e-3  # probability at which noise alone is called too negative
 
@@ -21,10 +22,13 @@ class Deepest:
     values: dict[Scale, float] = field(default_factory=dict)
     counts: dict[Scale, float] = field(default_factory=dict)
 
-    def add(self, scale: Scale, block: NDArray[Any]) -> None:
-        """Look at a block averaged over `scale`, in units of the noise left."""
-        self.values[scale] = min(self.values.get(scale, 0.0), float(block.min(initial=0.0)))
-        self.counts[scale] = self.counts.get(scale, 0.0) + block.size / (scale.pixels**2 * scale.channels)
+    def add(self, lowest: Mapping[Scale, NDArray[Any]], core: slice, pixels: int) -> None:
+        """Take in the lowest values per channel of a block with so many pixels a channel."""
+        for scale, values in lowest.items():
+            own = values[core]
+            self.values[scale] = min(self.values.get(scale, 0.0), float(own.min(initial=0.0)))
+            boxes = own.size * pixels / (scale.pixels**2 * scale.channels)
+            self.counts[scale] = self.counts.get(scale, 0.0) + boxes
 
     def verdict(self, sigma_negative: float, sigma_positive: float) -> Tails:
         """Most unlikely minimum over the scales, against what noise alone stays above with 99.9 %."""
@@ -61,8 +65,7 @@ def judge_tails(data: NDArray[Any], model: NoiseModel) -> Tails:
     ratio = np.asarray(data / model.sigma(), dtype=np.float32)
     deepest = Deepest()
     chosen = scales(model.shape, model.spatial_acf, model.spectral_acf, max(model.correlation_fwhm))
-    for scale, values in smoothed(ratio, chosen):
-        deepest.add(scale, values)
+    deepest.add(search(ratio, chosen).lowest, slice(None), ratio[0].size)
     low, high = (one_sided_sigma(ratio, sign) * model.typical for sign in (-1, 1))
     return deepest.verdict(low, high)
 
