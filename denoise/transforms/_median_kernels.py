@@ -1,6 +1,5 @@
 """Compiled medians with gaps and line masks of spectra (spaxel, channel); ``continuum`` is the interface."""
 
-# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Compiled inner loops of separable smoothing and box maxima; ``smoothing`` is the interface."""
 
-# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
@@ -8,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from denoise.transforms._jit import kernel
-from denoise.transforms._starlet_kernels import block_width, mirror
+from denoise.transforms._starlet_kernels import block_width, copy, fill, load, mirror, store
 
 ZERO = np.float32(0)
 
@@ -39,8 +38,7 @@ def smooth_columns(data, out, taps, step, mirrored, first, last):
     block = np.empty((nchan, width), np.float32)
     for start in range(first, last, width):
         n = min(width, last - start)
-        for k in range(nchan):
-            block[k, :n] = data[k, start : start + n]
+        load(data, start, n, block)
         for k in range(nchan):
             row = out[k, start : start + n]
             row[:] = ZERO
@@ -65,7 +63,8 @@ def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):
         ends[i] = border_index(i - reach, nx, mirrored)
         ends[reach + i] = border_index(nx + i, nx, mirrored)
     for k in range(first, last):
-        plane[:] = data[k]
+        for y in range(ny):
+            copy(data[k, y], plane[y])
         for y in range(ny):
             middle, row = pad[reach : reach + nx], out[k, y]
             middle[:] = ZERO
@@ -130,12 +129,11 @@ def max_columns(data, lowest, half, out, first, last):
     rows = np.empty((nchan + 2 * half, width), data.dtype)
     for start in range(first, last, width):
         n = min(width, last - start)
-        rows[:] = lowest
+        fill(rows, lowest)
         for k in range(nchan):
-            rows[half + k, :n] = data[k, start : start + n]
+            copy(data[k, start : start + n], rows[half + k, :n])
         spread_rows(rows, half)
-        for k in range(nchan):
-            out[k, start : start + n] = rows[k, :n]
+        store(rows, n, start, out)
 
 
 @kernel
@@ -147,10 +145,10 @@ def max_planes(data, lowest, half_y, half_x, out, first, last):
     ny, nx = data.shape[1], data.shape[2]
     rows = np.empty((ny + 2 * half_y, nx + 2 * half_x), data.dtype)
     for k in range(first, last):
-        rows[:] = lowest
+        fill(rows, lowest)
         for y in range(ny):
-            rows[half_y + y, half_x : half_x + nx] = data[k, y]
+            copy(data[k, y], rows[half_y + y, half_x : half_x + nx])
         spread_rows(rows, half_y)
         for y in range(ny):
             spread_row(rows[y], half_x)
-            out[k, y] = rows[y, :nx]
+            copy(rows[y], out[k, y])

@@ -6,7 +6,6 @@ applies the rule to each coefficient and adds it up, so that no sub-band is ever
 low to high of the cube only; the caller bounds memory by choosing how many.
 """
 
-# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
@@ -86,59 +85,65 @@ def spatial_details(data, details, low, high, first, last):
     """Starlet details of rows low to high of channels first to last: details (scale, channel, row, x)."""
     scales = details.shape[0] - 1
     ny, nx = data.shape[1], data.shape[2]
-    reach = 2 * (2**scales - 1)
+    reach = 2 * ((1 << scales) - 1)
     size = min(ny, high + reach) - max(0, low - reach)
     spare = np.empty((2, size, nx), np.float32)
     for k in range(first, last):
-        source, offset, left = data[k], 0, reach
+        source, offset, left = data[k], 0 * low, reach  # a literal 0 would be compiled on its own
         for j in range(scales):
-            left -= 2 * 2**j
+            left -= 2 << j
             start, stop = max(0, low - left), min(ny, high + left)
             target = spare[j % 2] if j < scales - 1 else details[scales, k]
-            detail_plane(source, offset, target, start, stop, low, high, ny, 2**j, details[j, k])
+            detail_plane(source, offset, target, start, stop, low, high, ny, 1 << j, details[j, k])
             source, offset = target, start
         if scales == 0:
-            details[0, k] = data[k, low:high]
+            for y in range(low, high):
+                copy(data[k, y], details[0, k, y - low])
 
 
 @kernel
-def shrink_rows(rule, values, level, sigma, shape, previous, previous_level, out):
+def shrink_rows(rule, values, level, sigma, shape, previous, previous_level, out):  # noqa: PLR0912 - a loop a rule
     """Add the changed coefficients to `out`; the threshold is ``level * sigma``."""
-    size = out.size
-    v_, s_, p_, o_ = values.reshape(size), sigma.reshape(size), previous.reshape(size), out.reshape(size)
+    nchan, width = out.shape
     if rule == SOFT:
-        for i in range(size):
-            v, t = v_[i], level * s_[i]
-            c = v if v < t else t
-            c = c if c > -t else -t
-            o_[i] += v - c
+        for k in range(nchan):
+            for i in range(width):
+                v, t = values[k, i], level * sigma[k, i]
+                c = v if v < t else t
+                c = c if c > -t else -t
+                out[k, i] += v - c
     elif rule == HARD:
-        for i in range(size):
-            v = v_[i]
-            o_[i] += ZERO if abs(v) <= level * s_[i] else v
+        for k in range(nchan):
+            for i in range(width):
+                v = values[k, i]
+                out[k, i] += ZERO if abs(v) <= level * sigma[k, i] else v
     elif rule == GARROTE:
-        for i in range(size):
-            v, t = v_[i], level * s_[i]
-            o_[i] += ZERO if abs(v) <= t else v - t * t / v
+        for k in range(nchan):
+            for i in range(width):
+                v, t = values[k, i], level * sigma[k, i]
+                out[k, i] += ZERO if abs(v) <= t else v - t * (t / v)
     elif rule == FIRM:
         steep = shape / (shape - ONE)
-        for i in range(size):
-            v, t = v_[i], level * s_[i]
-            a = abs(v)
-            r = (a - t) * steep
-            r = a if r > a else r
-            o_[i] += ZERO if a <= t else (r if v > ZERO else -r) + ZERO * v
+        for k in range(nchan):
+            for i in range(width):
+                v, t = values[k, i], level * sigma[k, i]
+                a = abs(v)
+                r = (a - t) * steep
+                r = a if r > a else r
+                out[k, i] += ZERO if a <= t else (r if v > ZERO else -r) + ZERO * v
     elif rule == LINEAR:
-        for i in range(size):
-            o_[i] += level * v_[i]
+        for k in range(nchan):
+            for i in range(width):
+                out[k, i] += level * values[k, i]
     elif rule == REWEIGHTED:
-        for i in range(size):
-            v, a = v_[i], abs(p_[i])
-            t, q = level * s_[i], previous_level * s_[i]
-            t = t * q / (a + TINY) if a > q else t
-            c = v if v < t else t
-            c = c if c > -t else -t
-            o_[i] += v - c
+        for k in range(nchan):
+            for i in range(width):
+                v, a = values[k, i], abs(previous[k, i])
+                t, q = level * sigma[k, i], previous_level * sigma[k, i]
+                t = t * (q / (a + TINY)) if a > q else t
+                c = v if v < t else t
+                c = c if c > -t else -t
+                out[k, i] += v - c
 
 
 @kernel
@@ -176,6 +181,28 @@ def filter_rows(rows, table, taps, out):
 
 
 @kernel
+def copy(source, out):
+    """One row; an assignment between arrays would make the compiler bring in its error messages."""
+    for i in range(out.shape[0]):
+        out[i] = source[i]
+
+
+@kernel
+def fill(block, value):
+    """Every value of a block."""
+    for k in range(block.shape[0]):
+        for i in range(block.shape[1]):
+            block[k, i] = value
+
+
+@kernel
+def store(block, n, start, out):
+    """The first n pixels of a block into pixels start to start + n of all channels."""
+    for k in range(out.shape[0]):
+        copy(block[k], out[k, start : start + n])
+
+
+@kernel
 def load(source, start, n, out):
     """Pixels start to start + n of all channels into a block; what is left of the block becomes zero."""
     width = out.shape[1]
@@ -208,25 +235,25 @@ def block_width(nchan):
 
 @kernel
 def shrink_columns(
-    details, previous, out, low, sigma, level, previous_level, shape, rule, tables, filters, first, last
+    details, previous, out, low, nx, sigma, level, previous_level, shape, rule, tables, filters, first, last
 ):
     """Spectral transform, rule and synthesis of pixels first to last (flat index into the rows of `details`).
 
     details, previous : (scale, channel, pixel); previous has no pixels where the rule needs none.
-    out : (channel, y, x), rows from `low` on are written. filters: (low, high, dual_low, dual_high); an
-    empty high marks the starlet, whose synthesis is a sum.
+    out : (channel, pixel of the cube), rows of `nx` pixels from `low` on are written.
+    filters : (low, high, dual_low, dual_high); an empty high marks the starlet, whose synthesis is a sum.
     """
-    scales, nchan, nx = tables.shape[0], details.shape[1], out.shape[2]
-    flat = out.reshape(nchan, out.shape[1] * nx)
+    scales, nchan = tables.shape[0], details.shape[1]
     width = block_width(nchan)
     dual, both = filters[1].shape[0] > 0, previous.shape[2] > 0
     kept = np.empty((scales + 1 if dual else 0, nchan, width), np.float32)
     work = np.empty((6 if both else 3, nchan, width), np.float32)
-    scale = np.full((nchan, width), sigma[0, 0, 0], np.float32)
+    scale = np.empty((nchan, width), np.float32)
+    fill(scale, sigma[0, 0, 0])
     total = np.empty((nchan, width), np.float32)
     for start in range(first, last, width):
         n = min(width, last - start)
-        total[:] = ZERO
+        fill(total, ZERO)
         if sigma.size > 1:
             load_scale(sigma, start, n, nx, low, scale)
         for j2 in range(details.shape[0]):
@@ -236,9 +263,7 @@ def shrink_columns(
             shrink_block(
                 work, scale, level[j2], previous_level[j2], shape, rule, tables, filters, kept, total
             )
-        for k in range(nchan):
-            at = low * nx + start
-            flat[k, at : at + n] = total[k, :n]
+        store(total, n, low * nx + start, out)
 
 
 @kernel
@@ -256,7 +281,7 @@ def shrink_block(work, scale, level, previous_level, shape, rule, tables, filter
             values, before = a, pa
         target = kept[j] if dual else total
         if dual:
-            target[:] = ZERO
+            fill(target, ZERO)
         if j < scales:
             analyse(a, b, values, tables[j], filters[0], filters[1])
             if both:
@@ -283,7 +308,8 @@ def rebuild(kept, a, b, tables, filters):
         j = scales - 1 - level
         filter_rows(kept[scales], tables[j], filters[2], a)
         filter_rows(kept[j], tables[j], filters[3], b)
-        kept[scales] = a
+        fill(kept[scales], ZERO)
+        add(a, kept[scales])
         add(b, kept[scales])
 
 
@@ -299,5 +325,5 @@ def band_columns(details, bands, tables, filters, first, last):
             load(details[j2], start, n, work[0])
             for j in range(scales):
                 analyse(work[j % 2], work[1 - j % 2], work[2], tables[j], filters[0], filters[1])
-                bands[j2, j, :, start : start + n] = work[2][:, :n]
-            bands[j2, scales, :, start : start + n] = work[scales % 2][:, :n]
+                store(work[2], n, start, bands[j2, j])
+            store(work[scales % 2], n, start, bands[j2, scales])

@@ -6,7 +6,6 @@ coefficients. Box sums along channels and y run in float64, so that what a brigh
 far below float32.
 """
 
-# ruff: noqa: PLR0917 - compiled functions take their arrays one by one
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from denoise.transforms._starlet_kernels import (
     add,
     analyse,
     block_width,
+    fill,
     load,
     load_scale,
     mirror,
@@ -138,21 +138,23 @@ def box_row(pad, half, spare, weight, out, k, y):
 
 
 @kernel
-def gain_columns(details, power, out, low, sigma, noise, prior, rule, tables, filters, fresh, first, last):
+def gain_columns(
+    details, power, out, low, nx, sigma, noise, prior, rule, tables, filters, fresh, first, last
+):
     """Add one spatial scale of the data, each coefficient times its gain, to rows from `low` on of `out`.
 
     details : (channel, pixel); power : (spectral scale, channel, pixel); noise, prior : (spectral scale,).
     """
-    scales, nchan, nx = tables.shape[0], details.shape[0], out.shape[2]
-    flat = out.reshape(nchan, out.shape[1] * nx)
+    scales, nchan = tables.shape[0], details.shape[0]
     width, dual = block_width(nchan), filters[1].shape[0] > 0
     kept = np.empty((scales + 1 if dual else 0, nchan, width), np.float32)
     work = np.empty((4, nchan, width), np.float32)
-    scale = np.full((nchan, width), sigma[0, 0, 0], np.float32)
+    scale = np.empty((nchan, width), np.float32)
+    fill(scale, sigma[0, 0, 0])
     for start in range(first, last, width):
         n, at = min(width, last - start), low * nx + start
         total = work[3]
-        total[:] = ZERO
+        fill(total, ZERO)
         if sigma.size > 1:
             load_scale(sigma, start, n, nx, low, scale)
         load(details, start, n, work[0])
@@ -161,7 +163,7 @@ def gain_columns(details, power, out, low, sigma, noise, prior, rule, tables, fi
             if j < scales:
                 analyse(work[j % 2], work[1 - j % 2], values, tables[j], filters[0], filters[1])
             if dual:
-                kept[j] = ZERO
+                fill(kept[j], ZERO)
             apply_gain(
                 values, power[j], start, n, scale, noise[j], prior[j], rule, kept[j] if dual else total
             )
@@ -169,11 +171,9 @@ def gain_columns(details, power, out, low, sigma, noise, prior, rule, tables, fi
             rebuild(kept, work[0], work[1], tables, filters)
             add(kept[scales], total)
         for k in range(nchan):
-            line = flat[k, at : at + n]
-            if fresh:
-                line[:] = ZERO
+            line = out[k, at : at + n]
             for i in range(n):
-                line[i] += total[k, i]
+                line[i] = total[k, i] if fresh else line[i] + total[k, i]
 
 
 @kernel

@@ -6,7 +6,7 @@ arrays (channel, y, x), leaves its input untouched and wants finite data (NaN sp
 result does not depend on it.
 
 - ``forward(data, *, spatial_scales, spectral_scales, spectral="starlet", threads=1) -> bands``
-- ``synthesis(bands, *, spectral=) -> data`` and ``adjoint(bands, *, spectral=) -> data``
+- ``synthesis(bands, *, spectral=) -> data`` and ``adjoint(bands, *, spectral=) -> data`` (NumPy, float32)
 - ``fused(data, *, level, spatial_scales, spectral_scales, operation="soft", sigma=1, shape=2, previous=None,
   previous_level=None, spectral="starlet", threads=1, memory=2) -> data``: transform, `operation` on every
   coefficient, synthesis, in one go
@@ -254,7 +254,7 @@ def _in_strips(
         ]
         details, old = inputs[0], inputs[1] if len(inputs) > 1 else none
         run_ranges(
-            partial(kernels.shrink_columns, details, old, out, low, *call),
+            partial(kernels.shrink_columns, details, old, out.reshape(nchan, -1), low, nx, *call),
             details.shape[2],
             threads=threads,
             grain=256,

@@ -76,7 +76,7 @@ def wiener(
     Parameters
     ----------
     data, pilot : array_like, shape (channel, y, x)
-        Finite values, same unit; computed in float32.
+        Finite values, same unit; squared in float32, so of the order of sigma, not 1e-20.
     noise : float or array_like, shape (spatial_scales + 1, spectral_scales + 1)
         What noise of unit sigma leaves in each band. 0 keeps the band, ``inf`` removes it.
     spatial_scales, spectral_scales : int
@@ -210,9 +210,10 @@ def _apply(details: Array, power: Array, out: Array, j2: int, *, plan: _Plan, st
     """Add the coefficients of one spatial scale times their gains to `out`."""
     tables, filters, rule = plan.scales.tables, plan.scales.filters, plan.rule
     noise, prior, low = plan.noise[j2], plan.prior[j2], strip.core[0]
+    flat, nx = out.reshape(len(out), -1), out.shape[2]
     run_ranges(
         lambda a, b: kernels.gain_columns(
-            details, power, out, low, plan.sigma, noise, prior, rule, tables, filters, j2 == 0, a, b
+            details, power, flat, low, nx, plan.sigma, noise, prior, rule, tables, filters, j2 == 0, a, b
         ),
         details.shape[1],
         threads=strip.threads,
