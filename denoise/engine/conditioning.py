@@ -23,6 +23,9 @@ from denoise.transforms.stabilise import Anscombe
 # continuum and input in double precision, the sorted copies of robust statistics
 _BYTES_PER_VOXEL = 40
 
+# fewer channels are a window on one line, not a spectrum with a continuum
+_WIDE = 60
+
 
 @dataclass(frozen=True)
 class Conditioned:
@@ -126,4 +129,4 @@ def resolve_continuum(cube: Cube, mode: str) -> str:
     axis = cube.spectral_axis
     if cube.is_image or axis is None:
         return "median" if cube.is_image else "none"
-    return "smooth" if axis.is_wavelength and cube.shape[0] >= 60 else "none"
+    return "smooth" if axis.kind.endswith("wavelength") and cube.shape[0] >= _WIDE else "none"

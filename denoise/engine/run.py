@@ -324,6 +324,8 @@ class Run:
         return Prepared(data, noise, denoiser, plan, self.monitor)
 
     def _positive(self, noise: NoiseModel) -> bool:
+        if self.options.positivity == "auto" and get_method(self.options.method).info.linear:
+            return False  # clipping what noise a linear filter leaves would bias every sum upwards
         if self.options.positivity != "auto":
             return self.options.positivity == "on"
         return noise.tails is None or noise.tails.negative_tail_agrees

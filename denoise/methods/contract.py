@@ -58,6 +58,8 @@ class MethodInfo:
         Whether it calls other methods.
     variance : bool
         Whether ``Estimate.variance`` is filled.
+    linear : bool
+        The result is linear in the data: it keeps the noise's negative values and is never clipped.
     diagnostics : mapping of str to {"sum", "max", "worst"}
         How the engine merges each number over the blocks ("worst" keeps the smallest).
     """
@@ -73,6 +75,7 @@ class MethodInfo:
     deterministic: bool = True
     composes: bool = False
     variance: bool = False
+    linear: bool = False
     diagnostics: Mapping[str, Reduction] = field(default_factory=dict)
 
 

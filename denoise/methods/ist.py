@@ -8,7 +8,7 @@ next pass.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +31,24 @@ CITATION = """@article{Starck2009,
   year = {2009},
 }"""
 
+
+class Pass(NamedTuple):
+    """Tuning of one Wiener pass."""
+
+    prior: tuple[float, float, float]
+    spatial: tuple[int, ...]
+    spectral: tuple[int, ...]
+
+
 Penalty = Literal["wiener", "soft", "hard", "reweighted", "l0"]
 _RULES: dict[str, Operation] = {"soft": "soft", "hard": "hard", "l0": "firm", "reweighted": "reweighted"}
 
-# Prior power over the pilot's, natural logarithm: level, slope towards fine pixels, slope towards fine channels.
-# One row a pass; tuned on the simulated tuning set, see benchmarks/tune_ist.py.
-_PRIOR = ((0.93, 0.21, 0.27), (0.5, 0.0, 0.0))
-# Half widths of the boxes over which power is averaged.
-_SPATIAL_WINDOWS = (1, 1, 2, 4, 6, 6)
-_SPECTRAL_WINDOWS = (1, 1, 1, 3, 3)
+# The passes, tuned on the simulated tuning set: prior power over the pilot's local power (natural logarithm: level,
+# slope towards fine pixels, towards fine channels) and half widths of the boxes over which power is averaged.
+_PASSES = (
+    Pass((0.71, 0.32, 0.24), spatial=(1, 1, 2, 3, 5), spectral=(1, 1, 1, 2, 2)),
+    Pass((1.17, 0.16, -0.09), spatial=(3, 3, 4, 7, 11), spectral=(1, 1, 3, 5, 5)),
+)
 _MOST = (4, 4)
 
 
@@ -50,10 +59,11 @@ class IstParameters(Parameters):
         "default", description="reference: the published algorithm step by step, on the whole cube in memory"
     )
     threshold: float = Field(
-        4.2,
+        4.8,
         gt=0,
         le=20,
-        description="sigma of the smoothed noise above which emission is found (reference: 5)",
+        description="sigma above which a voxel starts a region of emission; smoothed data need what is as rare "
+        "(reference: k of every sub-band, 5)",
     )
     selection: Literal["sigma", "fdr"] = Field(
         "sigma", description="fixed threshold, or the one that keeps the false-discovery rate"
@@ -98,11 +108,10 @@ class Ist(Denoiser):
             return Halo(None, None, None)
         j2, j1 = self._scales(shape)
         step = wavelets.halo(j2, j1, spectral=self.parameters.wavelet)
-        boxes = (_SPECTRAL_WINDOWS[min(j1, 4)], _SPATIAL_WINDOWS[min(j2, 5)])
-        search = detection.halo(shape)
-        n = self.parameters.iterations
-        channels = search[0] + n * (step[0] + boxes[0])
-        pixels = search[1] + n * (step[1] + boxes[1])
+        channels, pixels, _ = detection.halo(shape)
+        for n in range(self.parameters.iterations):
+            channels += step[0] + max(_padded(_pass(n).spectral, j1 + 1))
+            pixels += step[1] + max(_padded(_pass(n).spatial, j2 + 1))
         return Halo(channels if shape[0] > 1 else 0, pixels, pixels)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
@@ -170,8 +179,8 @@ class Ist(Denoiser):
                 prior=prior_factors((j2, j1), n),
                 spatial_scales=j2,
                 spectral_scales=j1,
-                spatial_windows=_padded(_SPATIAL_WINDOWS, j2 + 1),
-                spectral_windows=_padded(_SPECTRAL_WINDOWS, j1 + 1),
+                spatial_windows=_padded(_pass(n).spatial, j2 + 1),
+                spectral_windows=_padded(_pass(n).spectral, j1 + 1),
                 spectral=self.parameters.wavelet,
                 threads=self.threads,
             )
@@ -218,9 +227,13 @@ class Ist(Denoiser):
 
 def prior_factors(scales: tuple[int, int], iteration: int) -> NDArray[np.float32]:
     """Prior power over the pilot's local power for each band (j2, j1): the pilot is smoother than the truth."""
-    level, finer_pixels, finer_channels = _PRIOR[min(iteration, len(_PRIOR) - 1)]
+    level, finer_pixels, finer_channels = _pass(iteration).prior
     j2, j1 = np.mgrid[: scales[0] + 1, : scales[1] + 1]
     return np.exp(level + finer_pixels * (2 - j2) + finer_channels * (2 - j1)).astype(np.float32)
+
+
+def _pass(n: int) -> Pass:
+    return _PASSES[min(n, len(_PASSES) - 1)]
 
 
 def _padded(widths: tuple[int, ...], count: int) -> list[int]:

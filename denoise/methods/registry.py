@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from denoise.errors import ParameterError, UnknownMethodError
@@ -10,7 +11,8 @@ from denoise.methods.contract import Denoiser, MethodInfo
 GROUP = "denoise.methods"
 
 
-def _found() -> dict[str, EntryPoint]:
+@lru_cache(maxsize=1)
+def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
@@ -24,7 +26,7 @@ def get_method(name: str) -> type[Denoiser]:
     ParameterError
         An outside package registered something that is not a ``Denoiser``.
     """
-    found = _found()
+    found = _entry_points()
     if name not in found:
         raise UnknownMethodError(
             "unknown method", value=name, action=f"choose one of {', '.join(sorted(found))}"
@@ -41,4 +43,4 @@ def get_method(name: str) -> type[Denoiser]:
 
 def list_methods() -> dict[str, MethodInfo]:
     """Every installed method by name: what it is for, what it needs, how to cite it."""
-    return {name: get_method(name).info for name in sorted(_found())}
+    return {name: get_method(name).info for name in sorted(_entry_points())}

@@ -49,6 +49,7 @@ class Smooth(Denoiser):
         summary="Gaussian smoothing with the width of the beam: linear, the baseline to beat",
         citation=_CITATION,
         variance=True,
+        linear=True,
     )
     Parameters: ClassVar[type[Parameters]] = SmoothParameters
 

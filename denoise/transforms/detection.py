@@ -24,6 +24,7 @@ Array = NDArray[np.float32]
 
 _EDGE = (1.5, 1.0)  # sigma of the soft edge of the seeded region: pixels, channels
 _NEVER = 1e30
+_LEAST = 3.0  # no seed below this many sigma, however large its kernel
 _MOST = (3, 3)  # coarsest kernels: 4.6 pixels and 4.6 channels sigma
 
 
@@ -34,7 +35,7 @@ class Thresholds:
     Attributes
     ----------
     seed : float
-        A voxel above it, at any scale, starts a region.
+        A voxel above it starts a region; a smoothed voxel above what is as rare, see ``seed_levels``.
     low, high : float
         Inside a region the weight of the coarsest scale rises from 0 to 1 between them.
     finer : float
@@ -43,11 +44,11 @@ class Thresholds:
         A seed grows by this many standard deviations of its kernel.
     """
 
-    seed: float = 4.2
-    low: float = 2.2
-    high: float = 4.0
-    finer: float = 0.0
-    grow: float = 1.2
+    seed: float = 4.8
+    low: float = 2.35
+    high: float = 4.35
+    finer: float = 1.1
+    grow: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,14 @@ def search(
     hits = np.empty(standardised.shape, np.bool_)
     any_hit = np.zeros(len(standardised), np.bool_)
     scales = (left.shape[0] - 1, left.shape[1] - 1)
+    seeds = seed_levels(thresholds.seed, left)
     cubes = scaling_cubes(standardised, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
     for (j2, j1), smoothed in cubes:
         rise = thresholds.finer * (1 - (j2 + j1) / max(sum(scales), 1))
         # single voxels are seeds but never their own pilot: nothing was averaged there
         low = thresholds.low + rise if j2 or j1 else _NEVER
         high = thresholds.high + rise if j2 or j1 else 2 * _NEVER
-        tuning = tuple(np.float32(value) for value in (left[j2, j1], thresholds.seed, low, high))
+        tuning = tuple(np.float32(value) for value in (left[j2, j1], seeds[j2, j1], low, high))
         run_ranges(
             lambda a, b, s=smoothed, t=tuning: kernels.absorb_scale(  # type: ignore[misc]
                 s, *t, both_signs, pilot, rest, hits, any_hit, a, b
@@ -128,6 +130,17 @@ def search(
     soft = _soft_edge(region, threads)
     pilot *= soft
     return Found(pilot, soft, 1 - rest)
+
+
+def seed_levels(seed: float, left: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Threshold of each scale at which noise makes as many false regions as `seed` makes without smoothing.
+
+    Smoothing that leaves a fraction ``left`` of the noise leaves about ``left**2`` as many independent values.
+    """
+    from scipy.stats import norm
+
+    rate = norm.sf(seed) / np.minimum(np.asarray(left, np.float64) ** 2, 1)
+    return np.asarray(np.maximum(norm.isf(np.minimum(rate, 0.5)), _LEAST), np.float64)
 
 
 def grown_by(j2: int, j1: int, grow: float) -> tuple[int, int, int]:
