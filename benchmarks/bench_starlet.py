@@ -3,7 +3,7 @@
     python benchmarks/bench_starlet.py [--shape 128,512,512] [--threads 2] [--peers scipy,pywt,skimage]
 
 Transform + soft threshold + synthesis, 4 spatial x 3 spectral scales, float32. Peers are timed on a smaller
-cube where they would take minutes, each with the fused call on the same cube beside it; they use one thread, as
+cube where they would take minutes, each with the fused call on the same cube beside it, on one thread as
 they do for their users. Wall and processor time are both printed: on a shared machine only the second, and
 ratios, mean much.
 """

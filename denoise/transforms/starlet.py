@@ -37,6 +37,8 @@ RULES: dict[str, int] = {
     "reweighted": kernels.REWEIGHTED,
 }
 
+FREE_BYTES = 2**25  # workspace that is not worth saving: it stays in the last cache
+
 
 @dataclass(frozen=True)
 class Scales:
@@ -131,9 +133,11 @@ def strip_rows(shape: tuple[int, ...], *, reach: int, arrays: int, memory: float
     """Rows taken at a time so that `arrays` copies of them stay within `memory` times the cube.
 
     Never fewer than the halo on one side: below that the work repeated on the halo outweighs what is saved.
+    Small cubes may have 32 MB, whatever `memory` is.
     """
     ny = shape[1]
-    return min(ny, max(int(ny * memory / arrays), reach, 1))
+    small = FREE_BYTES // (4 * arrays * shape[0] * shape[2])
+    return min(ny, max(int(ny * memory / arrays), small, reach, 1))
 
 
 def fused(
@@ -182,7 +186,8 @@ def fused(
     threads : int
         Threads of this call.
     memory : float
-        Workspace wanted, in units of the data; less of it costs repeated work on the halo of the row strips.
+        Workspace wanted, in units of the data; less of it costs repeated work on the halo of the row
+        strips. 32 MB are taken in any case.
 
     Returns
     -------

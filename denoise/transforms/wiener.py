@@ -96,7 +96,7 @@ def wiener(
     threads : int
         Threads of this call; the result does not depend on it.
     memory : float
-        Workspace wanted, in units of the data.
+        Workspace wanted, in units of the data; see ``starlet.fused``.
 
     Returns
     -------

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from denoise.errors import ParameterError
-from denoise.transforms import starlet_reference
+from denoise.transforms import starlet, starlet_reference
 from denoise.transforms.wiener import default_windows, wiener, wiener_halo
+
+
+@pytest.fixture(autouse=True, scope="module")
+def strips_even_of_small_cubes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starlet, "FREE_BYTES", 0)
+        yield
 
 
 def expected_output(data, pilot, *, noise, prior, sigma, rule, options):
