@@ -20,6 +20,8 @@ from denoise.engine.progress import Monitor
 from denoise.transforms.continuum import estimate_continuum
 from denoise.transforms.stabilise import Anscombe
 
+Floats = NDArray[np.floating]
+
 # continuum and input in double precision, the sorted copies of robust statistics
 _BYTES_PER_VOXEL = 40
 
@@ -53,14 +55,25 @@ class Conditioned:
         """Whether the cube that is denoised differs from the input."""
         return self.cube is not self.original
 
-    def restore(self, region: Region, denoised: NDArray[np.floating]) -> NDArray[np.floating]:
-        """The denoised data of `region` (channel, y, x) in the unit of the input, continuum included."""
+    def restore(
+        self, region: Region, denoised: Floats, error: Floats | None = None
+    ) -> tuple[Floats, Floats | None]:
+        """The denoised data of `region` (channel, y, x) and its 1 sigma error in the unit of the input.
+
+        The continuum is added again. Through the inverse of the stabilisation, the error is half the
+        distance between the values one sigma above and below.
+        """
         if not self.changed:
-            return denoised
+            return denoised, error
         raw = self.original.read(region)
         stabilised = raw if self.stabiliser is None else self.stabiliser.forward(raw)
         level = stabilised - self.cube.read(region) + denoised
-        return level if self.stabiliser is None else self.stabiliser.inverse(level)
+        if self.stabiliser is None:
+            return level, error
+        if error is not None:
+            above, below = (self.stabiliser.inverse(level + side * error) for side in (1, -1))
+            error = ((above - below) / 2).astype(np.float32)
+        return self.stabiliser.inverse(level), error
 
 
 def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, scratch: Path) -> Conditioned:

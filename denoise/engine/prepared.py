@@ -78,34 +78,41 @@ class Prepared:
 
     def _piece(self, tile: Tile, state: Any) -> Piece:
         blocks = self._blocks
-        block, noise = blocks.block(tile), blocks.noise.window(tile.outer)
+        given, block = blocks.read(tile)
+        noise = blocks.noise.window(tile.outer)
         estimate = self.denoiser.apply(block, noise, state)
         self._check(estimate, block)
         self._merge(estimate)
-        excluded = self.data.cube.excluded(tile.core)
         support = estimate.support
         if support is None:
             both = not self.denoiser.positivity
             support = detection.support(block, noise, both_signs=both, threads=self.denoiser.threads)
-        found = support[tile.inner] & ~excluded
-        self.support.write(tile.core, found)
         before = block[tile.inner]
+        found = support[tile.inner] & ~np.isnan(before)
+        self.support.write(tile.core, found)
         after = np.where(np.isnan(before), np.float32(np.nan), estimate.data[tile.inner])
         if self.denoiser.positivity:
             np.maximum(after, 0, out=after)
         self._account.add(before, after, noise.window(tile.inner).sigma(), found)
-        return self._in_input_units(tile, before, after, estimate)
+        sigma = None if estimate.variance is None else np.sqrt(estimate.variance[tile.inner])
+        return self._in_input_units(tile, given[tile.inner], after, sigma)
 
-    def _in_input_units(self, tile: Tile, before: Floats, after: Floats, estimate: Estimate) -> Piece:
-        scale = self._blocks.scale
-        out = self.data.cube.dtype
-        error = (
-            None if estimate.variance is None else np.sqrt(estimate.variance[tile.inner]) * np.float32(scale)
-        )
-        data = self.data.restore(tile.core, np.multiply(after, scale, dtype=np.float64).astype(out))
-        given = self.data.original.read(tile.core) if self.data.changed else None
-        first = np.multiply(before, scale, dtype=np.float64).astype(out) if given is None else given
-        return Piece(tile.core, first, data, error)
+    def _in_input_units(self, tile: Tile, given: Floats, after: Floats, sigma: Floats | None) -> Piece:
+        """Undo the scaling and the conditioning; excluded voxels come out as they went in."""
+        scale, out = self._blocks.scale, self.data.cube.dtype
+        data = np.multiply(after, scale, dtype=np.float64).astype(out)
+        error = None if sigma is None else np.multiply(sigma, scale, dtype=np.float64).astype(np.float32)
+        kept = self.data.cube.excluded(tile.core) if self.data.cube.has_exclusions else np.zeros((), bool)
+        if kept.any():
+            data[kept] = given[kept]
+            if error is not None:
+                error[kept] = self.noise.sigma(tile.core)[kept]
+        data, error = self.data.restore(tile.core, data, error)
+        if self.data.changed:
+            given = self.data.original.read(tile.core)
+            if kept.any():
+                data[kept] = given[kept]
+        return Piece(tile.core, given, data, error)
 
     def _check(self, estimate: Estimate, block: Floats) -> None:
         """A method that returns another shape or loses voxels must not pass for a result."""

@@ -37,9 +37,17 @@ class Blocks:
         self._plan = plan
         self._monitor = monitor
 
-    def block(self, tile: Tile) -> NDArray[np.float32]:
-        """Data of the tile's outer region, float32, NaN where there is no coverage."""
-        return scaled_float32(self._cube.read(tile.outer), 1 / self.scale)
+    def read(self, tile: Tile) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
+        """The tile's outer region (channel, y, x): as it is, and as a method sees it.
+
+        A method sees NaN where there is no coverage, and also where data are excluded: what is flagged must
+        not reach its neighbours.
+        """
+        given = self._cube.read(tile.outer)
+        block = scaled_float32(given, 1 / self.scale)
+        if self._cube.has_exclusions:
+            block[self._cube.excluded(tile.outer)] = np.nan
+        return given, block
 
     def __iter__(self) -> Iterator[Sample]:
         """One pass of a fit."""
@@ -47,7 +55,7 @@ class Blocks:
             self._plan.tiles, stage="learning from the cube", total=len(self._plan.tiles)
         )
         for tile in tiles:
-            yield Sample(self.block(tile), self.noise.window(tile.outer), tile.inner)
+            yield Sample(self.read(tile)[1], self.noise.window(tile.outer), tile.inner)
 
 
 def scaled_float32(data: NDArray[np.floating], factor: float) -> NDArray[np.float32]:

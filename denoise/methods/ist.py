@@ -127,7 +127,7 @@ class Ist(Denoiser):
         counts = SignificanceCounts()
         for data, local, core in source:
             standardised, valid = detection.standardise(data, local.sigma())
-            left = detection.noise_left(local, detection.search_scales(data.shape))
+            left = detection.noise_left(local, detection.search_scales(source.shape))
             counts.add(standardised, left, valid, core, both_signs=not self.positivity, threads=self.threads)
         return fdr_threshold(counts, self.parameters.fdr)
 
@@ -158,7 +158,7 @@ class Ist(Denoiser):
         seed = float(self.parameters.threshold if state is None else state)
         return detection.search(
             data,
-            detection.noise_left(noise, detection.search_scales(data.shape)),
+            detection.noise_left(noise, detection.search_scales(noise.cube_shape)),
             thresholds=detection.Thresholds(seed=seed),
             both_signs=not self.positivity,
             threads=self.threads,
@@ -168,7 +168,7 @@ class Ist(Denoiser):
         return detection.band_noise(noise, scales, self.parameters.wavelet)
 
     def _wiener(self, data: Block, found: detection.Found, noise: NoiseModel) -> Block:
-        j2, j1 = self._scales(data.shape)
+        j2, j1 = self._scales(noise.cube_shape)  # of the cube: tiles agree
         band = self._band_noise(noise, (j2, j1))
         estimate = found.pilot
         for n in range(self.parameters.iterations):
@@ -191,7 +191,7 @@ class Ist(Denoiser):
 
     def _thresholded(self, data: Block, found: detection.Found, noise: NoiseModel) -> Block:
         """Classical thresholds on the residual, pass after pass: what is significant is moved to the estimate."""
-        j2, j1 = self._scales(data.shape)
+        j2, j1 = self._scales(noise.cube_shape)  # of the cube: tiles agree
         band = self._band_noise(noise, (j2, j1))
         level = self.parameters.threshold * band
         # the coarse band holds no detail to threshold; the search decides where it counts

@@ -186,7 +186,7 @@ def support(
         Of the block.
     """
     data, valid = standardise(block, noise.sigma())
-    left = noise_left(noise, search_scales(block.shape))
+    left = noise_left(noise, search_scales(noise.cube_shape))  # of the cube: tiles agree
     found = search(data, left, thresholds=Thresholds(), both_signs=both_signs, threads=threads)
     return found.support & valid
 
