@@ -49,6 +49,8 @@ _PASSES = (
     Pass((0.71, 0.32, 0.24), spatial=(1, 1, 2, 3, 5), spectral=(1, 1, 1, 2, 2)),
     Pass((1.17, 0.16, -0.09), spatial=(3, 3, 4, 7, 11), spectral=(1, 1, 3, 5, 5)),
 )
+# A bright source counts as this many sigma where the power around it is averaged; its own coefficients stay.
+_CEILING, _KEEP = 6.0, 5.0
 _MOST = (4, 4)
 
 
@@ -177,6 +179,8 @@ class Ist(Denoiser):
                 estimate,
                 noise=band,
                 prior=prior_factors((j2, j1), n),
+                ceiling=_CEILING,
+                keep=_KEEP,
                 spatial_scales=j2,
                 spectral_scales=j1,
                 spatial_windows=_padded(_pass(n).spatial, j2 + 1),

@@ -1,5 +1,7 @@
 """Compiled inner loop of the scale-space search; ``detection`` is the interface."""
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,7 +12,7 @@ ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @kernel
-def absorb_scale(smoothed, left, seed, low, high, both, pilot, rest, hits, any_hit, first, last):  # type: ignore[no-untyped-def]
+def absorb_scale(smoothed, left, seed, low, high, both, pilot, rest, hits, any_hit, first, last):
     """Let planes first to last of one smoothed cube into the pilot where they are significant.
 
     `rest` is the weight that finer scales have left; `any_hit[channel]` is set where a voxel exceeds the seed.

@@ -30,8 +30,11 @@ WIENER, EMPIRICAL = range(2)
 
 
 @kernel
-def power_columns(details, power, halves, tables, filters, first, last):
-    """Squares averaged over ``2 * halves[j] + 1`` channels: power (spectral scale, channel, pixel)."""
+def power_columns(details, power, halves, most, tables, filters, first, last):
+    """Squares, at most ``most[j]``, averaged over ``2 * halves[j] + 1`` channels.
+
+    power : (spectral scale, channel, pixel).
+    """
     scales, nchan = tables.shape[0], details.shape[0]
     width = block_width(nchan)
     work = np.empty((3, nchan, width), np.float32)
@@ -45,7 +48,7 @@ def power_columns(details, power, halves, tables, filters, first, last):
                 analyse(work[j % 2], work[1 - j % 2], values, tables[j], filters[0], filters[1])
             for k in range(nchan):
                 for i in range(width):
-                    values[k, i] *= values[k, i]
+                    values[k, i] = min(values[k, i] * values[k, i], most[j])
             average_channels(values, halves[j], total, power[j], start, n)
 
 
@@ -139,7 +142,7 @@ def box_row(pad, half, spare, weight, out, k, y):
 
 @kernel
 def gain_columns(
-    details, power, out, low, nx, sigma, noise, prior, rule, tables, filters, fresh, first, last
+    details, power, out, low, nx, sigma, noise, prior, keep, rule, tables, filters, fresh, first, last
 ):
     """Add one spatial scale of the data, each coefficient times its gain, to rows from `low` on of `out`.
 
@@ -165,7 +168,7 @@ def gain_columns(
             if dual:
                 fill(kept[j], ZERO)
             apply_gain(
-                values, power[j], start, n, scale, noise[j], prior[j], rule, kept[j] if dual else total
+                values, power[j], start, n, scale, noise[j], prior[j], keep, rule, kept[j] if dual else total
             )
         if dual:
             rebuild(kept, work[0], work[1], tables, filters)
@@ -177,15 +180,21 @@ def gain_columns(
 
 
 @kernel
-def apply_gain(values, power, start, n, sigma, noise, prior, rule, out):
-    """Add gain times coefficient; a gain of nothing over nothing is 1 (no noise: keep)."""
+def apply_gain(values, power, start, n, sigma, noise, prior, keep, rule, out):
+    """Add gain times coefficient; a gain of nothing over nothing is 1 (no noise: keep).
+
+    The gain is never less than ``1 - keep s^2 / v^2``, the garrote of the coefficient v itself.
+    """
     for k in range(values.shape[0]):
         line = power[k, start : start + n]
         if rule == WIENER:
             for i in range(n):
                 p, s = line[i] * prior, noise * sigma[k, i]
-                gain = p / (p + s * s)
-                out[k, i] += values[k, i] * (gain if p > ZERO else (ZERO if s > ZERO else ONE))
+                noisy, v = s * s, values[k, i]
+                gain = p / (p + noisy)
+                if v * v > keep * noisy:
+                    gain = max(gain, ONE - keep * noisy / (v * v))
+                out[k, i] += v * (gain if p > ZERO else (ZERO if s > ZERO else ONE))
         else:
             for i in range(n):
                 p, s = line[i] * prior, noise * sigma[k, i]

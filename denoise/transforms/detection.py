@@ -1,9 +1,9 @@
-"""Find emission in scale space: position x size x line width, each judged by the noise that its smoothing leaves.
+"""Find emission in scale space: position x size x line width, judged by the noise that each smoothing leaves.
 
-Survey source finders do the same (SoFiA: Serra et al. 2015, MNRAS 448, 1922). Two things come out: where emission
-may be (seeds above a high threshold, grown by the width of the kernel that found them), and a pilot, the data
-smoothed at each voxel by the finest kernel that makes it significant (adaptive smoothing: Ebeling et al. 2006,
-MNRAS 368, 65).
+Survey source finders do the same (SoFiA: Serra et al. 2015, MNRAS 448, 1922). Two things come out: where
+emission may be (seeds above a high threshold, grown by the width of the kernel that found them), and a pilot, the
+data smoothed at each voxel by the finest kernel that makes it significant (adaptive smoothing: Ebeling et al.
+2006, MNRAS 368, 65).
 """
 
 from __future__ import annotations
@@ -45,10 +45,14 @@ class Thresholds:
     """
 
     seed: float = 4.8
-    low: float = 2.35
-    high: float = 4.35
-    finer: float = 1.1
-    grow: float = 1.0
+    low: float = 1.7
+    high: float = 3.7
+    finer: float = 1.5
+    grow: float = 0.9
+
+
+_BRIGHT = Thresholds(seed=7.0, low=4.5, high=7.0, finer=0.0, grow=0.9)
+_BRIGHT_SCALES = (2, 2)
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,58 @@ def search(
     threads : int
         Threads of this call.
     """
-    pilot = np.zeros_like(standardised)
-    rest = np.ones_like(standardised)
     region = np.zeros(standardised.shape, np.bool_)
-    hits = np.empty(standardised.shape, np.bool_)
-    any_hit = np.zeros(len(standardised), np.bool_)
+    weight = np.zeros_like(standardised)
+    bright = _bright(standardised, left, region, weight, threads)
+    faint = standardised if bright is None else standardised - bright
+    pilot = _scan(faint, left, thresholds, region, weight, both_signs=both_signs, threads=threads)
+    soft = _soft_edge(region, threads)
+    pilot *= soft
+    return Found(pilot if bright is None else pilot + bright, soft, weight)
+
+
+def _bright(
+    standardised: Array,
+    left: NDArray[np.floating],
+    region: NDArray[np.bool_],
+    weight: Array,
+    threads: int,
+) -> Array | None:
+    """Bright emission at the fine scales, to be taken off before coarse kernels spread it; None: there is none.
+
+    Twice, because smoothing leaves a bright core's own detail behind.
+    """
+    scales = tuple(min(n - 1, most) for n, most in zip(left.shape, _BRIGHT_SCALES, strict=True))
+    fine = left[: scales[0] + 1, : scales[1] + 1]
+    total: Array | None = None
+    for _ in range(2):
+        data = standardised if total is None else standardised - total
+        grown = np.zeros_like(region)
+        part = _scan(data, fine, _BRIGHT, grown, weight, both_signs=True, threads=threads)
+        if not grown.any():
+            break
+        region |= grown
+        part *= _soft_edge(grown, threads)
+        total = part if total is None else total + part
+    return total
+
+
+def _scan(
+    data: Array,
+    left: NDArray[np.floating],
+    thresholds: Thresholds,
+    region: NDArray[np.bool_],
+    weight: Array,
+    *,
+    both_signs: bool,
+    threads: int,
+) -> Array:
+    """Pilot from every scale, fine to coarse; grown seeds are added to `region`, significance to `weight`."""
+    pilot, rest = np.zeros_like(data), np.ones_like(data)
+    hits, any_hit = np.empty(data.shape, np.bool_), np.zeros(len(data), np.bool_)
     scales = (left.shape[0] - 1, left.shape[1] - 1)
     seeds = seed_levels(thresholds.seed, left)
-    cubes = scaling_cubes(standardised, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
+    cubes = scaling_cubes(data, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
     for (j2, j1), smoothed in cubes:
         rise = thresholds.finer * (1 - (j2 + j1) / max(sum(scales), 1))
         # single voxels are seeds but never their own pilot: nothing was averaged there
@@ -123,13 +171,165 @@ def search(
             lambda a, b, s=smoothed, t=tuning: kernels.absorb_scale(  # type: ignore[misc]
                 s, *t, both_signs, pilot, rest, hits, any_hit, a, b
             ),
-            len(standardised),
+            len(data),
             threads=threads,
         )
         _grow(hits, any_hit, region, grown_by(j2, j1, thresholds.grow), threads)
+    np.maximum(weight, 1 - rest, out=weight)
+    return pilot
+
+
+def seed_levels(seed: float, left: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Threshold of each scale at which noise makes as many false regions as `seed` makes without smoothing.
+
+    Smoothing that leaves a fraction ``left`` of the noise leaves about ``left**2`` as many independent values.
+    """
+    from scipy.stats import norm
+
+    rate = norm.sf(seed) / np.minimum(np.asarray(left, np.float64) ** 2, 1)
+    return np.asarray(np.maximum(norm.isf(np.minimum(rate, 0.5)), _LEAST), np.float64)
+
+
+def grown_by(j2: int, j1: int, grow: float) -> tuple[int, int, int]:
+    """Half widths (channel, y, x) of the box a seed of scale (j2, j1) grows to.
+
+    The B3 scaling function of level j has a standard deviation of ``sqrt((4**j - 1) / 3)`` samples.
+    """
+    spatial, spectral = (np.sqrt((4.0**j - 1) / 3) for j in (j2, j1))
+    pixels = max(1, round(grow * max(spatial, 1.5)))
+    return round(grow * spectral), pixels, pixels
+
+
+def noise_left(noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
+    """Standard deviation that unit noise keeps after each smoothing, shape (spatial + 1, spectral + 1)."""
+    return _noise_left(_Covariance(noise), scales)
+
+
+def band_noise(noise: NoiseModel, scales: tuple[int, int], wavelet: str = "starlet") -> NDArray[np.float32]:
+    """Standard deviation that unit noise has in each sub-band, shape (spatial + 1, spectral + 1)."""
+    return _band_noise(_Covariance(noise), scales, wavelet).copy()
+
+
+def halo(shape: tuple[int, int, int], thresholds: Thresholds | None = None) -> tuple[int, int, int]:
+    """How far (channel, y, x) a search looks: smoothing, growth and soft edge of all its scans."""
+    spatial, spectral = search_scales(shape)
+    fine = (min(spatial, _BRIGHT_SCALES[0]), min(spectral, _BRIGHT_SCALES[1]))
+    bright = _scan_halo(fine, _BRIGHT.grow, shape[0])
+    last = _scan_halo((spatial, spectral), (thresholds or Thresholds()).grow, shape[0])
+    channels, pixels = (2 * near + far for near, far in zip(bright, last, strict=True))
+    return channels, pixels, pixels
+
+
+def _scan_halo(scales: tuple[int, int], grow: float, channels: int) -> tuple[int, int]:
+    grown = grown_by(*scales, grow)
+    edge = tuple(int(4 * width + 0.5) for width in _EDGE)
+    spatial, spectral = (2 * (2**j - 1) for j in scales)
+    return spectral + grown[0] + (edge[1] if channels > 1 else 0), spatial + grown[1] + edge[0]
+
+
+def support(self) -> NDArray[np.bool_]:
+    """The emission found: inside a region and significant at some scale."""
+    mask: NDArray[np.bool_] = (self.region > 0.5) & (self.weight > 0.5)
+    return mask
+
+
+def search_scales(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Coarsest spatial and spectral smoothing (B3 scaling levels) for a block of this shape."""
+    spatial, spectral = default_scales(shape)
+    return min(spatial, _MOST[0]), min(spectral, _MOST[1])
+
+
+def search(
+    standardised: Array,
+    left: NDArray[np.floating],
+    *,
+    thresholds: Thresholds,
+    both_signs: bool = False,
+    threads: int = 1,
+) -> Found:
+    """Search one block.
+
+    Parameters
+    ----------
+    standardised : ndarray, shape (channel, y, x), float32
+        Data over sigma, 0 where there is no coverage.
+    left : ndarray, shape (spatial + 1, spectral + 1)
+        Standard deviation that unit noise keeps after each smoothing, see ``noise_left``.
+    thresholds : Thresholds
+        Significances.
+    both_signs : bool
+        Find absorption as well as emission.
+    threads : int
+        Threads of this call.
+    """
+    region = np.zeros(standardised.shape, np.bool_)
+    weight = np.zeros_like(standardised)
+    bright = _bright(standardised, left, region, weight, threads)
+    faint = standardised if bright is None else standardised - bright
+    pilot = _scan(faint, left, thresholds, region, weight, both_signs=both_signs, threads=threads)
     soft = _soft_edge(region, threads)
     pilot *= soft
-    return Found(pilot, soft, 1 - rest)
+    return Found(pilot if bright is None else pilot + bright, soft, weight)
+
+
+def _bright(
+    standardised: Array,
+    left: NDArray[np.floating],
+    region: NDArray[np.bool_],
+    weight: Array,
+    threads: int,
+) -> Array | None:
+    """Bright emission at the fine scales, to be taken off before coarse kernels spread it; None: there is none.
+
+    Twice, because smoothing leaves a bright core's own detail behind.
+    """
+    scales = tuple(min(n - 1, most) for n, most in zip(left.shape, _BRIGHT_SCALES, strict=True))
+    fine = left[: scales[0] + 1, : scales[1] + 1]
+    total: Array | None = None
+    for _ in range(2):
+        data = standardised if total is None else standardised - total
+        grown = np.zeros_like(region)
+        part = _scan(data, fine, _BRIGHT, grown, weight, both_signs=True, threads=threads)
+        if not grown.any():
+            break
+        region |= grown
+        part *= _soft_edge(grown, threads)
+        total = part if total is None else total + part
+    return total
+
+
+def _scan(
+    data: Array,
+    left: NDArray[np.floating],
+    thresholds: Thresholds,
+    region: NDArray[np.bool_],
+    weight: Array,
+    *,
+    both_signs: bool,
+    threads: int,
+) -> Array:
+    """Pilot from every scale, fine to coarse; grown seeds are added to `region`, significance to `weight`."""
+    pilot, rest = np.zeros_like(data), np.ones_like(data)
+    hits, any_hit = np.empty(data.shape, np.bool_), np.zeros(len(data), np.bool_)
+    scales = (left.shape[0] - 1, left.shape[1] - 1)
+    seeds = seed_levels(thresholds.seed, left)
+    cubes = scaling_cubes(data, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
+    for (j2, j1), smoothed in cubes:
+        rise = thresholds.finer * (1 - (j2 + j1) / max(sum(scales), 1))
+        # single voxels are seeds but never their own pilot: nothing was averaged there
+        low = thresholds.low + rise if j2 or j1 else _NEVER
+        high = thresholds.high + rise if j2 or j1 else 2 * _NEVER
+        tuning = tuple(np.float32(value) for value in (left[j2, j1], seeds[j2, j1], low, high))
+        run_ranges(
+            lambda a, b, s=smoothed, t=tuning: kernels.absorb_scale(  # type: ignore[misc]
+                s, *t, both_signs, pilot, rest, hits, any_hit, a, b
+            ),
+            len(data),
+            threads=threads,
+        )
+        _grow(hits, any_hit, region, grown_by(j2, j1, thresholds.grow), threads)
+    np.maximum(weight, 1 - rest, out=weight)
+    return pilot
 
 
 def seed_levels(seed: float, left: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -176,7 +376,7 @@ def halo(shape: tuple[int, int, int], thresholds: Thresholds | None = None) -> t
 def support(
     block: Array, noise: NoiseModel, *, both_signs: bool = False, threads: int = 1
 ) -> NDArray[np.bool_]:
-    """The emission found in a block by its noise model, bool (channel, y, x); False where there is no coverage.
+    """The emission found in a block by its noise model, bool (channel, y, x); False without coverage.
 
     Parameters
     ----------

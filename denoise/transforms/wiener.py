@@ -59,6 +59,8 @@ def wiener(
     spatial_scales: int,
     spectral_scales: int,
     prior: ArrayLike = 1.0,
+    ceiling: float = np.inf,
+    keep: float = np.inf,
     rule: Literal["wiener", "empirical"] = "wiener",
     spatial_windows: Sequence[int] | None = None,
     spectral_windows: Sequence[int] | None = None,
@@ -83,6 +85,12 @@ def wiener(
         Number of detail scales of each part.
     prior : float or array_like, per band
         Factor on the pilot's power; above 1 where the pilot is known to be too faint.
+    ceiling : float
+        A pilot coefficient counts as at most this many sigma of its band (for ``sigma`` 1), so that a bright
+        source does not keep the noise all around it.
+    keep : float
+        Where the data's own coefficient v exceeds this many sigma of its band, and the pilot is not zero,
+        the gain is at least ``1 - keep^2 s^2 / v^2`` (Gao 1998, J. Comput. Graph. Stat. 7, 469).
     rule : {"wiener", "empirical"}
         Empirical: the pilot's power contains the noise (usually the pilot is the data itself) and the gain is
         ``max(p - s^2, 0) / p``.
@@ -118,6 +126,8 @@ def wiener(
         _half_widths(spectral_windows, boxes[1], "spectral_windows"),
         per_band(noise, scales.bands, "noise"),
         per_band(prior, scales.bands, "prior"),
+        np.square(np.float32(ceiling) * per_band(noise, scales.bands, "noise")),
+        np.float32(keep**2),
         sigma_for(sigma, cube),
         RULES[rule],
     )
@@ -131,6 +141,8 @@ class _Plan:
     spectral: NDArray[np.int64]
     noise: Array
     prior: Array
+    most: Array
+    keep: np.float32
     sigma: Array
     rule: int
 
@@ -192,7 +204,7 @@ def _local_power(details: Array, shape: tuple[int, ...], j2: int, plan: _Plan, s
     columns = power.reshape(scales.bands[1], nchan, -1)
     run_ranges(
         lambda a, b: kernels.power_columns(
-            details, columns, plan.spectral, scales.tables, scales.filters, a, b
+            details, columns, plan.spectral, plan.most[j2], scales.tables, scales.filters, a, b
         ),
         details.shape[1],
         threads=strip.threads,
@@ -213,7 +225,21 @@ def _apply(details: Array, power: Array, out: Array, j2: int, *, plan: _Plan, st
     flat, nx = out.reshape(len(out), -1), out.shape[2]
     run_ranges(
         lambda a, b: kernels.gain_columns(
-            details, power, flat, low, nx, plan.sigma, noise, prior, rule, tables, filters, j2 == 0, a, b
+            details,
+            power,
+            flat,
+            low,
+            nx,
+            plan.sigma,
+            noise,
+            prior,
+            plan.keep,
+            rule,
+            tables,
+            filters,
+            j2 == 0,
+            a,
+            b,
         ),
         details.shape[1],
         threads=strip.threads,
