@@ -176,7 +176,7 @@ def stoppable(messages: Messages) -> Iterator[CancelToken]:
         if token.cancelled:
             raise KeyboardInterrupt
         token.cancel()
-        messages.warn("stopping after this tile; once more stops at once")
+        messages.from_signal("stopping after this tile; once more stops at once")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -181,11 +181,17 @@ class Messages:
         known = not self._label or PurePath(self._label).name in text
         return text if known else f"{self._label}: {text}"
 
+    def from_signal(self, text: str) -> None:
+        """A warning from a signal handler: straight to the descriptor, because stderr may be in mid-write."""
+        os.write(2, f"{self._line('warning', f'warning: {text}', message=text)}\n".encode())
+
+    def _line(self, event: str, plain: str, **values: object) -> str:
+        if not self._json:
+            return plain
+        return json.dumps({"time": round(time.time(), 3), "event": event, **values}, default=str)
+
     def _emit(self, event: str, line: str, *, plain: str | None = None, **values: object) -> None:
-        if self._json:
-            text = json.dumps({"time": round(time.time(), 3), "event": event, **values}, default=str)
-        else:
-            text = plain if plain is not None else f"{event}: {line}"
+        text = self._line(event, plain if plain is not None else f"{event}: {line}", **values)
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:

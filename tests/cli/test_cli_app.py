@@ -13,6 +13,7 @@ from denoise.cli.doctor import LIBRARIES
 @pytest.fixture(autouse=True)
 def _no_debugging(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DENOISE_DEBUG", "0")
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["run", "--help"], ["info", "-h"]])

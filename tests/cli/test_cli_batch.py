@@ -108,7 +108,7 @@ def test_cancelling_ends_the_batch(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("cancelled") == 2
 
 
-def test_the_first_signal_asks_and_the_second_stops(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_signal_asks_and_the_second_stops(capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stoppable(Messages()) as token:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -116,4 +116,4 @@ def test_the_first_signal_asks_and_the_second_stops(capsys: pytest.CaptureFixtur
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert "stopping after this tile" in capsys.readouterr().err
+    assert capfd.readouterr().err == "warning: stopping after this tile; once more stops at once\n"

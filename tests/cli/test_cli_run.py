@@ -254,7 +254,7 @@ def test_ctrl_c_leaves_nothing_and_is_130(tmp_path: Path) -> None:
                 break
         start = time.monotonic()
         said = [json.loads(line) for line in run.stderr]
-    assert run.returncode == 130
+    assert run.returncode == 130, said
     assert said[-1]["event"] == "error"
     assert "cancelled" in said[-1]["message"]
     assert time.monotonic() - start < 30
