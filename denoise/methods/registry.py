@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
-from denoise.errors import ParameterError, UnknownMethodError
+from denoise.errors import DenoiseWarning, ParameterError, UnknownMethodError
 from denoise.methods.contract import Denoiser, MethodInfo
 
 GROUP = "denoise.methods"
@@ -24,14 +25,21 @@ def get_method(name: str) -> type[Denoiser]:
     UnknownMethodError
         No installed package offers it; the message lists those that are there.
     ParameterError
-        An outside package registered something that is not a ``Denoiser``.
+        An outside package registered something that cannot be loaded or is not a ``Denoiser``.
     """
     found = _entry_points()
     if name not in found:
         raise UnknownMethodError(
             "unknown method", value=name, action=f"choose one of {', '.join(sorted(found))}"
         )
-    method = found[name].load()
+    try:
+        method = found[name].load()
+    except (ImportError, AttributeError) as err:
+        raise ParameterError(
+            f"method {name!r} cannot be loaded",
+            value=err,
+            action="uninstall or mend the package that provides it",
+        ) from err
     if not (isinstance(method, type) and issubclass(method, Denoiser)):
         raise ParameterError(
             f"entry point {name!r} of group {GROUP} is not a Denoiser class",
@@ -42,5 +50,17 @@ def get_method(name: str) -> type[Denoiser]:
 
 
 def list_methods() -> dict[str, MethodInfo]:
-    """Every installed method by name: what it is for, what it needs, how to cite it."""
-    return {name: get_method(name).info for name in sorted(_entry_points())}
+    """Every installed method by name: what it is for, what it needs, how to cite it.
+
+    Warns
+    -----
+    DenoiseWarning
+        An outside package offers a method that cannot be used; the others are listed.
+    """
+    found = {}
+    for name in sorted(_entry_points()):
+        try:
+            found[name] = get_method(name).info
+        except ParameterError as err:
+            warnings.warn(str(err), DenoiseWarning, stacklevel=2)
+    return found

@@ -1,0 +1,16 @@
+"""The conformance suite: the laws that every denoiser keeps, for our methods and for those of other packages.
+
+In the tests of a package that adds a method through the entry-point group ``denoise.methods``::
+
+    import pytest
+    from denoise.testing import conformance_checks
+
+    @pytest.mark.parametrize("check", conformance_checks("mymethod", strength=2), ids=str)
+    def test_conformance(check):
+        check()
+"""
+
+from denoise.testing.checks import Check, conformance_checks
+from denoise.testing.subject import ConformanceError, Subject
+
+__all__ = ["Check", "ConformanceError", "Subject", "conformance_checks"]

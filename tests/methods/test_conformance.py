@@ -1,0 +1,184 @@
+"""Every installed method, in every mode, keeps the laws of the contract."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+
+from denoise.methods import Denoiser, Estimate, MethodInfo, Parameters, list_methods
+from denoise.testing import Subject, conformance_checks
+from denoise.testing.subject import noise_model, observation
+
+VARIANTS = [
+    ("smooth", {}),
+    ("smooth", {"spectral_fwhm": 3.0}),
+    ("pca", {}),
+    ("ica", {}),
+    ("ist", {}),
+    ("ist", {"penalty": "soft"}),
+    ("ist", {"penalty": "hard"}),
+    ("ist", {"penalty": "reweighted", "iterations": 3}),
+    ("ist", {"penalty": "l0"}),
+    ("ist", {"selection": "fdr"}),
+    ("ist", {"wavelet": "biorthogonal"}),
+]
+CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=str)
+def test_law(check):
+    check()
+
+
+def test_every_installed_method_is_checked():
+    assert set(list_methods()) == {name for name, _ in VARIANTS}
+
+
+@pytest.mark.parametrize("name", ["pca", "ica", "ist"])
+def test_noise_alone_leaves_next_to_nothing(name):
+    noise = noise_model((24, 64, 64))
+    out = Subject(name).tiled(noise.sample(seed=11), noise)
+    assert np.mean(np.square(out)) < 0.02
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(2, 40), st.integers(1, 40)),
+    name=st.sampled_from(["smooth", "pca", "ica", "ist"]),
+)
+def test_random_shapes_in_random_tiles(shape, name):
+    data, _, noise = observation(shape)
+    out = Subject(name).tiled(data, noise)
+    assert out.shape == shape
+    assert np.isfinite(out).all()
+
+
+class _Mutant(Denoiser):
+    """Passes every law but those that a subclass breaks: half of the data."""
+
+    info = MethodInfo(name="mutant", summary="Half of the data", citation="@misc{mutant}", linear=True)
+
+    def apply(self, block, noise, state):
+        return Estimate(self.change(np.nan_to_num(block), block))
+
+    def change(self, filled, block):
+        return np.float32(0.99) * filled
+
+
+class _Parameters(Parameters):
+    level: float = Field(1.0, gt=0)
+
+
+class _Undocumented(_Mutant):
+    Parameters = _Parameters
+
+
+class _Overwrites(_Mutant):
+    def change(self, filled, block):
+        block *= np.float32(0.99)
+        return np.nan_to_num(block)
+
+
+class _Clips(_Mutant):
+    def change(self, filled, block):
+        return np.maximum(filled, 0)
+
+
+class _NotScaling(_Mutant):
+    info = replace(_Mutant.info, linear=False)
+
+    def apply(self, block, noise, state):
+        return Estimate(np.nan_to_num(block) - np.float32(0.3))
+
+
+class _Biased(_Mutant):
+    def change(self, filled, block):
+        return np.float32(0.9) * filled
+
+
+class _Amplifies(_Mutant):
+    def change(self, filled, block):
+        return np.float32(1.01) * filled
+
+
+class _Doubles(_Mutant):
+    def change(self, filled, block):
+        return filled.astype(np.float64)
+
+
+class _LooksFurther(_Mutant):
+    def change(self, filled, block):
+        return np.float32(0.99) * (filled - np.float32(1e-3) * filled.mean())
+
+
+class _Random(_Mutant):
+    def change(self, filled, block):
+        return filled * np.float32(0.99 + 1e-6 * np.random.default_rng().normal())
+
+
+class _Fails(_Mutant):
+    def change(self, filled, block):
+        return filled[:, :-1]
+
+
+class _Clinging(_Mutant):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.handle = lambda: None
+
+
+class _SpreadsNan(_Mutant):
+    def apply(self, block, noise, state):
+        return Estimate(block - np.float32(0.01) * block.mean())
+
+
+MUTANTS = {
+    _Undocumented: "describes_itself",
+    _Overwrites: "leaves_input_alone",
+    _Clips: "scales_with_input",
+    _NotScaling: "scales_with_input",
+    _Biased: "keeps_flux",
+    _Amplifies: "does_not_amplify_noise",
+    _Doubles: "keeps_types",
+    _LooksFurther: "stays_within_halo",
+    _Random: "is_deterministic",
+    _Fails: "takes_any_shape",
+    _Clinging: "can_be_pickled",
+    _SpreadsNan: "keeps_missing_data",
+}
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Function that makes a class the method "mutant" for one test."""
+
+    def install(method):
+        monkeypatch.setattr("denoise.testing.subject.get_method", lambda name: method)
+        monkeypatch.setattr("denoise.engine.run.get_method", lambda name: method)
+
+    return install
+
+
+def _broken_laws():
+    broken = set()
+    for check in conformance_checks("mutant"):
+        try:
+            check()
+        except Exception:
+            broken.add(check.law.__name__)
+    return broken
+
+
+def test_the_suite_has_nothing_against_a_good_method(installed):
+    installed(_Mutant)
+    assert _broken_laws() == set()
+
+
+@pytest.mark.parametrize(("mutant", "law"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", value))
+def test_the_suite_notices(installed, mutant, law):
+    installed(mutant)
+    with pytest.raises(Exception, match="."):
+        next(check for check in conformance_checks("mutant") if check.law.__name__ == law)()
