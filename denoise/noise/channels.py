@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_LEAST = 0.1  # of the mean variance around a channel
 
 
 def shrink(sigma: Array, independent: Array) -> Array:
@@ -50,34 +53,67 @@ def _fill(sigma: Array, good: NDArray[np.bool_]) -> Array:
     return np.asarray(np.exp(np.interp(place, place[good], np.log(sigma[good]))))
 
 
-def unmix(variance: Array, taps: Array, step: int, nchan: int) -> Array:
-    """Variance per channel from the variance of differences, each a mean of ``order + 1`` channels.
-
-    A few Richardson-Lucy iterations: positive, and a constant stays one.
+def mix(variance: Array, weights: Array, first: int, count: int) -> Array:
+    """Weighted means of neighbours, ``sum_k w[k] v[c + first + k]``, weights renormalised at the ends.
 
     Parameters
     ----------
-    variance : ndarray, shape (nchan - order * step,)
-        NaN where nothing was measured.
-    taps : ndarray, shape (order + 1,)
-        Of the difference; their squares sum to one.
+    variance : ndarray, shape (nchan, ...)
+    weights : ndarray, shape (taps,)
+    first : int
+        Where the first weight lies from the channel of the output.
+    count : int
+        Channels of the output.
     """
-    offsets = step * np.arange(taps.size)
-    weight = np.square(taps)
+    out = np.zeros((count, *variance.shape[1:]))
+    norm = np.zeros(count)
+    for w, inner, outer in _overlaps(weights, first, variance.shape[0], count):
+        out[outer] += w * variance[inner]
+        norm[outer] += w
+    return np.asarray(out / norm.reshape(-1, *(1,) * (variance.ndim - 1)))
+
+
+def _overlaps(weights: Array, first: int, nchan: int, count: int) -> Iterator[tuple[float, slice, slice]]:
+    for k in np.nonzero(weights)[0]:
+        shift = first + int(k)
+        low, high = max(0, -shift), min(count, nchan - shift)
+        if high > low:
+            yield float(weights[k]), slice(low + shift, high + shift), slice(low, high)
+
+
+def unmix(variance: Array, weights: Array, first: int, nchan: int) -> Array:
+    """Variance per channel from weighted means of neighbours: the inverse of `mix`.
+
+    Richardson-Lucy iterations: positive, and a constant stays one.
+
+    Parameters
+    ----------
+    variance : ndarray, shape (count,)
+        NaN where nothing was measured.
+    weights, first
+        As in `mix`.
+    nchan : int
+        Channels of the result.
+    """
     good = np.isfinite(variance) & (variance > 0)
-    seen = np.where(good, variance, 0.0)
-    norm = np.zeros(nchan)
-    for offset, w in zip(offsets, weight, strict=True):
-        norm[offset : offset + variance.size] += w * good
-    estimate = np.full(nchan, float(seen[good].mean()) if good.any() else np.nan)
-    for _ in range(8):
-        model = sum(w * estimate[o : o + variance.size] for o, w in zip(offsets, weight, strict=True))
-        ratio = np.where(good, seen / model, 0.0)
+    if not good.any():
+        return np.full(nchan, np.nan)
+    estimate, norm = np.full(nchan, float(variance[good].mean())), np.zeros(nchan)
+    overlaps = list(_overlaps(weights, first, nchan, variance.size))
+    for w, inner, outer in overlaps:
+        norm[inner] += w * good[outer]
+    # no channel is much quieter than all means that it enters: what is not measured must not run away
+    floor = _LEAST * mix(
+        np.where(good, variance, variance[good].mean()), weights[::-1], 1 - first - weights.size, nchan
+    )
+    for _ in range(20):
+        ratio = np.where(good, variance / mix(estimate, weights, first, variance.size), 0.0)
         update = np.zeros(nchan)
-        for offset, w in zip(offsets, weight, strict=True):
-            update[offset : offset + variance.size] += w * ratio
+        for w, inner, outer in overlaps:
+            update[inner] += w * ratio[outer]
         estimate = np.where(norm > 0, estimate * update / np.where(norm > 0, norm, 1.0), estimate)
+        estimate = np.maximum(estimate, floor)
     # the first and last channels hardly enter any difference: they take their neighbours' value
-    known = norm > 0.3
+    known = norm > 0.3 * norm.max()
     place = np.arange(nchan)
-    return np.asarray(np.interp(place, place[known], estimate[known])) if known.any() else estimate
+    return np.asarray(np.interp(place, place[known], estimate[known]))

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.noise import channels
+
 Array = NDArray[np.float64]
 Block = NDArray[np.float32]
 Usable = NDArray[np.bool_]
@@ -36,6 +38,7 @@ class Detrend:
         ``continuum``: medians of 50 channels per spaxel; ``running``: quartic fit in a running window of
         `width` channels; ``difference``: of this `order` and `step`.
     order, step, width : int
+        Of the difference; of the running fit in channels, or the least box of the sky in pixels.
     acf : ndarray
         Spectral ACF of the noise, lag zero first.
     """
@@ -69,21 +72,33 @@ class Detrend:
         if self.name == "offset":
             return block - medians(block, good)
         if self.name == "sky":
-            box = max(24, min(block.shape[1:]) // 8)
+            box = max(24, self.width, min(block.shape[1:]) // 8)
             return np.stack([p - sky(p, g, box=box) for p, g in zip(block, good, strict=True)])
         return block
 
     def sigma(self, sigma: NDArray[Any]) -> Block:
         """Sigma of the output from sigma of the input (channel, y, x), for noise with this spectral ACF."""
-        if self.name == "difference":
-            variance: NDArray[Any] = np.square(sigma)
-            squares = np.square(weights(self.order))
-            count = sigma.shape[0] - self.order * self.step
-            mixed = sum(w * variance[k * self.step : k * self.step + count] for k, w in enumerate(squares))
-            return np.sqrt(np.asarray(mixed) * self._gain()).astype(np.float32)
-        if self.name == "running":
-            return np.asarray(sigma * np.sqrt(self._gains(sigma.shape[0]))[:, None, None], dtype=np.float32)
-        return np.asarray(sigma, dtype=np.float32)
+        if self.name == "direct" or not self.linear:
+            return np.asarray(sigma, dtype=np.float32)
+        count = sigma.shape[0] - (self.order * self.step if self.name == "difference" else 0)
+        variance = channels.mix(np.square(sigma, dtype=np.float64), *self.mixing(), count)
+        gain = self._gains(count) if self.name == "running" else np.full(count, self._gain())
+        return np.asarray(np.sqrt(variance * gain[:, None, None]), dtype=np.float32)
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is a fixed kernel along the channels."""
+        return self.name in ("difference", "running")
+
+    def mixing(self) -> tuple[Array, int]:
+        """How variances of channels enter one of the output: weights of sum one, and where the first lies."""
+        squares = np.square(self.taps())
+        return squares / squares.sum(), -(self.width // 2) if self.name == "running" else 0
+
+    @property
+    def gain(self) -> float:
+        """Variance that unit noise has left, away from the ends."""
+        return self._gain()
 
     def taps(self) -> Array:
         """Kernel along the channels that the linear ways amount to, away from the ends."""
@@ -112,7 +127,7 @@ class Detrend:
         ends = np.einsum("ij,jk,ik->i", maker, rho, maker)
         gains = np.full(nchan, ends[half])
         gains[:half], gains[nchan - half :] = ends[:half], ends[half + 1 :]
-        return np.maximum(gains, 1e-6)
+        return np.asarray(np.maximum(gains, 1e-6))
 
     def output_acf(self) -> Array:
         """Spectral ACF of the output, lag zero first."""

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.errors import DenoiseWarning, NoiseError
-from denoise.noise import channels, covariance, detrend, known
+from denoise.noise import channels, covariance, known
 from denoise.noise.fieldmap import Cells, relative_map
 from denoise.noise.guess import Guess, first_guess
 from denoise.noise.histogram import TailHistograms, clipped_sigma
 from denoise.noise.known import Given, Use, given_by
 from denoise.noise.model import NoiseModel
-from denoise.noise.scout import Part, Scout, find_memory, scout, start
+from denoise.noise.scout import Memory, Part, Scout, find_memory, forgetful, scout, start, without_memory
 from denoise.noise.sources import search
 from denoise.noise.statistics import mad_std
 from denoise.noise.stream import Core, CubeLike, Region, View, blocks, windows
@@ -28,6 +28,7 @@ Block = NDArray[np.float32]
 _FEWEST = 20  # usable voxels below which there is no estimate
 _SCOUT_VOXELS = 3_000_000
 _BLOCK_VOXELS = 4_000_000
+_PER_CHANNEL = 4.0  # independent samples below which channels are not told apart
 _PER_CELL = 12.0  # independent samples in a cell of the map
 
 
@@ -90,24 +91,42 @@ def estimate_noise(
     acf = None if psf is None else covariance.psf_acf(psf)
     regions = windows(cube.shape, voxels=_SCOUT_VOXELS)
     raw = [view.read(region) for region in regions]
+    parts = [Part(r, view.sigma(region)) for r, region in zip(raw, regions, strict=True)]
     memory = find_memory(raw)
     if not memory.sigma > 0:
         memory = replace(memory, sigma=_spread(raw))
-    plain = [Part(r, view.sigma(region)) for r, region in zip(raw, regions, strict=True)]
-    early = start([p for p in plain if np.isfinite(p.raw).any()], memory, psf_acf=acf)
-    guess = first_guess(view, early, block_voxels, fixed=given.sigma is not None)
-    parts = [Part(p.raw, p.sigma * guess.of(region)) for p, region in zip(plain, regions, strict=True)]
-    found = scout(parts, memory, psf_acf=acf)
+    fixed = given.sigma is not None
+    guess, found = _learn(view, parts, forgetful(memory), acf, voxels=block_voxels, fixed=fixed)
+    if memory.way.step > 1 and not without_memory(found):
+        trial = _learn(view, parts, memory, acf, voxels=block_voxels, fixed=fixed)
+        if not trial[
+            1
+        ].way.linear:  # else nothing but the differences speaks for a memory: narrow lines do as well
+            guess, found = trial
     cells = Cells.of(cube.shape[1:], smallest=_cell_size(found, cube.shape[0]))
     return _finish(cube, view, guess, found, _pass(view, guess, found, cells, block_voxels), cells, given)
 
 
+def _learn(
+    view: View, parts: list[Part], memory: Memory, acf: Array | None, *, voxels: int, fixed: bool
+) -> tuple[Guess, Scout]:
+    """First guess of sigma, and what hides the noise, for noise with this memory."""
+    early = start([p for p in parts if np.isfinite(p.raw).any()], memory, psf_acf=acf)
+    guess = first_guess(view, early, voxels, fixed=fixed)
+    regions = windows(view.shape, voxels=_SCOUT_VOXELS)
+    guessed = [Part(p.raw, p.sigma * guess.of(region)) for p, region in zip(parts, regions, strict=True)]
+    return guess, scout(guessed, memory, psf_acf=acf)
+
+
 def _view(cube: CubeLike, given: Given) -> View:
     """View with a unit that brings the data near one; refuses data without noise."""
-    usable, sizes = 0, []
+    usable, sizes, zeros = 0, [], True
     for region in windows(cube.shape, voxels=_SCOUT_VOXELS):
         block = np.asarray(cube.read(region), dtype=np.float64)
         block = block[np.isfinite(block) & ~np.asarray(cube.excluded(region))]
+        if zeros and _padded(block):
+            zeros = False
+        block = block if zeros else block[block != 0]
         usable += block.size
         if block.size:
             sizes.append(max(float(np.std(block)), float(np.ptp(block)) * 1e-6))
@@ -121,7 +140,14 @@ def _view(cube: CubeLike, given: Given) -> View:
         raise NoiseError(
             "the data are constant: there is no noise to estimate", action="check the input and its mask"
         )
-    return View(cube, given.sigma, float(np.median([s for s in sizes if s > 0])))
+    return View(cube, given.sigma, float(np.median([s for s in sizes if s > 0])), zeros)
+
+
+def _padded(values: NDArray[np.float64]) -> bool:
+    """Whether exact zeros among values with decimals are so many that they must be padding."""
+    other = values[values != 0]
+    share = 1.0 - other.size / max(1, values.size)
+    return bool(share > 1e-3 and other.size and np.mean(other == np.round(other)) < 0.5)
 
 
 def _spread(raw: list[Block]) -> float:
@@ -172,7 +198,10 @@ def _finish(
 ) -> NoiseModel:
     """Join the counts into a model."""
     # a known sigma was divided by the unit as the data were, so that their ratio has none
-    channel = _channel_sigma(totals, guess, found) * (view.unit if given.sigma is None else 1.0)
+    channel = _channel_sigma(totals, guess, found)
+    if not np.isfinite(channel).any():
+        channel = _without_noise(guess, found)
+    channel = channel * (view.unit if given.sigma is None else 1.0)
     relative = guess.relative
     if given.sigma is None:
         relative = relative * _field(totals, found, cells)
@@ -194,7 +223,19 @@ def _finish(
     low, high = (_pooled(c) for c in (totals.histograms.negative, totals.histograms.positive))
     both = _pooled(totals.histograms.negative + totals.histograms.positive)
     level = float(model.details.get("measured_sigma", model.typical))
-    return replace(model, tails=totals.deepest.verdict(level * low / both, level * high / both))
+    low, high = (level * side / both if both > 0 and side > 0 else level for side in (low, high))
+    return replace(model, tails=totals.deepest.verdict(low, high))
+
+
+def _without_noise(guess: Guess, found: Scout) -> Array:
+    """Sigma where no voxel is free of sources: that of the differences, said aloud."""
+    warnings.warn(
+        DenoiseWarning(
+            "no voxel looks like noise alone: sigma is that of channel differences, an upper limit"
+        ),
+        stacklevel=4,
+    )
+    return guess.channel * found.sigma
 
 
 def _cell_size(found: Scout, nchan: int) -> float:
@@ -225,19 +266,21 @@ def _side(totals: _Totals, found: Scout) -> NDArray[np.int64]:
 
 def _channel_sigma(totals: _Totals, guess: Guess, found: Scout) -> Array:
     """Sigma per channel in the unit of the view, pooled as far as the channels agree."""
-    counts = _side(totals, found)
-    ratio = clipped_sigma(counts) * found.sigma
+    counts, way = _side(totals, found), found.way
     samples = counts.sum(axis=1) / float(np.sum(found.spatial_acf**2))
-    if found.way.name != "difference":
+    measured = samples > 0
+    if not measured.any():
+        return np.full(guess.channel.size, np.nan)
+    if np.median(samples[measured]) < _PER_CHANNEL:
+        return guess.channel * _pooled(counts) * found.sigma
+    nchan = guess.channel.size
+    own = slice(way.shift, nchan - way.halo + way.shift) if way.name == "difference" else slice(0, nchan)
+    ratio = (clipped_sigma(counts) * found.sigma)[own]
+    if not way.linear:
         return channels.shrink(ratio * guess.channel, samples)
-    nchan, shift = guess.channel.size, found.way.shift
-    count = nchan - found.way.order * found.way.step
-    own = slice(shift, shift + count)
-    expected = found.way.sigma(guess.channel[:, None, None])[:, 0, 0]
-    spread = channels.shrink(ratio[own] * expected, samples[own])
-    gain = float(np.square(found.way.sigma(np.ones((nchan, 1, 1)))[0, 0, 0]))
-    taps = detrend.weights(found.way.order)
-    return np.sqrt(channels.unmix(spread**2 / gain, taps, found.way.step, nchan))
+    expected = np.sqrt(channels.mix(guess.channel**2, *way.mixing(), ratio.size))
+    spread = channels.shrink(ratio * expected, samples[own])
+    return np.sqrt(channels.unmix(spread**2, *way.mixing(), nchan))
 
 
 def _field(totals: _Totals, found: Scout, cells: Cells) -> NDArray[np.float32]:

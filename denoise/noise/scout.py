@@ -20,6 +20,7 @@ _LAGS = 12  # most channels that noise remembers
 _AGREE = 0.12  # how far sigma off the sources may be above the one from differences
 _MEDIAN = 0.05  # median of noise, in sigma, that still counts as zero
 _WINDOWS = (7, 9, 11, 15, 21, 31)  # channels of a running fit
+_ENOUGH = 50.0  # independent samples that a median needs
 _WHITE = np.ones(1)
 
 
@@ -100,23 +101,35 @@ class Scout:
 
 
 def find_memory(parts: list[Block]) -> Memory:
-    """Order, step and sigma of the differences, from the faint half of the spaxels of some blocks."""
+    """Order, step and sigma of the differences, from the faint spaxels of some blocks."""
     nchan = parts[0].shape[0]
     order = detrend.order_for(nchan)
     if order == 0 or nchan < 3:
         flat = np.concatenate([p[np.isfinite(p)] for p in parts])
         return Memory(Detrend(), mad_std(flat, about="median"), False)
-    quiet = [_faint_half(p) for p in parts]
+    quiet = [_faint(p) for p in parts]
     last = min(detrend.MAX_STEP, max(1, (nchan - max(1, order // 2)) // order))
     spread = np.array([_spread(quiet, step, order) for step in range(1, last + 1)])
     error = _error(quiet, order)
-    end = detrend.plateau(spread, tolerance=0.03 + 2.0 * error) if spread[0] > 0 else None
+    end = detrend.plateau(spread, tolerance=0.03 + 3.0 * error) if spread[0] > 0 else None
     step = end or 1
     acf = detrend.memory_acf(spread**2, step, order)
     return Memory(Detrend("difference", order, step, acf=acf), float(spread[step - 1]), end is not None)
 
 
-def _faint_half(part: Block) -> Block:
+def forgetful(memory: Memory) -> Memory:
+    """The same for noise without memory: narrow lines let the spread rise with the step as memory does."""
+    return replace(memory, way=replace(memory.way, step=1, acf=_WHITE))
+
+
+def without_memory(found: Scout) -> bool:
+    """Whether what was found off the sources bears out that the noise has no memory."""
+    rho = found.way.acf[1] if found.way.acf.size > 1 else 0.0
+    enough = found.independent > 50 and found.share > 0.05
+    return bool(not found.way.linear and enough and abs(rho) < 0.2)
+
+
+def _faint(part: Block) -> Block:
     """The half of the spaxels, shape (channel, 1, spaxel), whose smoothed spectra stay nearest to zero."""
     from scipy.ndimage import uniform_filter1d
 
@@ -149,6 +162,8 @@ def start(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) ->
     sigma = clipped_std(flat)
     if memory.way.name == "direct":
         sigma = min(sigma, _lower_side(flat))
+    if not sigma > 0:  # more than half of the values are the same
+        sigma = float(flat.std()) or 1.0
     limit = np.float32(4.0 * sigma)
     noise = [np.where(np.abs(n) < limit, n, np.float32(np.nan)) for n in normal]
     found = Scout(memory.way, sigma=sigma)
@@ -181,10 +196,18 @@ def scout(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) ->
     first = start(parts, memory, psf_acf=psf_acf)
     direct = _refine(parts, first, Detrend(acf=memory.way.acf), psf_acf)
     if memory.way.name == "direct":
-        return direct if _centred(direct) else _refine(parts, first, Detrend("sky"), psf_acf)
+        return (
+            direct
+            if _centred(direct)
+            else _refine(parts, first, Detrend("sky", width=round(8 * first.width)), psf_acf)
+        )
     if _clean(direct, first) and abs(direct.sigma / first.sigma - 1.0) < 0.03:
         return direct
-    others = [Detrend("offset", acf=memory.way.acf)]
+    others = []
+    if (
+        first.samples(float(parts[0].raw[0].size)) > _ENOUGH
+    ):  # else the median of a channel takes noise with it
+        others.append(Detrend("offset", acf=memory.way.acf))
     if parts[0].raw.shape[0] >= 60:
         others.append(Detrend("continuum", acf=memory.way.acf))
     tried = [t for t in [direct, *(_refine(parts, first, w, psf_acf) for w in others)] if _clean(t, first)]
@@ -230,11 +253,15 @@ def _refine(parts: list[Part], first: Scout, way: Detrend, psf_acf: Array | None
     for _ in range(3):
         noise = []
         for part, values in zip(parts, normal, strict=True):
-            mask = search(values / np.float32(found.sigma), found.scales(values.shape)).mask
+            # sources that are not masked raise sigma, which unmasks more of them: the mask may not follow
+            level = min(found.sigma, (1.0 + _AGREE) * first.sigma)
+            mask = search(values / np.float32(level), found.scales(values.shape)).mask
             again = part.normal(way, mask) if way.name in ("offset", "sky") else values
             noise.append(np.where(mask, np.float32(np.nan), again))
         before = found.sigma
         found = _measure(noise, found, psf_acf)
+        if not found.sigma > 0:
+            return replace(found, sigma=before, share=0.0, independent=0.0)
         if found.independent < 10 or abs(found.sigma / before - 1.0) < 0.003:
             break
     return found

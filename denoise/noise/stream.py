@@ -60,6 +60,8 @@ class View:
     cube : CubeLike
     known : SigmaLike, optional
         Sigma up to a factor.
+    zeros : bool
+        Whether exact zeros are data: noise with many decimals never is zero, a padded field is.
     unit : float
         Brings the values near one, so that 1e-20 fluxes are safe in float32.
     """
@@ -67,6 +69,7 @@ class View:
     cube: CubeLike
     known: SigmaLike | None = None
     unit: float = 1.0
+    zeros: bool = True
 
     @property
     def shape(self) -> Shape:
@@ -77,6 +80,8 @@ class View:
         """Data of a region; NaN also where a known sigma is missing."""
         data = np.asarray(self.cube.read(region), dtype=np.float64) / self.unit
         data[~np.isfinite(data) | np.asarray(self.cube.excluded(region))] = np.nan
+        if not self.zeros:
+            data[data == 0] = np.nan
         if self.known is not None:
             data[~np.isfinite(self.known.read(region))] = np.nan
         return data.astype(np.float32)
