@@ -171,7 +171,8 @@ def outcome(result: Result, job: Job) -> Outcome:
     change = metrics.get("flux_change_percent")
     return Outcome(
         shape=_shape(result.cube.shape),
-        noise=f"{_number(metrics.get('noise_before'))} -> {_number(metrics.get('noise_after'))}",
+        # None: the method leaves exact zeros outside the emission
+        noise=f"{metrics['noise_before']:.3g} -> {metrics['noise_after'] or 0:.3g}",
         flux="none found" if change is None else f"{change:+.1f} %",
         seconds=f"{result.seconds:.1f}",
         output=str(job.output),
@@ -196,7 +197,3 @@ def make_folder(folder: Path) -> None:
 
 def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"
