@@ -234,7 +234,7 @@ def flux_error(support: PackedMask, noise: NoiseModel, samples: int = 400) -> fl
     if not len(places):
         return 0.0
     terms = [_row_of_covariance(support, noise, place) for place in places.tolist()]
-    return float(np.sqrt(max(support.count() * np.mean(terms), 0.0)))
+    return float(np.sqrt(max(support.count() * float(np.mean(terms)), 0.0)))
 
 
 def _row_of_covariance(support: PackedMask, noise: NoiseModel, place: list[int]) -> float:

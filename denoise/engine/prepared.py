@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from denoise.transforms import detection
 
 Floats = NDArray[np.floating]
 
-_MERGE = {"sum": lambda a, b: a + b, "max": max, "worst": min}
+_MERGE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "max": max, "worst": min}
 
 
 class Piece(NamedTuple):

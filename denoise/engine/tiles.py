@@ -64,5 +64,5 @@ def scaled_float32(data: NDArray[np.floating], factor: float) -> NDArray[np.floa
     float64 input is multiplied in double precision first: a flux of 1e-45 has no float32 of its own.
     """
     if data.dtype == np.float32 and np.isfinite(np.float32(factor)):
-        return np.multiply(data, np.float32(factor))
-    return np.multiply(data, np.float64(factor), dtype=np.float64).astype(np.float32)
+        return np.asarray(np.multiply(data, np.float32(factor)), np.float32)
+    return np.asarray(np.multiply(data, np.float64(factor), dtype=np.float64), np.float32)

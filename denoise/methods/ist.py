@@ -52,6 +52,7 @@ _PASSES = (
 # A bright source counts as this many sigma where the power around it is averaged; its own coefficients stay.
 _CEILING, _KEEP = 6.0, 5.0
 _MOST = (4, 4)
+_WIENER_PASSES, _RESIDUAL_PASSES = 2, 8
 
 
 class IstParameters(Parameters):
@@ -85,7 +86,13 @@ class IstParameters(Parameters):
     wavelet: Literal["starlet", "biorthogonal"] = Field(
         "starlet", description="spectral filters: B3 starlet or 7/9 biorthogonal"
     )
-    iterations: int = Field(2, ge=1, le=20, description="Wiener passes, or passes over the residual")
+    iterations: int | None = Field(
+        None,
+        ge=1,
+        le=20,
+        description="Wiener passes (none: 2), or passes of a classical threshold over the residual (none: 8; with "
+        "fewer the flux of compact sources comes out too high, because their negative lobes are cut)",
+    )
 
 
 class Ist(Denoiser):
@@ -104,6 +111,16 @@ class Ist(Denoiser):
         """One pass counts significances for the false-discovery rate."""
         return int(self.parameters.selection == "fdr" and self.parameters.preset == "default")
 
+    @property
+    def iterations(self) -> int:
+        """Passes, as asked or what the penalty needs."""
+        usual = _WIENER_PASSES if self._shrinks_by_power else _RESIDUAL_PASSES
+        return int(self.parameters.iterations or usual)
+
+    @property
+    def _shrinks_by_power(self) -> bool:
+        return bool(self.parameters.penalty == "wiener")
+
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """Search, then one transform and its power boxes a pass; the published algorithm needs all of it."""
         if self.parameters.preset == "reference":
@@ -111,9 +128,10 @@ class Ist(Denoiser):
         j2, j1 = self._scales(shape)
         step = wavelets.halo(j2, j1, spectral=self.parameters.wavelet)
         channels, pixels, _ = detection.halo(shape)
-        for n in range(self.parameters.iterations):
-            channels += step[0] + max(_padded(_pass(n).spectral, j1 + 1))
-            pixels += step[1] + max(_padded(_pass(n).spatial, j2 + 1))
+        for n in range(self.iterations):
+            boxes = (_pass(n).spectral, _pass(n).spatial) if self._shrinks_by_power else ((0,), (0,))
+            channels += step[0] + max(_padded(boxes[0], j1 + 1))
+            pixels += step[1] + max(_padded(boxes[1], j2 + 1))
         return Halo(channels if shape[0] > 1 else 0, pixels, pixels)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
@@ -140,12 +158,10 @@ class Ist(Denoiser):
         if self.parameters.preset == "reference":
             return self._reference(block, valid)
         found = self._search(data, noise, state)
-        if self.parameters.penalty == "wiener":
-            estimate = self._wiener(data, found, noise)
-        else:
-            estimate = self._thresholded(data, found, noise)
+        shrunk = self._wiener if self._shrinks_by_power else self._thresholded
+        estimate = shrunk(data, found, noise)
         estimate *= np.where(valid, sigma, 0)
-        numbers = {"iterations": float(self.parameters.iterations)}
+        numbers = {"iterations": float(self.iterations)}
         return Estimate(estimate, support=found.support & valid, diagnostics=numbers)
 
     def _scales(self, shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -173,7 +189,7 @@ class Ist(Denoiser):
         j2, j1 = self._scales(noise.cube_shape)  # of the cube: tiles agree
         band = self._band_noise(noise, (j2, j1))
         estimate = found.pilot
-        for n in range(self.parameters.iterations):
+        for n in range(self.iterations):
             estimate = wiener(
                 data,
                 estimate,
@@ -208,14 +224,11 @@ class Ist(Denoiser):
             "threads": self.threads,
         }
         rule = _RULES[self.parameters.penalty]
-        for n in range(self.parameters.iterations):
-            if rule == "reweighted" and n:
-                estimate = fused(
-                    data, level=level, operation=rule, previous=estimate, previous_level=level, **options
-                )
-            else:
-                first: Operation = "soft" if rule == "reweighted" else rule
-                estimate = estimate + fused(data - estimate, level=level, operation=first, **options)
+        for n in range(self.iterations):
+            # no weights before there is an estimate
+            use: Operation = "soft" if rule == "reweighted" and n == 0 else rule
+            old = {"previous": estimate, "previous_level": level} if use == "reweighted" else {}
+            estimate = estimate + fused(data - estimate, level=level, operation=use, **old, **options)
             if self.positivity:
                 np.maximum(estimate, 0, out=estimate)
             estimate *= found.region
@@ -233,7 +246,7 @@ def prior_factors(scales: tuple[int, int], iteration: int) -> NDArray[np.float32
     """Prior power over the pilot's local power for each band (j2, j1): the pilot is smoother than the truth."""
     level, finer_pixels, finer_channels = _pass(iteration).prior
     j2, j1 = np.mgrid[: scales[0] + 1, : scales[1] + 1]
-    return np.exp(level + finer_pixels * (2 - j2) + finer_channels * (2 - j1)).astype(np.float32)
+    return np.asarray(np.exp(level + finer_pixels * (2 - j2) + finer_channels * (2 - j1)), np.float32)
 
 
 def _pass(n: int) -> Pass:

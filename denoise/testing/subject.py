@@ -103,7 +103,12 @@ class Subject:
 
 
 def prepare(
-    cube: Cube, noise: NoiseModel, denoiser: Denoiser, *, core: Shape | None = None, monitor: Monitor | None = None
+    cube: Cube,
+    noise: NoiseModel,
+    denoiser: Denoiser,
+    *,
+    core: Shape | None = None,
+    monitor: Monitor | None = None,
 ) -> Prepared:
     """A run without conditioning, ready to go, in tiles with cores of at most `core` voxels."""
     from denoise.engine.plan import make_tiles

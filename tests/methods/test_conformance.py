@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
+from denoise.errors import DenoiseError
 from denoise.methods import Denoiser, Estimate, MethodInfo, Parameters, list_methods
 from denoise.testing import Subject, conformance_checks
 from denoise.testing.subject import noise_model, observation
@@ -20,7 +21,7 @@ VARIANTS = [
     ("ist", {}),
     ("ist", {"penalty": "soft"}),
     ("ist", {"penalty": "hard"}),
-    ("ist", {"penalty": "reweighted", "iterations": 3}),
+    ("ist", {"penalty": "reweighted"}),
     ("ist", {"penalty": "l0"}),
     ("ist", {"selection": "fdr"}),
     ("ist", {"wavelet": "biorthogonal"}),
@@ -162,23 +163,17 @@ def installed(monkeypatch):
     return install
 
 
-def _broken_laws():
-    broken = set()
-    for check in conformance_checks("mutant"):
-        try:
-            check()
-        except Exception:
-            broken.add(check.law.__name__)
-    return broken
-
-
-def test_the_suite_has_nothing_against_a_good_method(installed):
+@pytest.mark.parametrize("check", conformance_checks("mutant"), ids=str)
+def test_the_suite_has_nothing_against_a_good_method(installed, check):
     installed(_Mutant)
-    assert _broken_laws() == set()
+    check()
 
 
-@pytest.mark.parametrize(("mutant", "law"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("mutant", "law"), MUTANTS.items(), ids=lambda value: getattr(value, "__name__", value)
+)
 def test_the_suite_notices(installed, mutant, law):
     installed(mutant)
-    with pytest.raises(Exception, match="."):
+    # a law's own message, or the error that the method made the engine, numpy or pickle raise
+    with pytest.raises((DenoiseError, ValueError, AttributeError)):
         next(check for check in conformance_checks("mutant") if check.law.__name__ == law)()

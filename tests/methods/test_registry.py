@@ -11,7 +11,7 @@ from denoise.errors import ParameterError, UnknownMethodError
 from denoise.methods import get_method, list_methods, registry
 from denoise.testing import conformance_checks
 
-_CODE = '''
+_CODE = """
 import numpy as np
 from pydantic import Field
 from denoise.methods import Denoiser, Estimate, MethodInfo, Parameters
@@ -30,7 +30,7 @@ class Half(Denoiser):
 
 
 NOT_A_METHOD = 3
-'''
+"""
 
 
 @pytest.fixture
