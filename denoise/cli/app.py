@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -61,6 +62,9 @@ app.command("doctor")(doctor.doctor)
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a sign shows a question mark
+            stream.reconfigure(errors="replace")
     sys.exit(execute(sys.argv[1:] if argv is None else argv))
 
 
