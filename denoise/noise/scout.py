@@ -174,7 +174,9 @@ def start(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) ->
 def _lower_side(flat: Block) -> float:
     """Sigma from the side of zero that is less contaminated."""
     sides = [
-        np.median(np.abs(s)) / 0.6745 for s in (flat[flat < 0], flat[flat > 0]) if s.size > 0.2 * flat.size
+        np.median(np.abs(s)) / 0.6745
+        for s in (flat[flat < 0], flat[flat > 0])
+        if s.size > max(50, 0.2 * flat.size)
     ]
     return float(min(sides, default=np.inf))
 
@@ -236,7 +238,7 @@ def _widest(parts: list[Part], first: Scout, psf_acf: Array | None) -> Scout:
 
 def _centred(found: Scout) -> bool:
     error = 4.0 / float(np.sqrt(max(found.independent, 1.0)))
-    return abs(found.median) < max(_MEDIAN, min(error, 0.25))
+    return abs(found.median) < max(_MEDIAN, min(error, 0.5))
 
 
 def _clean(found: Scout, first: Scout) -> bool:
