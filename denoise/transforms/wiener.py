@@ -126,7 +126,7 @@ def wiener(
         _half_widths(spectral_windows, boxes[1], "spectral_windows"),
         per_band(noise, scales.bands, "noise"),
         per_band(prior, scales.bands, "prior"),
-        np.square(np.float32(ceiling) * per_band(noise, scales.bands, "noise")),
+        _most(ceiling, per_band(noise, scales.bands, "noise")),
         np.float32(keep**2),
         sigma_for(sigma, cube),
         RULES[rule],
@@ -145,6 +145,13 @@ class _Plan:
     keep: np.float32
     sigma: Array
     rule: int
+
+
+def _most(ceiling: float, noise: Array) -> Array:
+    """Largest square that a pilot coefficient counts as, per band."""
+    if np.isinf(ceiling):
+        return np.full_like(noise, np.inf)
+    return np.asarray(np.square(np.float32(ceiling) * noise), np.float32)
 
 
 def _half_widths(given: Sequence[int] | None, default: Sequence[int], name: str) -> NDArray[np.int64]:
