@@ -28,6 +28,7 @@ Block = NDArray[np.float32]
 _FEWEST = 20  # usable voxels below which there is no estimate
 _SCOUT_VOXELS = 3_000_000
 _BLOCK_VOXELS = 4_000_000
+_PER_SIDE = 200  # values on either side of zero below which the sides are not compared
 _PER_CHANNEL = 4.0  # independent samples below which channels are not told apart
 _PER_CELL = 12.0  # independent samples in a cell of the map
 
@@ -258,6 +259,8 @@ def _side(totals: _Totals, found: Scout) -> NDArray[np.int64]:
     """Counts of both sides of zero if they agree, else of the side with less spread."""
     below, above = totals.histograms.negative, totals.histograms.positive
     low, high = _pooled(below), _pooled(above)
+    if min(below.sum(), above.sum()) < _PER_SIDE:
+        return np.asarray(below + above)
     margin = 0.01 + 3.0 / np.sqrt(max(found.samples(totals.noisy), 1.0) / 2.0)
     if not (np.isfinite(low) and np.isfinite(high)) or abs(np.log(high / low)) < margin:
         return np.asarray(below + above)
