@@ -100,9 +100,8 @@ def estimate_noise(
     guess, found = _learn(view, parts, forgetful(memory), acf, voxels=block_voxels, fixed=fixed)
     if memory.way.step > 1 and not without_memory(found):
         trial = _learn(view, parts, memory, acf, voxels=block_voxels, fixed=fixed)
-        if not trial[
-            1
-        ].way.linear:  # else nothing but the differences speaks for a memory: narrow lines do as well
+        # if only the differences speak for a memory, narrow lines explain them as well
+        if not trial[1].way.linear:
             guess, found = trial
     cells = Cells.of(cube.shape[1:], smallest=_cell_size(found, cube.shape[0]))
     return _finish(cube, view, guess, found, _pass(view, guess, found, cells, block_voxels), cells, given)
