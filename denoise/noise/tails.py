@@ -13,6 +13,7 @@ from denoise.noise.model import NoiseModel, Tails
 from denoise.noise.sources import Scale, scales, search
 
 _CHANCE = 1e-3  # probability at which noise alone is called too negative
+_SHIFTS = 8.0  # independent minima for every box side by side, about two along each axis
 
 
 @dataclass
@@ -36,10 +37,11 @@ class Deepest:
 
         if not self.values:
             return Tails(sigma_negative, sigma_positive, 0.0, 0.0, "none", True)
-        # the chance is shared among the scales; counted on boxes side by side, shifted boxes are not new
+        # the chance is shared among the scales; a box may lie at any voxel, which side by side boxes undercount
+        share = _CHANCE / len(self.values)
         limits = {
-            s: float(norm.ppf(_CHANCE / len(self.values) / (2.0 * max(n, 1.0))))
-            for s, n in self.counts.items()
+            scale: float(norm.ppf(share / max(1.0, count * (1 if scale.pixels == 1 else _SHIFTS))))
+            for scale, count in self.counts.items()
         }
         worst = min(self.values, key=lambda s: self.values[s] / limits[s] * -1.0)
         name = f"{worst.pixels} pixels x {worst.channels} channels"
