@@ -1,11 +1,11 @@
 """What `pca` and `ica` share: a spectral basis of the emission, and component maps denoised in space.
 
-A spaxel's spectrum over sigma, d, is written ``d = S z + noise`` with K components; ``z = A d`` projects it. The
-maps z(y, x) keep all the noise of the K-dimensional subspace (published PCA leaves 85 % of it for that
-reason), so each map is denoised: starlet coefficients times a gain g, ``z' = sum_j g_j w_j(z)``. Gains come from
-the power of the map itself, then (Wiener) from that of the first estimate. Back in the cube each voxel is weighted
-by how far the power of the estimate around it stands out of its variance. All of this is linear given the
-gains, so the variance is propagated exactly (`component_variance`).
+A spaxel's spectrum over sigma, d, is written ``d = S z + noise`` with K components; ``z = A d`` projects
+it. The maps z(y, x) keep all the noise of the K-dimensional subspace (published PCA leaves 85 % of it for
+that reason), so each map is denoised: starlet coefficients times a gain g, ``z' = sum_j g_j w_j(z)``. Gains
+come from the power of the map itself, then (Wiener) from that of the first estimate. Back in the cube each
+voxel is weighted by how far the power of the estimate around it stands out of its variance. All of this is
+linear given the gains, so the variance is propagated exactly (`component_variance`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Shape = tuple[int, int, int]
 
 NEAR = (1.0, 1.5)  # sigma of the neighbourhood of a voxel: channels, pixels
 REACH = (3, 6)  # how far beyond a seeded region fainter emission is looked for: channels, pixels
-MARGIN = (1, 2)  # how far that emission is widened
+MARGIN = (1, 3)  # how far that emission is widened
 _NEAR = int(4 * NEAR[1] + 0.5)
 _LEAST_COVERAGE = 0.25  # directions of the basis less covered than this are not amplified to full size
 
@@ -50,8 +50,8 @@ class Basis:
         Coarsest scales of the search for emission.
     spatial_scales : int
         Starlet scales of the component maps.
-    level : float
-        Significance above which emission is found, in sigma of the smoothed noise.
+    threshold : float
+        Significance at which a region of emission starts, in sigma at the finest scale.
     strength : float
         Variances that the power of the estimate has to exceed.
     positivity : bool
@@ -63,7 +63,7 @@ class Basis:
     covariance: Doubles
     scales: tuple[int, int]
     spatial_scales: int
-    level: float
+    threshold: float
     strength: float
     positivity: bool
 
@@ -91,14 +91,14 @@ def find(
     noise: NoiseModel,
     *,
     scales: tuple[int, int],
-    level: float,
+    threshold: float,
     both_signs: bool,
     threads: int = 1,
 ) -> Array:
     """Where emission was found, 0 to 1 with a soft edge, shape (channel, y, x).
 
-    Seeds above `level` at any scale, grown by their kernel; around them also what is fainter (from about 3 sigma),
-    because outskirts are where the flux of a faint source is lost.
+    Seeds beyond `threshold` at any scale, grown by their kernel; around them also what is fainter (from
+    about 3 sigma), because outskirts are where the flux of a faint source is lost.
 
     Parameters
     ----------
@@ -108,8 +108,8 @@ def find(
         Its correlations are used.
     scales : (int, int)
         Coarsest spatial and spectral smoothing: of the whole cube, so that tiles agree.
-    level : float
-        In sigma of the smoothed noise.
+    threshold : float
+        Of seeds, in sigma; of smoothed cubes what is as rare.
     both_signs : bool
         Absorption too.
     threads : int
@@ -118,7 +118,7 @@ def find(
     found = detection.search(
         data,
         detection.noise_left(noise, scales),
-        thresholds=detection.Thresholds(seed=level),
+        thresholds=detection.Thresholds(seed=threshold),
         both_signs=both_signs,
         threads=threads,
     )
@@ -153,12 +153,18 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads
     """
     sigma = np.broadcast_to(noise.sigma(), block.shape)
     data, known = detection.standardise(block, sigma)
-    both = not basis.positivity
-    region = find(data, noise, scales=basis.scales, level=basis.level, both_signs=both, threads=threads)
+    region = find(
+        data,
+        noise,
+        scales=basis.scales,
+        threshold=basis.threshold,
+        both_signs=not basis.positivity,
+        threads=threads,
+    )
     estimate, variance = np.zeros_like(data), np.zeros_like(data)
     if basis.size and region.any():
         # nothing further from a region than this matters: a small source in a wide field is cheap
-        window = window_around(region.any(axis=0), 2 * (_reach(basis.spatial_scales) + _NEAR))
+        window = window_around(np.asarray(region.any(axis=0)), 2 * (_reach(basis.spatial_scales) + _NEAR))
         part = _Part(data[window], known[window], region[window], noise, basis, threads)
         estimate[window], variance[window] = part.estimate()
         estimate[known] *= sigma[known]
@@ -286,19 +292,20 @@ def band_products(noise: NoiseModel, scales: int) -> Doubles:
 
 def _half_width(scale: int, *, noisy: bool) -> int:
     """Half width in pixels of the window in which the power of a band is averaged."""
-    return min(2**scale + 1, 8) if noisy else min(2**scale, 4)
+    return min((1 << scale) + 1, 8) if noisy else min(1 << scale, 4)
 
 
 def _reach(scales: int) -> int:
     """How far one round of gains looks around itself, in pixels."""
-    return int(2 * (2**scales - 1)) + _half_width(scales, noisy=True)
+    return 2 * ((1 << scales) - 1) + _half_width(scales, noisy=True)
 
 
 def component_variance(gains: Array, products: Doubles, basis: Basis) -> Array:
     """Variance of each voxel, over sigma squared, of a cube rebuilt with these gains.
 
-    ``var_c = sum_kl S_ck S_cl N_kl sum_ij C_ij g_ki g_lj`` with C the covariance between bands (`band_products`)
-    and N that between components: exact, because the starlet synthesis is a plain sum of bands.
+    ``var_c = sum_kl S_ck S_cl N_kl sum_ij C_ij g_ki g_lj`` with C the covariance between bands
+    (`band_products`) and N that between components: exact, because the starlet synthesis is a plain sum of
+    bands.
 
     Parameters
     ----------

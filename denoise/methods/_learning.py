@@ -1,11 +1,11 @@
 """Learn the spectral basis of `pca` and `ica` in one pass over the cube.
 
-Decomposing the raw spaxels finds nothing in a faint cube: a source carries too little of the variance. So the
-spectra that count are those where the scale-space search found emission, smoothed to about the beam and the
-width of a line, cut to the channels in which it was found. How many components are kept is decided by parallel
-analysis (Horn 1965, Psychometrika 30, 179): the k-th eigenvalue has to exceed the k-th eigenvalue of draws of the
-noise model that went through the same smoothing and the same masks. Independent rows (Marchenko-Pastur) are not
-assumed: neighbouring spaxels share their noise.
+Decomposing the raw spaxels finds nothing in a faint cube: a source carries too little of the variance. So
+the spectra that count are those where the scale-space search found emission, smoothed to about the beam and
+the width of a line, cut to the channels in which it was found. How many components are kept is decided by
+parallel analysis (Horn 1965, Psychometrika 30, 179): the k-th eigenvalue has to exceed the k-th eigenvalue
+of draws of the noise model that went through the same smoothing and the same masks. Independent rows
+(Marchenko-Pastur) are not assumed: neighbouring spaxels share their noise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pydantic import Field
 from denoise.methods._components import Array, Basis, Doubles, Mask, find, starlet_scales, window_around
 from denoise.methods._scatter import Scatter
 from denoise.methods.contract import Parameters, Source
-from denoise.metrics import expected_flukes
 from denoise.noise import NoiseModel
 from denoise.transforms import detection
 from denoise.transforms.smoothing import gaussian
@@ -28,6 +27,7 @@ from denoise.transforms.smoothing import gaussian
 MATCHED = (1.0, 1.5)  # sigma of the smoothing before the decomposition: channels, pixels
 MOST = 20  # components kept at most, if their number is not given
 DRAWS = 4  # draws of the noise for the null
+SURE = 3.0  # standard deviations of the null's eigenvalues that a component has to exceed
 _LEAST_NOISE = 0.05  # smallest eigenvalue of the noise's spectral correlation that is whitened
 
 Automatic = Literal["auto"]
@@ -40,11 +40,11 @@ class ComponentParameters(Parameters):
         "auto",
         description="number of components kept; auto: those that exceed draws of the noise model",
     )
-    flukes: float = Field(
-        1.0,
-        gt=0,
-        le=100,
-        description="chance peaks of pure noise taken for emission: at most so many expected in the whole cube",
+    threshold: float = Field(
+        4.9,
+        ge=3,
+        le=20,
+        description="significance in sigma above which a voxel starts a region of emission",
     )
     spatial_scales: int = Field(3, ge=1, le=6, description="starlet scales of the component maps")
     strength: float = Field(
@@ -77,15 +77,6 @@ def whitening(noise: NoiseModel) -> Whitening:
     return Whitening((vectors * np.sqrt(values)) @ vectors.T, (vectors / np.sqrt(values)) @ vectors.T)
 
 
-def fluke_level(flukes: float, noise: NoiseModel) -> float:
-    """Significance that at most `flukes` peaks of pure noise are expected to exceed in the whole cube."""
-    low, high = 3.0, 9.0
-    for _ in range(40):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if expected_flukes(middle, noise) > flukes else (low, middle)
-    return high
-
-
 def learn(
     source: Source, noise: NoiseModel, parameters: ComponentParameters, *, positivity: bool, seed: int
 ) -> Basis:
@@ -111,16 +102,17 @@ def learn(
         covariance=np.zeros((0, 0)),
         scales=detection.search_scales(source.shape),
         spatial_scales=starlet_scales(parameters.spatial_scales, source.shape),
-        level=fluke_level(parameters.flukes, noise),
+        threshold=parameters.threshold,
         strength=parameters.strength,
         positivity=positivity,
     )
-    draws = DRAWS if parameters.n_components == "auto" else 0
-    total, null = Scatter(nchan), [Scatter(nchan) for _ in range(draws)]
+    total, null = Scatter(nchan), [Scatter(nchan) for _ in range(DRAWS)]
     for found in emission(source, empty):
-        total.add(white.applied(found.spectra(found.data)))
-        for k, scatter in enumerate(null):
-            scatter.add(white.applied(found.spectra(found.draw(seed, k))))
+        smooth, sharp = (white.applied(each) for each in found.spectra(found.data))
+        drawn = [[white.applied(each) for each in found.spectra(found.draw(seed, k))] for k in range(DRAWS)]
+        total.add(smooth, sharp, *(pair[1] for pair in drawn))
+        for scatter, pair in zip(null, drawn, strict=True):
+            scatter.add(pair[0])
     vectors = select(total, null, parameters.n_components)
     return replace(
         empty,
@@ -131,19 +123,52 @@ def learn(
 
 
 def select(total: Scatter, null: list[Scatter], wanted: int | Automatic) -> Doubles:
-    """Eigenvectors kept, shape (channel, K): the number wanted, or those beyond every draw of the null.
+    """Orthonormal spectra kept, shape (channel, K): the number wanted, or as many as exceed the null.
 
-    At least one where anything was found: the search has shown that there is emission.
+    At least one where anything was found: the search has shown that there is emission. The rule errs towards
+    keeping, because eigenvalues of noise after some of signal are compared with the null's later ones: a spectrum of
+    noise costs little, its map is noise and the gains remove it; a spectrum of signal lost is flux lost.
     """
     values, vectors = total.components(MOST if wanted == "auto" else wanted)
-    if wanted != "auto" or not len(values):
+    kept = len(values)
+    if wanted == "auto" and kept:
+        drawn = np.zeros((len(null), kept))
+        for row, scatter in zip(drawn, null, strict=True):
+            eigenvalues = scatter.components(kept)[0]
+            row[: len(eigenvalues)] = eigenvalues
+        beyond = np.append(values > null_levels(drawn), False)
+        kept = max(1, int(np.argmin(beyond)))
+    return sharpened(total, values[:kept], vectors[:, :kept])
+
+
+def sharpened(total: Scatter, values: Doubles, vectors: Doubles) -> Doubles:
+    """Orthonormal spectra without the smoothing along channels, as far as the noise allows.
+
+    Smoothed spectra are broader than the lines, and projecting on them would add flux (9 % for a line as wide as
+    the smoothing). The unsmoothed ones follow from regression on the components' maps; the same regression
+    of noise draws tells how much of the difference is noise, and each spectrum takes the share that is not
+    (James and Stein).
+    """
+    if not len(values):
         return vectors
-    highest = np.zeros(len(values))
-    for scatter in null:
-        drawn = scatter.components(len(values))[0]
-        highest[: len(drawn)] = np.maximum(highest[: len(drawn)], drawn)
-    beyond = np.append(values > highest, False)
-    return vectors[:, : max(1, int(np.argmin(beyond)))]
+    sharp, *drawn = total.regressed(values, vectors)
+    difference = sharp - vectors
+    noise = np.mean([np.sum(each**2, axis=0) for each in drawn], axis=0)
+    power = np.sum(difference**2, axis=0)
+    share = np.maximum(power - noise, 0) / np.maximum(power, np.finfo(float).tiny)
+    return np.asarray(np.linalg.qr(vectors + share * difference)[0])
+
+
+def null_levels(drawn: Doubles) -> Doubles:
+    """What the k-th eigenvalue of noise stays below, from draws (draw, k): mean and `SURE` deviations.
+
+    The relative spread is pooled over k: few draws then give a better limit than their largest value does.
+    """
+    mean = drawn.mean(axis=0)
+    spread = (
+        np.sqrt(np.mean(drawn.var(axis=0, ddof=1)[mean > 0] / mean[mean > 0] ** 2)) if mean.any() else 0.0
+    )
+    return np.asarray(mean * (1 + SURE * spread))
 
 
 class Emission(NamedTuple):
@@ -176,11 +201,17 @@ class Emission(NamedTuple):
         drawn, _ = detection.standardise(self.noise.sample(seed=seed, draw=k), self.noise.sigma())
         return np.where(self.known, drawn, np.float32(0))
 
-    def spectra(self, values: Array) -> Array:
-        """Smoothed spectra of the spaxels with emission, zero in channels without, shape (spaxel, channel)."""
-        spectral = MATCHED[0] if len(values) > 1 else 0.0
-        smooth = gaussian(values, spatial=MATCHED[1], spectral=spectral)
-        return np.ascontiguousarray((smooth * self.mask)[:, self.spaxels].T)
+    def spectra(self, values: Array) -> tuple[Array, Array]:
+        """Spectra of the spaxels with emission (spaxel, channel), zero in channels without.
+
+        Smoothed in space and along channels, and in space alone.
+        """
+        sharp = gaussian(values, spatial=MATCHED[1])
+        smooth = gaussian(sharp, spectral=MATCHED[0]) if len(values) > 1 else sharp
+        first, second = (
+            np.ascontiguousarray((each * self.mask)[:, self.spaxels].T) for each in (smooth, sharp)
+        )
+        return first, second
 
 
 def emission(source: Source, basis: Basis) -> Iterator[Emission]:
@@ -189,9 +220,9 @@ def emission(source: Source, basis: Basis) -> Iterator[Emission]:
         sigma = np.broadcast_to(sample.noise.sigma(), sample.data.shape)
         data, known = detection.standardise(sample.data, sigma)
         both = not basis.positivity
-        region = find(data, sample.noise, scales=basis.scales, level=basis.level, both_signs=both)
+        region = find(data, sample.noise, scales=basis.scales, threshold=basis.threshold, both_signs=both)
         mask = np.zeros(region.shape, bool)
         mask[sample.core] = (region[sample.core] > 0.5) & known[sample.core]
         if mask.any():
-            window = window_around(mask.any(axis=0), int(4 * MATCHED[1] + 0.5))
+            window = window_around(np.asarray(mask.any(axis=0)), int(4 * MATCHED[1] + 0.5))
             yield Emission(data[window], mask[window], known[window], sample.noise.window(window))

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
-_CHUNK = 8192  # spectra converted to double precision at a time
 
 
 class Scatter:
@@ -30,17 +29,27 @@ class Scatter:
     def __init__(self, nchan: int) -> None:
         self.nchan = nchan
         self.count = 0
-        self._rows: list[Doubles] = []
+        self._blocks: list[list[Doubles]] = []
         self._matrix: Doubles | None = None
+        self._cross: list[Doubles] = []
 
-    def add(self, spectra: Floats) -> None:
-        """Add spectra, shape (spaxel, channel), finite."""
+    def add(self, spectra: Floats, *partners: Floats) -> None:
+        """Add spectra, shape (spaxel, channel), finite, and others of the same spaxels for `regressed`."""
         self.count += len(spectra)
+        block = [np.array(each, np.float64) for each in (spectra, *partners)]
         if self._matrix is None and self.count < self.nchan:
-            self._rows.append(np.array(spectra, np.float64))
+            self._blocks.append(block)
             return
         self._flush()
-        self._accumulate(spectra)
+        self._accumulate(block)
+
+    def regressed(self, values: Doubles, vectors: Doubles) -> list[Doubles]:
+        """Spectra (channel, K) of each partner Y that go with the components' maps X V: ``Y'X V / values``."""
+        if self._matrix is None:
+            maps = self._spectra() @ vectors
+            partners = zip(*(block[1:] for block in self._blocks), strict=True)
+            return [np.asarray(np.concatenate(rows).T @ maps / values) for rows in partners]
+        return [np.asarray(cross @ vectors / values) for cross in self._cross]
 
     def matrix(self) -> Doubles:
         """``X'X``, shape (channel, channel)."""
@@ -79,22 +88,23 @@ class Scatter:
         return values, spectra.T @ left / np.sqrt(values)
 
     def _spectra(self) -> Doubles:
-        return np.concatenate(self._rows) if self._rows else np.zeros((0, self.nchan))
+        return np.concatenate([np.zeros((0, self.nchan)), *(block[0] for block in self._blocks)])
 
     def _flush(self) -> None:
         if self._matrix is None:
             self._matrix = np.zeros((self.nchan, self.nchan), order="F")
-            for rows in self._rows:
-                self._accumulate(rows)
-            self._rows = []
+            for block in self._blocks:
+                self._accumulate(block)
+            self._blocks = []
 
-    def _accumulate(self, spectra: Floats) -> None:
+    def _accumulate(self, block: list[Doubles]) -> None:
         from scipy.linalg.blas import dsyrk
 
-        for start in range(0, len(spectra), _CHUNK):
-            rows = np.asarray(spectra[start : start + _CHUNK], np.float64, order="C")
-            # rows.T is Fortran-ordered as BLAS wants it; only the lower triangle is written, in place
-            self._matrix = dsyrk(1.0, rows.T, beta=1.0, c=self._matrix, lower=1, overwrite_c=1)
+        rows, *partners = block
+        # rows.T is Fortran-ordered as BLAS wants it; only the lower triangle is written, in place
+        self._matrix = dsyrk(1.0, rows.T, beta=1.0, c=self._matrix, lower=1, overwrite_c=1)
+        products = [np.asarray(each.T @ rows) for each in partners]
+        self._cross = [a + b for a, b in zip(self._cross, products, strict=True)] if self._cross else products
 
 
 def _largest(matrix: Doubles, limit: int) -> tuple[Doubles, Doubles]:

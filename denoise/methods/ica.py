@@ -31,14 +31,15 @@ _CITATION = """@article{hyvarinen1999,
 class Ica(Pca):
     """Independent component analysis of the emission, maps shrunk in space.
 
-    The subspace and the number of components are those of `pca`; FastICA (Hyvarinen 1999) then turns them into
-    the components whose maps are least Gaussian, from the spectra of the spaxels with emission. Only the
-    coordinates in which the maps are shrunk differ from `pca`.
+    The subspace and the number of components are those of `pca`; FastICA (Hyvarinen 1999) then turns them
+    into the components whose maps are least Gaussian, learned from the spaxels with emission, as far as a
+    rotation of components with uncorrelated noise can. Only the coordinates in which maps are shrunk differ
+    from `pca`.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         name="ica",
-        summary="Independent spectra of the emission and their denoised maps: several sources, distinct lines",
+        summary="Independent spectra of the emission and their denoised maps",
         citation=_CITATION,
         passes=2,
         variance=True,
@@ -63,7 +64,7 @@ def scores(source: Source, basis: Basis) -> Doubles:
         _, y0, x0 = found.noise.start
         y, x = np.nonzero(found.spaxels)
         places.append((y + y0) * source.shape[2] + x + x0)
-        values.append(found.spectra(found.data) @ basis.analysis.T)
+        values.append(found.spectra(found.data)[0] @ basis.analysis.T)
     order = np.argsort(place := np.concatenate(places))
     step = -(-len(place) // SPAXELS) if len(place) else 1
     return np.concatenate(values)[order[::step]].astype(np.float64)
@@ -90,12 +91,17 @@ def unmixing(components: Doubles, *, seed: int) -> Doubles:
 
 
 def rotated(basis: Basis, matrix: Doubles) -> Basis:
-    """The basis in other coordinates of the same subspace, each of unit noise."""
-    noise = matrix @ basis.covariance @ matrix.T
-    matrix = matrix / np.sqrt(np.diag(noise))[:, None]
+    """The basis in the orthogonal coordinates closest to those of `matrix` (its polar factor).
+
+    Orthogonal, so that the noise of the components stays uncorrelated: shrinking maps that share their
+    noise one by one would lose a fifth of the flux.
+    """
+    rows = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    left, _, right = np.linalg.svd(rows)
+    rotation = left @ right
     return replace(
         basis,
-        analysis=np.asarray(matrix @ basis.analysis, np.float32),
-        synthesis=np.asarray(basis.synthesis @ np.linalg.inv(matrix), np.float32),
-        covariance=matrix @ basis.covariance @ matrix.T,
+        analysis=np.asarray(rotation @ basis.analysis, np.float32),
+        synthesis=np.asarray(basis.synthesis @ rotation.T, np.float32),
+        covariance=rotation @ basis.covariance @ rotation.T,
     )

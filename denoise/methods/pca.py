@@ -41,12 +41,12 @@ class Pca(Denoiser):
         return _components.halo(shape, _components.starlet_scales(self.parameters.spatial_scales, shape))
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Ten cubes of float32, and the bands and gains of the most components."""
+        """Fourteen cubes of float32, and the bands and gains of the most components."""
         nchan, ny, nx = shape
         wanted = self.parameters.n_components
         components = min(nchan, _learning.MOST if wanted == "auto" else wanted)
         bands = 4 * (self.parameters.spatial_scales + 1) * components
-        return int(4 * ny * nx * (10 * nchan + bands))
+        return int(4 * ny * nx * (14 * nchan + bands))
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Basis:
         """Learn the components in one pass."""
