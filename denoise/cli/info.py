@@ -88,7 +88,7 @@ def noise_facts(cube: Cube) -> dict[str, str]:
     from denoise.noise import estimate_noise
 
     try:
-        noise = estimate_noise(cube, psf=None if cube.psf is None else _image(cube.psf))
+        noise = estimate_noise(cube, psf=cube.psf_image())
     except NoiseError as err:
         return {"noise": f"cannot be estimated: {err.message}"}
     unit = f" {cube.unit_text}" if cube.unit_text else ""
@@ -99,12 +99,6 @@ def noise_facts(cube: Cube) -> dict[str, str]:
         "peak SNR": f"{_peak_snr(cube, noise):.1f} in one voxel",
         "suggested": "denoise run -m ist (the default)",
     }
-
-
-def _image(source: Any) -> Any:
-    from denoise.cube import full_region
-
-    return source.read(full_region(source.shape))[0]
 
 
 def _neighbours(noise: NoiseModel) -> tuple[str, str]:

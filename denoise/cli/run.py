@@ -110,9 +110,9 @@ def check_method(wanted: RunOptions) -> None:
 
 
 def _plan(wanted: RunOptions, reading: dict[str, Any], job: Job) -> Outcome:
-    from denoise.engine import plan
+    from denoise.engine import plan_file
 
-    planned: Plan = plan(job.source, wanted, input_options=reading)
+    planned: Plan = plan_file(job.source, wanted, input_options=reading)
     facts(str(job.source), planned.describe() | {"would be written to": str(job.output)})
     return Outcome(shape=_shape(planned.shape), output=f"{job.output} (not written)")
 

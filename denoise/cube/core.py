@@ -201,6 +201,14 @@ class Cube:
         """Whether anything is excluded."""
         return bool(self._exclude)
 
+    def psf_image(self) -> NDArray[Any] | None:
+        """The point spread function as an image (y, x): the middle channel's, or None."""
+        if self.psf is None:
+            return None
+        middle = self.psf.shape[0] // 2
+        region = (slice(middle, middle + 1), slice(0, self.psf.shape[1]), slice(0, self.psf.shape[2]))
+        return np.asarray(self.psf.read(region)[0])
+
     @cached_property
     def wcs(self) -> WCS | None:
         """World coordinates of the full header, or None."""

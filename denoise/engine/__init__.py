@@ -4,7 +4,7 @@ from denoise.engine.options import RunOptions, Stabilisation, run_options
 from denoise.engine.plan import Plan, Tile
 from denoise.engine.progress import CancelToken, Progress, ProgressEvent
 from denoise.engine.result import Result
-from denoise.engine.run import denoise, plan, run_file
+from denoise.engine.run import denoise, plan_file, run_file
 
 __all__ = [
     "CancelToken",
@@ -16,7 +16,7 @@ __all__ = [
     "Stabilisation",
     "Tile",
     "denoise",
-    "plan",
+    "plan_file",
     "run_file",
     "run_options",
 ]

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +20,16 @@ from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
 from denoise.engine.conditioning import condition
 from denoise.engine.options import RunOptions, run_options
-from denoise.engine.plan import MEBIBYTE, Plan, Shape, choose_core, make_tiles
+from denoise.engine.plan import Plan, Shape, choose_core, make_tiles
 from denoise.engine.prepared import Prepared
 from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.provenance import describe_run
 from denoise.engine.result import Result, difference
-from denoise.engine.sinks import ArraySink, FileSink, Sink
+from denoise.engine.sinks import ArraySink, FileSink, Sink, check_saved
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise
 from denoise.transforms import detection
-
-_MINIMUM_BUDGET = 64 * MEBIBYTE
 
 
 def denoise(
@@ -141,15 +139,20 @@ def run_file(
         Before any work starts, unless ``options.overwrite``.
     """
     check_output(Path(output), overwrite=options.overwrite)
-    make_denoiser(options, positivity=False)  # a wrong parameter is told before anything is read
-    cube = read(path, **dict(input_options or {}))
-    run = Run(cube, options, Monitor(progress, cancel), input_options=input_options)
+    # a wrong parameter, or an error bar that the method does not give, is told before anything is read
+    make_denoiser(options, positivity=False)
+    check_saved(options.save, get_method(options.method).info)
+    with collected_warnings() as said:
+        cube = read(path, **dict(input_options or {}))
+    run = Run(cube, options, Monitor(progress, cancel), input_options=input_options, said=said)
     return run.into(
         FileSink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
     )
 
 
-def plan(path: str | Path, options: RunOptions, *, input_options: Mapping[str, Any] | None = None) -> Plan:
+def plan_file(
+    path: str | Path, options: RunOptions, *, input_options: Mapping[str, Any] | None = None
+) -> Plan:
     """What ``run_file`` would do and what it would cost; the noise is estimated, nothing is written.
 
     Raises
@@ -170,11 +173,16 @@ def as_cube(cube: Cube | str | Path | NDArray[Any], *, beam: Any = None, unit: A
     ParameterError
         `beam` or `unit` was given for something that brings its own.
     """
+    if isinstance(cube, Cube) and beam is not None:
+        raise ParameterError("the beam belongs to the Cube", action="give it to denoise.Cube(...)")
+    if isinstance(cube, Cube | str | Path) and unit is not None:
+        raise ParameterError(
+            "a unit is for plain arrays; this input has its own",
+            action="leave unit out, or give it to denoise.Cube(...)",
+        )
     if isinstance(cube, str | Path):
         return read(cube, beam=beam)
     if isinstance(cube, Cube):
-        if beam is not None or unit is not None:
-            raise ParameterError("beam and unit belong to the Cube", action="give them to denoise.Cube(...)")
         return cube
     return Cube(cube, beam=beam, unit=unit)
 
@@ -192,7 +200,7 @@ def make_denoiser(options: RunOptions, *, positivity: bool) -> Denoiser:
 
 def memory_budget(asked: int | None) -> int:
     """Bytes a run may take above what the process holds already: as asked, else half of what is free."""
-    return max(asked or psutil.virtual_memory().available // 2, _MINIMUM_BUDGET)
+    return asked or psutil.virtual_memory().available // 2
 
 
 def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *, conditioned: bool) -> Plan:
@@ -262,6 +270,8 @@ class Run:
         Known noise; None: estimated.
     input_options : mapping, optional
         How the input was read, for the record.
+    said : sequence of str
+        Warnings of the reading.
     """
 
     cube: Cube
@@ -269,6 +279,7 @@ class Run:
     monitor: Monitor
     noise: NoiseModel | None = None
     input_options: Mapping[str, Any] | None = None
+    said: Sequence[str] = ()
 
     def into(self, sink: Sink) -> Result:
         """Run, and return the result once the sink has all of it."""
@@ -296,7 +307,7 @@ class Run:
             noise=prepared.noise,
             support=prepared.support,
             metrics=prepared.metrics(),
-            warnings=said,
+            warnings=list(dict.fromkeys([*self.said, *said])),
             method=self.options.method,
             parameters=prepared.denoiser.parameters.model_dump(mode="json"),
             provenance=provenance,
@@ -318,7 +329,7 @@ class Run:
             warnings.warn(note, DenoiseWarning, stacklevel=2)
         cube = self.cube if found.blanks is None else self.cube.with_mask(found.blanks)
         data = condition(cube, self.options, budget, self.monitor, scratch)
-        noise = self.noise or estimate_noise(data.cube)
+        noise = self.noise or estimate_noise(data.cube, psf=self.cube.psf_image())
         denoiser = make_denoiser(self.options, positivity=self._positive(noise))
         plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed)
         return Prepared(data, noise, denoiser, plan, self.monitor)

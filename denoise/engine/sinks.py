@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Cube, CubeWriter, Extension, Provenance, Region, read
-from denoise.errors import UsageError
+from denoise.errors import DenoiseWarning, UsageError
 from denoise.noise import NoiseModel
 
 Floats = NDArray[np.floating]
@@ -105,11 +106,8 @@ class FileSink:
         ResourceError
             The file cannot be written, or there is not enough space.
         """
-        if "uncert" in self._save and not variance:
-            raise UsageError(
-                f"method {method} gives no error bar",
-                action="leave uncert out of --save, or use pca or smooth",
-            )
+        if not variance:
+            _refuse_uncertainty(self._save, method)
         self._noise = noise
         self._streamed = _streamed(self._save, noise)
         self._writer = CubeWriter(
@@ -138,7 +136,9 @@ class FileSink:
         writer = self._opened()
         writer.set_provenance(provenance)
         writer.close()
-        cube = read(self._path)
+        with warnings.catch_warnings():  # what is odd about the input was said when it was read
+            warnings.simplefilter("ignore", DenoiseWarning)
+            cube = read(self._path)
         error = None
         if "UNCERT" in self._streamed and cube.noise_source is not None:
             error = cube.with_pixels(cube.noise_source.pixels)
@@ -153,6 +153,25 @@ class FileSink:
         if self._writer is None:
             raise UsageError("the sink is not open", action="call open() first")
         return self._writer
+
+
+def check_saved(save: tuple[str, ...], info: MethodInfo) -> None:
+    """Refuse an error bar that the method does not give.
+
+    Raises
+    ------
+    UsageError
+    """
+    if not info.variance:
+        _refuse_uncertainty(save, info.name)
+
+
+def _refuse_uncertainty(save: tuple[str, ...], method: str) -> None:
+    if "uncert" in save:
+        raise UsageError(
+            f"method {method} gives no error bar",
+            action="leave uncert out of --save, or use a method that gives one (smooth, pca, ica)",
+        )
 
 
 def _streamed(save: tuple[str, ...], noise: NoiseModel) -> list[str]:

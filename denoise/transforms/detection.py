@@ -75,8 +75,12 @@ class Found:
 
     @property
     def support(self) -> NDArray[np.bool_]:
-        """The emission found: inside a region and significant at some scale."""
-        mask: NDArray[np.bool_] = (self.region > 0.5) & (self.weight > 0.5)
+        """The emission found: inside a grown region.
+
+        Not voxel by voxel: a voxel chosen because it is high is high by its noise too, and a flux summed over
+        such voxels would be biased.
+        """
+        mask: NDArray[np.bool_] = self.region > 0.5
         return mask
 
 
