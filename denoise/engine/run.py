@@ -31,6 +31,8 @@ from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise
 from denoise.transforms import detection
 
+_NOISE_VOXELS = 1 << 20  # at once; not by the budget: the noise must not depend on it
+
 
 def denoise(
     cube: Cube | str | Path | NDArray[Any],
@@ -329,7 +331,13 @@ class Run:
             warnings.warn(note, DenoiseWarning, stacklevel=2)
         cube = self.cube if found.blanks is None else self.cube.with_mask(found.blanks)
         data = condition(cube, self.options, budget, self.monitor, scratch)
-        noise = self.noise or estimate_noise(data.cube, psf=self.cube.psf_image())
+        if self.noise is not None and self.noise.shape != cube.shape:
+            raise ParameterError(
+                "the noise model does not fit the cube",
+                value=self.noise.shape,
+                action=f"give one of shape {cube.shape}",
+            )
+        noise = self.noise or estimate_noise(data.cube, psf=self.cube.psf_image(), block_voxels=_NOISE_VOXELS)
         denoiser = make_denoiser(self.options, positivity=self._positive(noise))
         plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed)
         return Prepared(data, noise, denoiser, plan, self.monitor)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube, CubeWriter, Extension, Provenance, Region, read
 from denoise.errors import DenoiseWarning, UsageError
+from denoise.methods import MethodInfo
 from denoise.noise import NoiseModel
 
 Floats = NDArray[np.floating]
