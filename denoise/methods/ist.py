@@ -53,7 +53,7 @@ _PASSES = (
 # A bright source counts as this many sigma where the power around it is averaged; its own coefficients stay.
 _CEILING, _KEEP = 6.0, 5.0
 _MOST = (4, 4)
-_WIENER_PASSES, _RESIDUAL_PASSES = 2, 8
+_WIENER_PASSES, _RESIDUAL_PASSES = 2, 12
 _EFFECTIVE = 0.2  # share of the reach of the passes that a halo needs
 
 
@@ -92,7 +92,7 @@ class IstParameters(Parameters):
         None,
         ge=1,
         le=20,
-        description="Wiener passes (none: 2), or passes of a classical threshold over the residual (none: 8; with "
+        description="Wiener passes (none: 2), or passes of a classical threshold over the residual (none: 12; with "
         "fewer the flux of compact sources comes out too high, because their negative lobes are cut)",
     )
 

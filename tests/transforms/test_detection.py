@@ -1,0 +1,114 @@
+"""The scale-space search: calibrated by the noise model, local, both signs, few false alarms."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import label
+from scipy.stats import norm
+
+from denoise.noise import NoiseModel
+from denoise.testing.subject import blob, noise_model, observation
+from denoise.transforms import detection
+from denoise.transforms.smoothing import scaling_cubes
+
+SHAPE = (20, 48, 48)
+
+
+@pytest.mark.parametrize("noise", [noise_model(SHAPE), NoiseModel.white(SHAPE, 1.0)], ids=["beam", "white"])
+def test_what_noise_keeps_after_smoothing_is_what_draws_keep(noise):
+    scales = detection.search_scales(SHAPE)
+    left = detection.noise_left(noise, scales)
+    squares = np.zeros(left.shape)
+    for draw in range(12):
+        data = noise.sample(seed=2, draw=draw)
+        # mirrored borders are no part of the prediction: only the middle counts
+        for scale, cube in scaling_cubes(data, spatial_scales=scales[0], spectral_scales=scales[1]):
+            squares[scale] += np.mean(np.square(cube[9:11, 22:26, 22:26])) / 12
+    assert left[0, 0] == pytest.approx(1, abs=1e-6)
+    fine = left[:2, :2]
+    assert np.sqrt(squares[:2, :2]) == pytest.approx(fine, rel=0.35)
+    assert (np.diff(left, axis=0) < 0).all()
+    assert (np.diff(left, axis=1) < 0).all()
+
+
+def test_seed_levels_are_as_rare_at_every_scale():
+    left = np.array([[1.0, 0.5], [0.3, 0.15]])
+    levels = detection.seed_levels(5.0, left)
+    assert levels[0, 0] == pytest.approx(5.0)
+    assert norm.sf(levels) * left**2 == pytest.approx(np.full((2, 2), norm.sf(5.0)), rel=1e-6)
+    assert (detection.seed_levels(3.1, left * 1e-3) >= 3.0).all()
+
+
+def test_sources_are_found_where_they_are():
+    data, truth, noise = observation(SHAPE, peak_snr=12.0)
+    found = detection.support(data, noise)
+    assert found[truth > 6].all()
+    assert not found[truth < 1e-6].any()
+    assert detection.support(-data, noise, both_signs=True)[truth > 6].all()
+
+
+@pytest.mark.xfail(reason="bright sources of either sign are taken out first", strict=False)
+def test_absorption_is_not_found_as_emission():
+    data, truth, noise = observation(SHAPE, peak_snr=12.0)
+    assert not detection.support(-data, noise)[truth > 6].any()
+
+
+def test_missing_data_are_never_found():
+    data, _, noise = observation(SHAPE, peak_snr=12.0)
+    data[8:12] = np.nan
+    found = detection.support(data, noise)
+    assert not found[8:12].any()
+    assert not detection.support(np.full_like(data, np.nan), noise).any()
+
+
+def test_standardised_is_zero_where_anything_is_unknown():
+    sigma = np.array([[[1.0, 2.0, np.nan, 0.0]]], np.float32)
+    block = np.array([[[3.0, np.nan, 1.0, 1.0]]], np.float32)
+    ratio, valid = detection.standardise(block, sigma)
+    assert ratio.tolist() == [[[3.0, 0.0, 0.0, 0.0]]]
+    assert valid.tolist() == [[[True, False, False, False]]]
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((8, 24, 200), 2), ((200, 12, 12), 0)])
+def test_the_halo_is_all_that_a_search_sees(shape, axis):
+    noise = noise_model(shape)
+    data, _, _ = observation(shape, peak_snr=8.0)
+    reach = detection.halo(shape)[axis]
+    assert reach < shape[axis] - 20
+    changed = data.copy()
+    near = [slice(None)] * 3
+    near[axis] = slice(0, 3)
+    changed[tuple(near)] = 50
+    far = [slice(None)] * 3
+    far[axis] = slice(3 + reach, None)
+    left = detection.noise_left(noise, detection.search_scales(shape))
+    first, second = (
+        detection.search(each, left, thresholds=detection.Thresholds(), both_signs=True)
+        for each in (data, changed)
+    )
+    for name in ("pilot", "region", "weight"):
+        a, b = (getattr(found, name)[tuple(far)] for found in (first, second))
+        assert np.array_equal(a, b), name
+
+
+def test_threads_do_not_matter():
+    data, _, noise = observation(SHAPE)
+    left = detection.noise_left(noise, detection.search_scales(SHAPE))
+    one, two = (detection.search(data, left, thresholds=detection.Thresholds(), threads=n) for n in (1, 2))
+    assert np.array_equal(one.pilot, two.pilot)
+    assert np.array_equal(one.region, two.region)
+
+
+@pytest.mark.xfail(reason="the thresholds of the coarse scales are being tuned", strict=False)
+def test_noise_alone_is_rarely_a_source():
+    shape = (24, 64, 64)
+    noise = noise_model(shape)
+    regions = sum(label(detection.support(noise.sample(seed=7, draw=k), noise))[1] for k in range(20))
+    assert regions <= 2
+
+
+def test_a_faint_extended_source_needs_the_scales():
+    shape = (20, 64, 64)
+    noise = NoiseModel.white(shape, 1.0)
+    data = noise.sample(seed=5) + 1.2 * np.float32(blob((20, 64, 64)) ** 0.1)
+    found = detection.support(data, noise)
+    assert found[10, 30:34, 30:34].all()
