@@ -29,14 +29,8 @@ VARIANTS = [
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 
 
-# learning on spectra smoothed by a channel widens narrow lines: 6 to 10 % too much flux
-NARROW_LINES = {"pca-keeps_flux", "ica-keeps_flux"}
-
-
 @pytest.mark.parametrize("check", CHECKS, ids=str)
-def test_law(check, request):
-    if str(check) in NARROW_LINES:
-        request.applymarker(pytest.mark.xfail(reason="narrow lines gain flux", strict=False))
+def test_law(check):
     check()
 
 
