@@ -14,34 +14,37 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
 
+_NOTHING = 1e-12  # eigenvalues below this share of the first are rounding
+
 
 class Scatter:
     """Sum of outer products of spectra.
-
-    Accumulated in float64: with float32 sums near-degenerate components would depend on the tiles.
 
     Parameters
     ----------
     nchan : int
         Length of a spectrum.
+    dtype : type
+        Of the products within one block; sums over blocks are float64 in any case. float32 is twice as fast, but
+        lets near-degenerate components depend on how the spectra were cut into blocks.
     """
 
-    def __init__(self, nchan: int) -> None:
+    def __init__(self, nchan: int, *, dtype: type[np.floating[Any]] = np.float64) -> None:
         self.nchan = nchan
+        self.dtype = dtype
         self.count = 0
-        self._blocks: list[list[Doubles]] = []
+        self._blocks: list[list[Floats]] = []
         self._matrix: Doubles | None = None
         self._cross: list[Doubles] = []
 
     def add(self, spectra: Floats, *partners: Floats) -> None:
         """Add spectra, shape (spaxel, channel), finite, and others of the same spaxels for `regressed`."""
         self.count += len(spectra)
-        block = [np.array(each, np.float64) for each in (spectra, *partners)]
+        block: list[Floats] = [np.asarray(each, self.dtype) for each in (spectra, *partners)]
         if self._matrix is None and self.count < self.nchan:
-            self._blocks.append(block)
+            self._blocks.append([np.array(each, np.float64) for each in block])
             return
-        self._flush()
-        self._accumulate(block)
+        self._accumulate(block, self._flushed())
 
     def regressed(self, values: Doubles, vectors: Doubles) -> list[Doubles]:
         """Spectra (channel, K) of each partner Y that go with the components' maps X V: ``Y'X V / values``."""
@@ -56,8 +59,7 @@ class Scatter:
         if self._matrix is None:
             spectra = self._spectra()
             return np.asarray(spectra.T @ spectra)
-        lower = np.tril(self._matrix)
-        return np.asarray(lower + np.tril(self._matrix, -1).T)
+        return self._matrix
 
     def components(self, limit: int) -> tuple[Doubles, Doubles]:
         """The largest eigenvalues of ``X'X``, falling, and their eigenvectors.
@@ -65,7 +67,7 @@ class Scatter:
         Parameters
         ----------
         limit : int
-            At most so many; never more than there are spectra or channels.
+            At most so many; never more than the rank.
 
         Returns
         -------
@@ -77,38 +79,36 @@ class Scatter:
         if limit == 0:
             return np.zeros(0), np.zeros((self.nchan, 0))
         values, vectors = self._gram(limit) if self._matrix is None else _largest(self._matrix, limit)
+        real = values > _NOTHING * values[0]
+        values, vectors = values[real], vectors[:, real]
         signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
         return values, vectors * np.where(signs == 0, 1.0, signs)
 
     def _gram(self, limit: int) -> tuple[Doubles, Doubles]:
         spectra = self._spectra()
         values, left = _largest(spectra @ spectra.T, limit)
-        real = values > values[0] * 1e-12 if values[0] > 0 else np.zeros(len(values), bool)
-        values, left = values[real], left[:, real]
-        return values, spectra.T @ left / np.sqrt(values)
+        return values, spectra.T @ left / np.sqrt(np.maximum(values, np.finfo(float).tiny))
 
     def _spectra(self) -> Doubles:
         return np.concatenate([np.zeros((0, self.nchan)), *(block[0] for block in self._blocks)])
 
-    def _flush(self) -> None:
+    def _flushed(self) -> Doubles:
         if self._matrix is None:
-            self._matrix = np.zeros((self.nchan, self.nchan), order="F")
+            self._matrix = np.zeros((self.nchan, self.nchan))
             for block in self._blocks:
-                self._accumulate(block)
+                self._accumulate(block, self._matrix)
             self._blocks = []
+        return self._matrix
 
-    def _accumulate(self, block: list[Doubles]) -> None:
-        from scipy.linalg.blas import dsyrk
-
+    def _accumulate(self, block: list[Floats], matrix: Doubles) -> None:
         rows, *partners = block
-        # rows.T is Fortran-ordered as BLAS wants it; only the lower triangle is written, in place
-        self._matrix = dsyrk(1.0, rows.T, beta=1.0, c=self._matrix, lower=1, overwrite_c=1)
-        products = [np.asarray(each.T @ rows) for each in partners]
+        matrix += rows.T @ rows  # a product with its own transpose: BLAS does half the work
+        products = [np.asarray(each.T @ rows, np.float64) for each in partners]
         self._cross = [a + b for a, b in zip(self._cross, products, strict=True)] if self._cross else products
 
 
 def _largest(matrix: Doubles, limit: int) -> tuple[Doubles, Doubles]:
-    """Largest eigenvalues of a symmetric matrix (its lower triangle), falling, and eigenvectors."""
+    """Largest eigenvalues of a symmetric matrix, falling, and eigenvectors."""
     from scipy.linalg import eigh
 
     size = len(matrix)
