@@ -118,7 +118,7 @@ def find(
     found = detection.search(
         data,
         detection.noise_left(noise, scales),
-        thresholds=detection.Thresholds(seed=threshold),
+        seeds=detection.seed_levels(noise, scales, threshold),
         both_signs=both_signs,
         threads=threads,
     )

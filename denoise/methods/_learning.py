@@ -41,10 +41,11 @@ class ComponentParameters(Parameters):
         description="number of components kept; auto: those that exceed draws of the noise model",
     )
     threshold: float = Field(
-        4.9,
+        detection.Thresholds.seed,
         ge=3,
         le=20,
-        description="significance in sigma above which a voxel starts a region of emission",
+        description="a voxel, or a smoothed one, that is as rare in noise as one of white noise above this many "
+        "sigma starts a region of emission",
     )
     spatial_scales: int = Field(3, ge=1, le=6, description="starlet scales of the component maps")
     strength: float = Field(

@@ -64,11 +64,11 @@ class IstParameters(Parameters):
         "default", description="reference: the published algorithm step by step, on the whole cube in memory"
     )
     threshold: float = Field(
-        4.8,
+        detection.Thresholds.seed,
         gt=0,
         le=20,
-        description="sigma above which a voxel starts a region of emission; smoothed data need what is as rare "
-        "(reference: k of every sub-band, 5)",
+        description="a voxel, or a smoothed one, that is as rare in noise as one of white noise above this many "
+        "sigma starts a region of emission (reference: k of every sub-band, 5)",
     )
     selection: Literal["sigma", "fdr"] = Field(
         "sigma", description="fixed threshold, or the one that keeps the false-discovery rate"
@@ -183,11 +183,13 @@ class Ist(Denoiser):
         )
 
     def _search(self, data: Block, noise: NoiseModel, state: Any) -> detection.Found:
-        seed = float(self.parameters.threshold if state is None else state)
+        scales = detection.search_scales(noise.cube_shape)
+        left = detection.noise_left(noise, scales)
+        seeds = detection.seed_levels(noise, scales, self.parameters.threshold)
         return detection.search(
             data,
-            detection.noise_left(noise, detection.search_scales(noise.cube_shape)),
-            thresholds=detection.Thresholds(seed=seed),
+            left,
+            seeds=seeds if state is None else np.full(seeds.shape, float(state)),
             both_signs=not self.positivity,
             threads=self.threads,
         )

@@ -22,6 +22,8 @@ from denoise.transforms.wavelets import band_kernels, default_scales, smoothing_
 
 Array = NDArray[np.float32]
 
+_NEARBY = 0.6  # so much less is enough to extend a region, within a reach of channels and pixels
+_REACH = (2, 5)
 _EDGE = (1.5, 1.0)  # sigma of the soft edge of the seeded region: pixels, channels
 _NEVER = 1e30
 _LEAST = 3.0  # no seed below this many sigma, however large its kernel
@@ -35,7 +37,7 @@ class Thresholds:
     Attributes
     ----------
     seed : float
-        A voxel above it starts a region; a smoothed voxel above what is as rare, see ``seed_levels``.
+        A voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``.
     low, high : float
         Inside a region the weight of the coarsest scale rises from 0 to 1 between them.
     finer : float
@@ -44,9 +46,9 @@ class Thresholds:
         A seed grows by this many standard deviations of its kernel.
     """
 
-    seed: float = 4.8
-    low: float = 1.7
-    high: float = 3.7
+    seed: float = 5.5
+    low: float = 2.0
+    high: float = 4.0
     finer: float = 1.5
     grow: float = 0.9
 
@@ -94,7 +96,8 @@ def search(
     standardised: Array,
     left: NDArray[np.floating],
     *,
-    thresholds: Thresholds,
+    seeds: NDArray[np.floating],
+    thresholds: Thresholds | None = None,
     both_signs: bool = False,
     threads: int = 1,
 ) -> Found:
@@ -106,8 +109,10 @@ def search(
         Data over sigma, 0 where there is no coverage.
     left : ndarray, shape (spatial + 1, spectral + 1)
         Standard deviation that unit noise keeps after each smoothing, see ``noise_left``.
-    thresholds : Thresholds
-        Significances.
+    seeds : ndarray, shape (2, spatial + 1, spectral + 1)
+        Significances that start and extend a region at each scale, see ``seed_levels``.
+    thresholds : Thresholds, optional
+        The other significances.
     both_signs : bool
         Find absorption as well as emission.
     threads : int
@@ -115,9 +120,20 @@ def search(
     """
     region = np.zeros(standardised.shape, np.bool_)
     weight = np.zeros_like(standardised)
-    bright = _bright(standardised, left, region, weight, threads)
+    bright = _bright(standardised, left, region, weight, both_signs=both_signs, threads=threads)
     faint = standardised if bright is None else standardised - bright
-    pilot = _scan(faint, left, thresholds, region, weight, both_signs=both_signs, threads=threads)
+    likely = np.zeros_like(region)
+    pilot = _scan(
+        faint,
+        left,
+        seeds,
+        thresholds or Thresholds(),
+        (region, likely),
+        weight,
+        both_signs=both_signs,
+        threads=threads,
+    )
+    _extend(region, likely, threads)
     soft = _soft_edge(region, threads)
     pilot *= soft
     return Found(pilot if bright is None else pilot + bright, soft, weight)
@@ -128,6 +144,8 @@ def _bright(
     left: NDArray[np.floating],
     region: NDArray[np.bool_],
     weight: Array,
+    *,
+    both_signs: bool,
     threads: int,
 ) -> Array | None:
     """Bright emission at the fine scales, to be taken off before coarse kernels spread it; None: there is none.
@@ -136,11 +154,14 @@ def _bright(
     """
     scales = tuple(min(n - 1, most) for n, most in zip(left.shape, _BRIGHT_SCALES, strict=True))
     fine = left[: scales[0] + 1, : scales[1] + 1]
+    seeds = np.full((2, *fine.shape), _BRIGHT.seed)
     total: Array | None = None
     for _ in range(2):
         data = standardised if total is None else standardised - total
         grown = np.zeros_like(region)
-        part = _scan(data, fine, _BRIGHT, grown, weight, both_signs=True, threads=threads)
+        part = _scan(
+            data, fine, seeds, _BRIGHT, (grown, grown), weight, both_signs=both_signs, threads=threads
+        )
         if not grown.any():
             break
         region |= grown
@@ -152,25 +173,25 @@ def _bright(
 def _scan(
     data: Array,
     left: NDArray[np.floating],
+    seeds: NDArray[np.floating],
     thresholds: Thresholds,
-    region: NDArray[np.bool_],
+    regions: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     weight: Array,
     *,
     both_signs: bool,
     threads: int,
 ) -> Array:
-    """Pilot from every scale, fine to coarse; grown seeds are added to `region`, significance to `weight`."""
+    """Pilot from every scale, fine to coarse; grown seeds, sure and likely, are added to `regions`."""
     pilot, rest = np.zeros_like(data), np.ones_like(data)
-    hits, any_hit = np.empty(data.shape, np.bool_), np.zeros(len(data), np.bool_)
+    hits, any_hit = np.empty(data.shape, np.uint8), np.zeros(len(data), np.bool_)
     scales = (left.shape[0] - 1, left.shape[1] - 1)
-    seeds = seed_levels(thresholds.seed, left)
     cubes = scaling_cubes(data, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
     for (j2, j1), smoothed in cubes:
         rise = thresholds.finer * (1 - (j2 + j1) / max(sum(scales), 1))
         # single voxels are seeds but never their own pilot: nothing was averaged there
         low = thresholds.low + rise if j2 or j1 else _NEVER
         high = thresholds.high + rise if j2 or j1 else 2 * _NEVER
-        tuning = tuple(np.float32(value) for value in (left[j2, j1], seeds[j2, j1], low, high))
+        tuning = tuple(np.float32(value) for value in (left[j2, j1], *seeds[:, j2, j1], low, high))
         run_ranges(
             lambda a, b, s=smoothed, t=tuning: kernels.absorb_scale(  # type: ignore[misc]
                 s, *t, both_signs, pilot, rest, hits, any_hit, a, b
@@ -178,20 +199,31 @@ def _scan(
             len(data),
             threads=threads,
         )
-        _grow(hits, any_hit, region, grown_by(j2, j1, thresholds.grow), threads)
+        _grow(hits, any_hit, regions, grown_by(j2, j1, thresholds.grow), threads)
     np.maximum(weight, 1 - rest, out=weight)
     return pilot
 
 
-def seed_levels(seed: float, left: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Threshold of each scale at which noise makes as many false regions as `seed` makes without smoothing.
+def seed_levels(
+    noise: NoiseModel, scales: tuple[int, int], seed: float = Thresholds.seed
+) -> NDArray[np.float64]:
+    """Thresholds of each scale, in sigma of the smoothed noise, shape (2, spatial + 1, spectral + 1).
 
-    Smoothing that leaves a fraction ``left`` of the noise leaves about ``left**2`` as many independent values.
+    First what starts a region, then what extends one nearby. All expect the same number of noise peaks a voxel, that
+    of white noise above `seed`: smoother noise has fewer peaks. The number is the Euler characteristic density of a
+    Gaussian field (Adler 1981; Worsley et al. 1992, J. Cereb. Blood Flow Metab. 12, 900) with the second spectral
+    moments of the noise model, at most one independent value a voxel.
     """
-    from scipy.stats import norm
+    spectral = noise.cube_shape[0] > 1
+    levels = [_seed_levels(_Covariance(noise), scales, level, spectral) for level in (seed, seed - _NEARBY)]
+    return np.stack(levels)
 
-    rate = norm.sf(seed) / np.minimum(np.asarray(left, np.float64) ** 2, 1)
-    return np.asarray(np.maximum(norm.isf(np.minimum(rate, 0.5)), _LEAST), np.float64)
+
+def peak_density(level: NDArray[np.floating] | float, *, spectral: bool) -> NDArray[np.float64]:
+    """Noise peaks a resolution element above `level` sigma in three dimensions, or in two without a spectrum."""
+    t = np.asarray(level, np.float64)
+    shape = (t**2 - 1) / (2 * np.pi) ** 2 if spectral else t / (2 * np.pi) ** 1.5
+    return np.asarray(shape * np.exp(-(t**2) / 2))
 
 
 def grown_by(j2: int, j1: int, grow: float) -> tuple[int, int, int]:
@@ -220,7 +252,7 @@ def halo(shape: tuple[int, int, int], thresholds: Thresholds | None = None) -> t
     fine = (min(spatial, _BRIGHT_SCALES[0]), min(spectral, _BRIGHT_SCALES[1]))
     bright = _scan_halo(fine, _BRIGHT.grow, shape[0])
     last = _scan_halo((spatial, spectral), (thresholds or Thresholds()).grow, shape[0])
-    channels, pixels = (2 * near + far for near, far in zip(bright, last, strict=True))
+    channels, pixels = (2 * near + far + reach for near, far, reach in zip(bright, last, _REACH, strict=True))
     return channels, pixels, pixels
 
 
@@ -244,8 +276,9 @@ def support(
         Of the block.
     """
     data, valid = standardise(block, noise.sigma())
-    left = noise_left(noise, search_scales(noise.cube_shape))  # of the cube: tiles agree
-    found = search(data, left, thresholds=Thresholds(), both_signs=both_signs, threads=threads)
+    scales = search_scales(noise.cube_shape)  # of the cube: tiles agree
+    left, seeds = noise_left(noise, scales), seed_levels(noise, scales)
+    found = search(data, left, seeds=seeds, both_signs=both_signs, threads=threads)
     return found.support & valid
 
 
@@ -274,6 +307,35 @@ class _Covariance:
 
 
 @lru_cache(maxsize=64)
+def _seed_levels(
+    covariance: _Covariance, scales: tuple[int, int], seed: float, spectral: bool
+) -> NDArray[np.float64]:
+    planes, rows = smoothing_kernels(*scales)
+    noise = covariance.noise
+    across = [_slope(noise, plane, None, axis=0) * _slope(noise, plane, None, axis=1) for plane in planes]
+    along = [_slope(noise, None, row, axis=0) if spectral else 1.0 for row in rows]
+    wanted = peak_density(seed, spectral=spectral) / np.outer(across, along)
+    low, high = np.full(wanted.shape, _LEAST), np.full(wanted.shape, max(seed, _LEAST))
+    for _ in range(40):
+        middle = (low + high) / 2
+        common = peak_density(middle, spectral=spectral) > wanted
+        low, high = np.where(common, middle, low), np.where(common, high, middle)
+    return np.asarray((low + high) / 2, np.float64)
+
+
+def _slope(
+    noise: NoiseModel, spatial: NDArray[np.float64] | None, spectral: NDArray[np.float64] | None, *, axis: int
+) -> float:
+    """Standard deviation of the smoothed noise's difference between neighbours over its own, at most 1."""
+    kernel = np.asarray(spatial if spatial is not None else spectral)
+    wide = np.pad(kernel, [(1, 1) if k == axis else (0, 0) for k in range(kernel.ndim)])
+    step = wide - np.roll(wide, 1, axis=axis)
+    pair = ((step, None), (kernel, None)) if spatial is not None else ((None, step), (None, kernel))
+    moved, whole = (noise.filtered_sigma(*one) for one in pair)
+    return min(moved / whole, 1.0)
+
+
+@lru_cache(maxsize=64)
 def _noise_left(covariance: _Covariance, scales: tuple[int, int]) -> NDArray[np.float32]:
     planes, rows = smoothing_kernels(*scales)
     return separable_sigma(covariance.noise, planes, rows)
@@ -294,9 +356,9 @@ def separable_sigma(
 
 
 def _grow(
-    hits: NDArray[np.bool_],
+    hits: NDArray[np.uint8],
     any_hit: NDArray[np.bool_],
-    region: NDArray[np.bool_],
+    regions: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     half: tuple[int, int, int],
     threads: int,
 ) -> None:
@@ -304,7 +366,18 @@ def _grow(
     if not channels.size:
         return
     around = slice(max(0, channels[0] - half[0]), channels[-1] + half[0] + 1)
-    region[around] |= dilate(hits[around], half, threads=threads)
+    for region, least in zip(regions, (kernels.SURE, kernels.LIKELY), strict=True):
+        region[around] |= dilate(hits[around] >= least, half, threads=threads)
+
+
+def _extend(region: NDArray[np.bool_], likely: NDArray[np.bool_], threads: int) -> None:
+    """Add to the sure regions what is likely within reach of them."""
+    channels = np.flatnonzero(region.any(axis=(1, 2)))
+    if not channels.size:
+        return
+    half = (_REACH[0] if len(region) > 1 else 0, _REACH[1], _REACH[1])
+    around = slice(max(0, channels[0] - half[0]), channels[-1] + half[0] + 1)
+    region[around] |= likely[around] & dilate(region[around], half, threads=threads)
 
 
 def _soft_edge(region: NDArray[np.bool_], threads: int) -> Array:
@@ -313,7 +386,8 @@ def _soft_edge(region: NDArray[np.bool_], threads: int) -> Array:
     if not channels.size:
         return soft
     reach = int(4 * _EDGE[1] + 0.5)
-    around = slice(max(0, channels[0] - reach), channels[-1] + reach + 1)
+    # twice the reach: what the border of this cut mirrors is zero
+    around = slice(max(0, channels[0] - 2 * reach), channels[-1] + 2 * reach + 1)
     spectral = _EDGE[1] if len(region) > 1 else 0.0
     soft[around] = gaussian(
         soft[around], spatial=_EDGE[0], spectral=spectral, border="mirror", threads=threads
