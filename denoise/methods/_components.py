@@ -6,6 +6,10 @@ that reason), so each map is denoised: starlet coefficients times a gain g, ``z'
 come from the power of the map itself, then (Wiener) from that of the first estimate. Back in the cube each
 voxel is weighted by how far the power of the estimate around it stands out of its variance. All of this is
 linear given the gains, so the variance is propagated exactly (`component_variance`).
+
+That is the variance for fixed gains, region and spectra. These follow from the same data: over fresh noise the
+spread of the estimate was 1.4 (peak SNR 10) to 2 times (4.5) the square root of it where the truth exceeds 2 sigma,
+and shrinkage biases such voxels low by 0.2 to 1.2 sigma. It is a lower limit, not a calibrated error.
 """
 
 from __future__ import annotations
@@ -149,7 +153,8 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads
     Returns
     -------
     Estimate
-        Data and variance: NaN where the block is NaN, zero where nothing was found or sigma is unknown.
+        Data and variance, a lower limit (see the module): NaN where the block is NaN, zero where nothing was
+        found or sigma is unknown.
     """
     sigma = np.broadcast_to(noise.sigma(), block.shape)
     data, known = detection.standardise(block, sigma)
