@@ -110,9 +110,10 @@ class _Published:
 
     def _reweight(self, x: Array) -> None:
         """Candes, Wakin & Boyd 2008, J. Fourier Anal. Appl. 14, 877: lower thresholds where the last iterate is."""
-        bands = np.abs(self._bands(x))
-        own = np.float32(self.tuning.threshold) * _sigma(self._bands(x))
-        self.threshold = np.where(bands > own, self.level * own / (bands + _TINY), self.level)
+        bands = self._bands(x)
+        own = np.float32(self.tuning.threshold) * _sigma(bands)
+        significant = np.abs(self.coefficients) > self.level
+        self.threshold = np.where(significant, self.level * own / (np.abs(bands) + _TINY), self.level)
 
     def _keep_best(self, x: Array) -> float:
         spread = float((self.data - x).std())
@@ -137,8 +138,9 @@ def _sigma(bands: Array) -> Array:
     """1.48 times the median absolute deviation about the median, of each band; shape (j2, j1, 1, 1, 1)."""
     flat = bands.reshape(*bands.shape[:2], -1)
     deviation = np.abs(flat - np.median(flat, axis=2, keepdims=True))
-    return (_MAD_TO_SIGMA * np.median(deviation, axis=2))[:, :, None, None, None].astype(np.float32)
+    spread = _MAD_TO_SIGMA * np.median(deviation, axis=2)
+    return np.asarray(spread[:, :, None, None, None], np.float32)
 
 
 def _soft(values: Array, threshold: Array) -> Array:
-    return values - np.clip(values, -threshold, threshold)
+    return np.asarray(values - np.clip(values, -threshold, threshold), np.float32)
