@@ -14,7 +14,7 @@ from denoise.cli import console
 
 REQUIRED = (
     "numpy", "scipy", "astropy", "PyWavelets", "scikit-learn", "numba", "radio-beam", "pydantic", "typer",
-    "rich", "PyYAML", "matplotlib", "jinja2", "psutil",
+    "rich", "PyYAML", "matplotlib", "jinja2", "psutil", "safetensors",
 )  # fmt: skip
 
 OPTIONAL = {  # distribution: (what it is for, the extra that brings it)
@@ -24,7 +24,6 @@ OPTIONAL = {  # distribution: (what it is for, the extra that brings it)
     "distributed": ("clusters", "cluster"),
     "dask-jobqueue": ("SLURM, PBS and other batch systems", "cluster"),
     "torch": ("neural networks", "networks"),
-    "safetensors": ("weights of neural networks", "networks"),
     "napari": ("the viewer", "gui"),
     "PySide6-Essentials": ("the viewer's windows", "gui"),
 }

@@ -251,7 +251,7 @@ def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *,
 def _joint_halo(
     shape: Shape, denoiser: Denoiser, noise: NoiseModel
 ) -> tuple[int | None, int | None, int | None]:
-    pairs = zip(denoiser.halo(shape, noise), detection.halo(shape), strict=True)
+    pairs = zip(denoiser.halo(shape, noise), detection.emission_halo(shape, noise), strict=True)
     c, y, x = (None if mine is None else max(mine, other) for mine, other in pairs)
     return c, y, x
 

@@ -1,27 +1,29 @@
 """2D-1D wavelet iterative shrinkage: the default method, its classical thresholds, and the published algorithm.
 
 Transform: Starck et al. 2009, A&A 504, 641; Floer & Winkel 2012, PASA 29, 244. The default finds emission in scale
-space by the noise model, takes the adaptively smoothed data there as a pilot, and shrinks every coefficient of the
-data by a Wiener gain whose prior power is the pilot's local power in that sub-band; the result is the pilot of the
-next pass.
+space by the noise model, and there multiplies every coefficient of the data by a gain between 0 and 1 that a small
+trained network reads from the significances of the data at all scales (`denoise.transforms.gates`). A second pass sees
+the result of the first as well.
 """
 
 from __future__ import annotations
 
 from math import ceil
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from denoise.methods._fdr import SignificanceCounts, fdr_threshold
+from denoise.methods._gates import trained_gates
 from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, wavelets
+from denoise.transforms.gates import SIDE, gated
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
-from denoise.transforms.wiener import wiener
+from denoise.transforms.whitening import whiten
 
 CITATION = """@article{Starck2009,
   author = {Starck, J.-L. and Fadili, J. M. and Digel, S. and Zhang, B. and Chiang, J.},
@@ -33,27 +35,11 @@ CITATION = """@article{Starck2009,
 }"""
 
 
-class Pass(NamedTuple):
-    """Tuning of one Wiener pass."""
-
-    prior: tuple[float, float, float]
-    spatial: tuple[int, ...]
-    spectral: tuple[int, ...]
-
-
-Penalty = Literal["wiener", "soft", "hard", "reweighted", "l0"]
+Penalty = Literal["gated", "soft", "hard", "reweighted", "l0"]
 _RULES: dict[str, Operation] = {"soft": "soft", "hard": "hard", "l0": "firm", "reweighted": "reweighted"}
 
-# The passes, tuned on the simulated tuning set: prior power over the pilot's local power (natural logarithm: level,
-# slope towards fine pixels, towards fine channels) and half widths of the boxes over which power is averaged.
-_PASSES = (
-    Pass((0.71, 0.32, 0.24), spatial=(1, 1, 2, 3, 5), spectral=(1, 1, 1, 2, 2)),
-    Pass((1.17, 0.16, -0.09), spatial=(3, 3, 4, 7, 11), spectral=(1, 1, 3, 5, 5)),
-)
-# A bright source counts as this many sigma where the power around it is averaged; its own coefficients stay.
-_CEILING, _KEEP = 6.0, 5.0
-_MOST = (4, 4)
-_WIENER_PASSES, _RESIDUAL_PASSES = 2, 12
+_MOST = (SIDE - 1, SIDE - 1)  # scales that the gates know
+_RESIDUAL_PASSES = 12
 _EFFECTIVE = 0.2  # share of the reach of the passes that a halo needs
 
 
@@ -75,9 +61,9 @@ class IstParameters(Parameters):
     )
     fdr: float = Field(0.01, gt=0, lt=0.5, description="false-discovery rate per scale, for selection=fdr")
     penalty: Penalty = Field(
-        "wiener",
-        description="how coefficients shrink: by a local Wiener gain, or classical thresholds (soft, hard, "
-        "reweighted l1, continuous exact l0) at `threshold` sigma of each sub-band",
+        "gated",
+        description="how coefficients shrink: by trained gains of the whole scale space, or classical thresholds "
+        "(soft, hard, reweighted l1, continuous exact l0) at `threshold` sigma of each sub-band",
     )
     spatial_scales: int | None = Field(
         None, ge=1, le=7, description="wavelet scales in pixels; none: by size"
@@ -86,15 +72,25 @@ class IstParameters(Parameters):
         None, ge=0, le=7, description="wavelet scales in channels; none: by size"
     )
     wavelet: Literal["starlet", "biorthogonal"] = Field(
-        "starlet", description="spectral filters: B3 starlet or 7/9 biorthogonal"
+        "starlet", description="spectral filters: B3 starlet, or 7/9 biorthogonal for a classical penalty"
     )
     iterations: int | None = Field(
         None,
         ge=1,
         le=20,
-        description="Wiener passes (none: 2), or passes of a classical threshold over the residual (none: 12; with "
-        "fewer the flux of compact sources comes out too high, because their negative lobes are cut)",
+        description="passes of a classical penalty over the residual (none: 12; with fewer the flux of compact sources "
+        "comes out too high, because their negative lobes are cut)",
     )
+
+    @model_validator(mode="after")
+    def _gates_as_trained(self) -> Self:
+        if self.penalty == "gated" and self.preset == "default":
+            for name, usual in (("wavelet", "starlet"), ("iterations", None)):
+                if getattr(self, name) != usual:
+                    raise ValueError(
+                        f"{name} goes with a classical penalty: set penalty=soft, hard, reweighted or l0"
+                    )
+        return self
 
 
 class Ist(Denoiser):
@@ -116,12 +112,18 @@ class Ist(Denoiser):
     @property
     def iterations(self) -> int:
         """Passes, as asked or what the penalty needs."""
-        usual = _WIENER_PASSES if self._shrinks_by_power else _RESIDUAL_PASSES
-        return int(self.parameters.iterations or usual)
+        if self._gated:
+            return len(trained_gates().networks)
+        return int(self.parameters.iterations or _RESIDUAL_PASSES)
 
     @property
-    def _shrinks_by_power(self) -> bool:
-        return bool(self.parameters.penalty == "wiener")
+    def weights(self) -> str:
+        """Checksum of the gates, where they are used."""
+        return trained_gates().checksum if self._gated and self.parameters.preset == "default" else ""
+
+    @property
+    def _gated(self) -> bool:
+        return bool(self.parameters.penalty == "gated")
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """Search, and the part of the passes' reach that matters; the published algorithm needs all of it.
@@ -131,14 +133,9 @@ class Ist(Denoiser):
         """
         if self.parameters.preset == "reference":
             return Halo(None, None, None)
-        j2, j1 = self._scales(shape)
-        step = wavelets.halo(j2, j1, spectral=self.parameters.wavelet)
-        channels = pixels = 0
-        for n in range(self.iterations):
-            boxes = (_pass(n).spectral, _pass(n).spatial) if self._shrinks_by_power else ((0,), (0,))
-            channels += step[0] + max(_padded(boxes[0], j1 + 1))
-            pixels += step[1] + max(_padded(boxes[1], j2 + 1))
-        search = detection.halo(shape)
+        step = wavelets.halo(*self._scales(shape), spectral=self.parameters.wavelet)
+        channels, pixels = self.iterations * step[0], self.iterations * step[1]
+        search = detection.emission_halo(shape, noise)
         far = search[1] + ceil(_EFFECTIVE * pixels)
         return Halo(search[0] + ceil(_EFFECTIVE * channels) if shape[0] > 1 else 0, far, far)
 
@@ -157,8 +154,9 @@ class Ist(Denoiser):
         counts = SignificanceCounts()
         for data, local, core in source:
             standardised, valid = detection.standardise(data, local.sigma())
-            left = detection.noise_left(local, detection.search_scales(source.shape))
-            counts.add(standardised, left, valid, core, both_signs=not self.positivity, threads=self.threads)
+            white = whiten(standardised, valid, local, threads=self.threads)
+            left = detection.noise_left(white.noise, detection.search_scales(source.shape))
+            counts.add(white.data, left, valid, core, both_signs=not self.positivity, threads=self.threads)
         return fdr_threshold(counts, self.parameters.fdr)
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
@@ -167,12 +165,22 @@ class Ist(Denoiser):
         data, valid = detection.standardise(block, sigma)
         if self.parameters.preset == "reference":
             return self._reference(block, valid)
-        found = self._search(data, noise, state)
-        shrunk = self._wiener if self._shrinks_by_power else self._thresholded
-        estimate = shrunk(data, found, noise)
-        estimate *= np.where(valid, sigma, 0)
+        seen = detection.find_emission(
+            data,
+            valid,
+            noise,
+            seed=self.parameters.threshold,
+            at_all_scales=state,
+            both_signs=not self.positivity,
+            threads=self.threads,
+        )
+        shrunk = self._gate if self._gated else self._thresholded
+        estimate = shrunk(data, seen, noise)
+        if self.positivity:
+            np.maximum(estimate, 0, out=estimate)
+        estimate *= np.where(seen.support, sigma, 0)
         numbers = {"iterations": float(self.iterations)}
-        return Estimate(estimate, support=found.support & valid, diagnostics=numbers)
+        return Estimate(estimate, support=seen.support, diagnostics=numbers)
 
     def _scales(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         spatial, spectral = wavelets.default_scales(shape)
@@ -182,46 +190,33 @@ class Ist(Denoiser):
             min(spectral, _MOST[1]) if asked.spectral_scales is None else asked.spectral_scales,
         )
 
-    def _search(self, data: Block, noise: NoiseModel, state: Any) -> detection.Found:
-        scales = detection.search_scales(noise.cube_shape)
-        left = detection.noise_left(noise, scales)
-        seeds = detection.seed_levels(noise, scales, self.parameters.threshold)
-        return detection.search(
-            data,
-            left,
-            seeds=seeds if state is None else np.full(seeds.shape, float(state)),
-            both_signs=not self.positivity,
-            threads=self.threads,
-        )
-
     def _band_noise(self, noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
         return detection.band_noise(noise, scales, self.parameters.wavelet)
 
-    def _wiener(self, data: Block, found: detection.Found, noise: NoiseModel) -> Block:
-        j2, j1 = self._scales(noise.cube_shape)  # of the cube: tiles agree
-        band = self._band_noise(noise, (j2, j1))
-        estimate = found.pilot
-        for n in range(self.iterations):
-            estimate = wiener(
-                data,
-                estimate,
-                noise=band,
-                prior=prior_factors((j2, j1), n),
-                ceiling=_CEILING,
-                keep=_KEEP,
-                spatial_scales=j2,
-                spectral_scales=j1,
-                spatial_windows=_padded(_pass(n).spatial, j2 + 1),
-                spectral_windows=_padded(_pass(n).spectral, j1 + 1),
-                spectral=self.parameters.wavelet,
+    def _gate(self, data: Block, seen: detection.Emission, noise: NoiseModel) -> Block:
+        """Gated sums of the whitened data, pass after pass; then the correlation is put back."""
+        white, region = seen.white, seen.found.region
+        scales = self._scales(noise.cube_shape)  # of the cube: tiles agree
+        known = min(scales[0], _MOST[0]), min(scales[1], _MOST[1])
+        estimate: Block | None = None
+        for network in trained_gates().networks:
+            estimate = gated(
+                white.data,
+                pilot=estimate,
+                region=region,
+                network=network,
+                left=detection.noise_left(white.noise, known),
+                noise=self._band_noise(white.noise, scales),
+                spatial_scales=scales[0],
+                spectral_scales=scales[1],
+                both_signs=not self.positivity,
                 threads=self.threads,
             )
-            if self.positivity:
-                np.maximum(estimate, 0, out=estimate)
-            estimate *= found.region
-        return estimate
+        return white.restore(
+            np.zeros_like(data) if estimate is None else estimate, region, threads=self.threads
+        )
 
-    def _thresholded(self, data: Block, found: detection.Found, noise: NoiseModel) -> Block:
+    def _thresholded(self, data: Block, seen: detection.Emission, noise: NoiseModel) -> Block:
         """Classical thresholds on the residual, pass after pass: what is significant is moved to the estimate."""
         j2, j1 = self._scales(noise.cube_shape)  # of the cube: tiles agree
         band = self._band_noise(noise, (j2, j1))
@@ -243,7 +238,7 @@ class Ist(Denoiser):
             estimate = estimate + fused(data - estimate, level=level, operation=use, **old, **options)
             if self.positivity:
                 np.maximum(estimate, 0, out=estimate)
-            estimate *= found.region
+            estimate *= seen.support
         return estimate
 
     def _reference(self, block: Block, valid: NDArray[np.bool_]) -> Estimate:
@@ -252,18 +247,3 @@ class Ist(Denoiser):
         filled = np.where(valid, block, np.float32(0))
         estimate, steps = published(filled, ReferenceTuning(threshold=threshold), threads=self.threads)
         return Estimate(estimate, diagnostics={"iterations": float(steps)})
-
-
-def prior_factors(scales: tuple[int, int], iteration: int) -> NDArray[np.float32]:
-    """Prior power over the pilot's local power for each band (j2, j1): the pilot is smoother than the truth."""
-    level, finer_pixels, finer_channels = _pass(iteration).prior
-    j2, j1 = np.mgrid[: scales[0] + 1, : scales[1] + 1]
-    return np.asarray(np.exp(level + finer_pixels * (2 - j2) + finer_channels * (2 - j1)), np.float32)
-
-
-def _pass(n: int) -> Pass:
-    return _PASSES[min(n, len(_PASSES) - 1)]
-
-
-def _padded(widths: tuple[int, ...], count: int) -> list[int]:
-    return [widths[min(j, len(widths) - 1)] for j in range(count)]

@@ -209,3 +209,42 @@ def filtered_variance(acf: Array, kernel: Array) -> float:
         acf = np.concatenate([acf[:0:-1], acf])[None, :]
     taps = np.atleast_2d(np.asarray(kernel, dtype=np.float64))
     return max(0.0, float(np.sum(resize_centred(autocorrelate(taps), acf.shape) * acf)))
+
+
+def whitening_kernels(acf: Array, *, floor: float) -> tuple[Array, Array, Array]:
+    """Kernels that take the correlation out of unit noise with this ACF, and put it back.
+
+    The first has the transfer function ``1 / sqrt(P + floor max(P))`` with P the noise power spectrum, scaled so that
+    the noise keeps unit variance; the second is its inverse. Where P is below the floor the noise stays as weak as it
+    is: what is not known about its power there cannot be amplified.
+
+    Parameters
+    ----------
+    acf : ndarray, shape (2h + 1, 2w + 1)
+        Spatial ACF.
+    floor : float
+        Share of the largest power, > 0.
+
+    Returns
+    -------
+    whiten, colour : ndarray of float64
+        2D of odd shape, cut where they fall below 1e-4 of their largest value.
+    left : ndarray
+        ACF of the noise after the first.
+    """
+    half = max(acf.shape) // 2
+    power = _power(resize_centred(acf, (4 * half + 1, 4 * half + 1)))
+    transfer = 1.0 / np.sqrt(power + floor * power.max())
+    transfer /= np.sqrt(np.mean(power * transfer**2))
+    return _cut(transfer, 1e-4), _cut(1.0 / transfer, 1e-4), _cut(power * transfer**2, 1e-3)
+
+
+def _cut(transfer: Array, least: float) -> Array:
+    """Impulse response of a real transfer function, cut where it stays below `least` of its largest value."""
+    whole = np.fft.fftshift(np.fft.ifft2(transfer).real)
+    centre = np.array(whole.shape) // 2
+    far = np.abs(np.argwhere(np.abs(whole) > least * np.abs(whole).max()) - centre).max(axis=0)
+    hy, hx = np.minimum(far, centre - 1)
+    return np.ascontiguousarray(
+        whole[centre[0] - hy : centre[0] + hy + 1, centre[1] - hx : centre[1] + hx + 1]
+    )

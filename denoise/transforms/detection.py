@@ -19,6 +19,7 @@ from denoise.transforms import _detection_kernels as kernels
 from denoise.transforms._jit import run_ranges
 from denoise.transforms.smoothing import dilate, gaussian, scaling_cubes
 from denoise.transforms.wavelets import band_kernels, default_scales, smoothing_kernels
+from denoise.transforms.whitening import Whitened, filters_for, whiten
 
 Array = NDArray[np.float32]
 
@@ -84,6 +85,25 @@ class Found:
         """
         mask: NDArray[np.bool_] = self.region > 0.5
         return mask
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What ``find_emission`` gives.
+
+    Attributes
+    ----------
+    white : Whitened
+        The block with white noise.
+    found : Found
+        What the search gave there.
+    support : ndarray of bool, shape (channel, y, x)
+        The emission found in the block as it was: as wide as the beam makes it.
+    """
+
+    white: Whitened
+    found: Found
+    support: NDArray[np.bool_]
 
 
 def search_scales(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -256,11 +276,64 @@ def halo(shape: tuple[int, int, int], thresholds: Thresholds | None = None) -> t
     return channels, pixels, pixels
 
 
+def emission_halo(shape: tuple[int, int, int], noise: NoiseModel) -> tuple[int, int, int]:
+    """How far (channel, y, x) ``find_emission`` looks, and the way back from white noise."""
+    channels, y, x = halo(shape)
+    filters = filters_for(noise)
+    beyond = 0 if filters is None else filters.reach + filters.spread
+    return channels, y + beyond, x + beyond
+
+
 def _scan_halo(scales: tuple[int, int], grow: float, channels: int) -> tuple[int, int]:
     grown = grown_by(*scales, grow)
     edge = tuple(int(4 * width + 0.5) for width in _EDGE)
     spatial, spectral = (2 * (2**j - 1) for j in scales)
     return spectral + grown[0] + (edge[1] if channels > 1 else 0), spatial + grown[1] + edge[0]
+
+
+def find_emission(
+    data: Array,
+    valid: NDArray[np.bool_],
+    noise: NoiseModel,
+    *,
+    seed: float = Thresholds.seed,
+    at_all_scales: float | None = None,
+    both_signs: bool = False,
+    threads: int = 1,
+) -> Emission:
+    """Whiten a block and search it.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+        Over sigma, 0 where there is no coverage.
+    valid : ndarray of bool, same shape
+        Where there is.
+    noise : NoiseModel
+        Of the block.
+    seed : float
+        See ``seed_levels``.
+    at_all_scales : float, optional
+        One significance that starts a region at every scale, in place of those of `seed`.
+    both_signs : bool
+        Find absorption as well as emission.
+    threads : int
+        Threads of this call.
+    """
+    white = whiten(data, valid, noise, threads=threads)
+    scales = search_scales(noise.cube_shape)  # of the cube: tiles agree
+    seeds = seed_levels(white.noise, scales, seed)
+    found = search(
+        white.data,
+        noise_left(white.noise, scales),
+        seeds=seeds if at_all_scales is None else np.full(seeds.shape, at_all_scales),
+        both_signs=both_signs,
+        threads=threads,
+    )
+    # what is found where the noise is white is as wide as beam and source where it is not
+    spread = 0 if white.filters is None else white.filters.spread
+    support = dilate(found.support, (0, spread, spread), threads=threads) if spread else found.support
+    return Emission(white, found, support & valid)
 
 
 def support(
@@ -276,10 +349,7 @@ def support(
         Of the block.
     """
     data, valid = standardise(block, noise.sigma())
-    scales = search_scales(noise.cube_shape)  # of the cube: tiles agree
-    left, seeds = noise_left(noise, scales), seed_levels(noise, scales)
-    found = search(data, left, seeds=seeds, both_signs=both_signs, threads=threads)
-    return found.support & valid
+    return find_emission(data, valid, noise, both_signs=both_signs, threads=threads).support
 
 
 def standardise(block: Array, sigma: Array) -> tuple[Array, NDArray[np.bool_]]:

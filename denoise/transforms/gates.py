@@ -1,0 +1,210 @@
+"""Gated synthesis: every coefficient of the 2D-1D starlet times a gain that the scale space around it decides.
+
+The synthesis of the starlet is a sum, so a denoised voxel is ``sum_b g_b c_b`` over its own sub-band coefficients c_b.
+The gains g_b, between 0 and 1, come from a small network that sees what a survey source finder sees at that voxel:
+the significance of the data smoothed to every spatial and spectral scale, by the noise model, and (in a second pass) of
+an earlier estimate. Nothing but the data's own coefficients enters the sum: it can be wrong about what to keep, but
+it cannot draw what is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from denoise.errors import ParameterError
+from denoise.transforms import _gate_kernels as kernels
+from denoise.transforms._jit import run_ranges
+from denoise.transforms.starlet import (
+    Array,
+    Scales,
+    layout,
+    per_band,
+    prepared,
+    same_shape,
+    spatial_forward,
+    strip_rows,
+)
+
+SIDE = 5  # spatial and spectral scales that a network knows: no smoothing to four B3 smoothings
+NAMES = ("w1", "b1", "w2", "b2", "floor", "knee")
+
+
+@dataclass(frozen=True, eq=False)
+class GateNetwork:
+    """Two layers: significances to hidden units (negative ones cut) to one logit z a band; gain (1 + z/(1+|z|))/2.
+
+    Attributes
+    ----------
+    hidden : ndarray, shape (units, inputs), float32
+        Inputs: significances of the data (spatial scale major), the weight of the region, eight numbers of the
+        noise (logarithms of what it keeps at spatial scales 1 to 4 and at spectral scales 1 to 4), and
+        significances of the pilot if it was trained with one.
+    hidden_bias : ndarray, shape (units,), float32
+    out : ndarray, shape (25, units), float32
+    out_bias : ndarray, shape (25,), float32
+    floor : float
+        Beyond this many sigma a coefficient keeps at least its own garrote.
+    knee : float
+        A significance s enters as ``s / (1 + |s| / knee)``.
+    """
+
+    hidden: Array
+    hidden_bias: Array
+    out: Array
+    out_bias: Array
+    floor: float
+    knee: float
+
+    @classmethod
+    def from_arrays(cls, values: Mapping[str, NDArray[Any]]) -> GateNetwork:
+        """From arrays named as in ``NAMES``."""
+        w1, b1, w2, b2 = (np.ascontiguousarray(values[name], np.float32) for name in NAMES[:4])
+        return cls(w1, b1, w2, b2, float(values["floor"].item()), float(values["knee"].item()))
+
+    @property
+    def with_pilot(self) -> bool:
+        """Whether it was trained with an earlier estimate."""
+        return int(self.hidden.shape[1]) > SIDE**2 + 1 + 2 * (SIDE - 1)
+
+    def for_noise(self, left: Array) -> tuple[Array, Array, Array, Array]:
+        """The layers with the numbers of the noise, which are the same for every voxel, taken into the bias."""
+        first = SIDE**2 + 1
+        numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]])).astype(np.float32)
+        bias = self.hidden_bias + self.hidden[:, first : first + numbers.size] @ numbers
+        weights = np.delete(self.hidden, np.s_[first : first + numbers.size], axis=1)
+        return *_even(weights, bias), *_even(self.out, self.out_bias)
+
+
+def gated(
+    data: ArrayLike,
+    *,
+    region: ArrayLike,
+    network: GateNetwork,
+    left: ArrayLike,
+    noise: ArrayLike,
+    spatial_scales: int,
+    spectral_scales: int,
+    pilot: ArrayLike | None = None,
+    both_signs: bool = False,
+    threads: int = 1,
+    memory: float = 4.0,
+) -> Array:
+    """Sum of the sub-bands of `data`, each coefficient times its gain, times `region`.
+
+    Parameters
+    ----------
+    data : array_like, shape (channel, y, x)
+        Finite, in units of sigma.
+    region : array_like, same shape
+        Weight of each voxel, 0 to 1; nothing is computed where it is 0.
+    network : GateNetwork
+        Gives the gains.
+    left : array_like, shape (scales + 1, scales + 1)
+        Standard deviation that unit noise keeps after each smoothing, for as many scales as the cube has.
+    noise : array_like, shape (spatial_scales + 1, spectral_scales + 1)
+        Standard deviation of unit noise in each band.
+    spatial_scales, spectral_scales : int
+        Number of detail scales of each part.
+    pilot : array_like, same shape as data
+        An earlier estimate, for a network that was trained with one.
+    both_signs : bool
+        Keep what looks like absorption as well as what looks like emission.
+    threads : int
+        Threads of this call; the result does not depend on it.
+    memory : float
+        Workspace wanted, in units of the data; see ``starlet.fused``.
+
+    Returns
+    -------
+    ndarray, float32, shape (channel, y, x)
+
+    Raises
+    ------
+    ParameterError
+        Shapes do not fit, or a pilot is missing or not wanted.
+    """
+    cube = prepared(data)
+    scales = layout(cube.shape[0], spatial_scales, spectral_scales, "starlet")
+    if network.with_pilot != (pilot is not None):
+        raise ParameterError(
+            "this network needs a pilot" if network.with_pilot else "this network takes no pilot"
+        )
+    kept = padded(np.asarray(left, np.float32))
+    plan = _Plan(
+        scales,
+        same_shape(prepared(region), cube),
+        (
+            np.ascontiguousarray(1 / kept),
+            per_band(noise, scales.bands, "noise"),
+            np.float32(network.knee),
+            np.float32(network.floor),
+            both_signs,
+        ),
+        network.for_noise(kept),
+    )
+    earlier = None if pilot is None else same_shape(prepared(pilot), cube)
+    return _in_strips(cube, earlier, plan, threads=threads, memory=memory)
+
+
+def _even(weights: Array, bias: Array) -> tuple[Array, Array]:
+    """A layer with rows and inputs of no weight added, so that kernels may take two and four at a time."""
+    rows, inputs = -len(weights) % 2, -weights.shape[1] % 4
+    return np.ascontiguousarray(np.pad(weights, ((0, rows), (0, inputs)))), np.pad(bias, (0, rows))
+
+
+def padded(left: Array) -> Array:
+    """What the noise keeps at every scale that a network knows; a cube with fewer scales repeats its coarsest."""
+    spatial, spectral = (np.minimum(np.arange(SIDE), n - 1) for n in left.shape)
+    return np.ascontiguousarray(left[np.ix_(spatial, spectral)])
+
+
+@dataclass(frozen=True)
+class _Plan:
+    scales: Scales
+    region: Array
+    call: tuple[Any, ...]
+    network: tuple[Array, Array, Array, Array]
+
+
+def _in_strips(cube: Array, pilot: Array | None, plan: _Plan, *, threads: int, memory: float) -> Array:
+    nchan, ny, nx = cube.shape
+    out = np.empty_like(cube)
+    count = plan.scales.spatial + 1
+    inputs = [cube] if pilot is None else [cube, pilot]
+    rows = strip_rows(cube.shape, reach=plan.scales.reach, arrays=count * len(inputs), memory=memory)
+    buffers = [np.empty(count * nchan * rows * nx, np.float32) for _ in inputs]
+    none = np.empty((count, nchan, 0), np.float32)
+    for low in range(0, ny, rows):
+        high = min(ny, low + rows)
+        if not plan.region[:, low:high].any():
+            out[:, low:high] = 0
+            continue
+        details = [
+            spatial_forward(each, plan.scales.spatial, low, high, threads=threads, buffer=buffer)
+            for each, buffer in zip(inputs, buffers, strict=True)
+        ]
+        run_ranges(
+            partial(
+                kernels.gate_columns,
+                details[0],
+                details[1] if len(details) > 1 else none,
+                plan.region.reshape(nchan, -1),
+                out.reshape(nchan, -1),
+                low,
+                nx,
+                plan.call,
+                plan.network,
+                plan.scales.tables,
+                plan.scales.filters,
+            ),
+            (high - low) * nx,
+            threads=threads,
+            grain=256,
+        )
+    return out

@@ -1,0 +1,232 @@
+"""Take the spatial correlation out of the noise before looking for emission, and put it back after.
+
+A matched filter in correlated noise of covariance C weighs the data by ``C^-1`` (e.g. Kay 1998, Fundamentals of
+Statistical Signal Processing II, section 4.4). With W the filter that makes the noise white, that is the plain matched
+filter of ``W data``: searching and shrinking there uses what fine detail says where the noise has little power.
+The inverse filter brings the estimate back, and with it the smoothness that noise and signal share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.noise import NoiseModel
+from denoise.noise.covariance import filtered_variance, whitening_kernels
+from denoise.transforms._jit import run_ranges
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+FLOOR = 0.01  # of the largest noise power: below it neither the noise model nor a beam is known well enough
+_BORDER = 3  # pixels from a border beyond which they do not
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """What whitens noise of one ACF.
+
+    Attributes
+    ----------
+    whiten, colour : ndarray, 2D of odd shape
+        The filter and its inverse.
+    acf : ndarray, 2D of odd shape
+        Of the noise that is left.
+    border : ndarray, shape (3,)
+        How much more noise the first pixels from a border have.
+    """
+
+    whiten: NDArray[np.float64]
+    colour: NDArray[np.float64]
+    acf: NDArray[np.float64]
+    border: NDArray[np.float64]
+
+    @property
+    def reach(self) -> int:
+        """Pixels that there and back look around."""
+        return int(max(self.whiten.shape) // 2 + max(self.colour.shape) // 2)
+
+    @property
+    def spread(self) -> int:
+        """Pixels by which the inverse filter widens a point, to a tenth of its peak."""
+        far = (
+            np.argwhere(np.abs(self.colour) > 0.1 * np.abs(self.colour).max())
+            - np.array(self.colour.shape) // 2
+        )
+        return int(np.abs(far).max())
+
+
+class Whitened(NamedTuple):
+    """A block with white noise.
+
+    Attributes
+    ----------
+    block : ndarray, shape (channel, y, x), float32
+        As it was.
+    data : ndarray, shape (channel, y, x), float32
+        Over its sigma; 0 where there is no coverage.
+    noise : NoiseModel
+        Its noise.
+    scale : ndarray, shape (channel, y, x) or 1s, float32
+        What was divided out near borders.
+    filters : Filters or None
+        None: the noise was white already.
+    """
+
+    block: Array
+    data: Array
+    noise: NoiseModel
+    scale: Array
+    filters: Filters | None
+
+    def restore(self, estimate: Array, share: Array, *, threads: int = 1) -> Array:
+        """An estimate of ``data``, with the correlation put back.
+
+        Where `share` is 1 the estimate ``data`` itself gives back the block, although the filters are cut and borders
+        are mirrored before each of them.
+        """
+        if self.filters is None:
+            return estimate
+        error = self.block - self._coloured(self.data, threads)
+        return self._coloured(estimate, threads) + share * error
+
+    def _coloured(self, white: Array, threads: int) -> Array:
+        if self.filters is None:
+            return white
+        return convolve(white * self.scale, self.filters.colour, threads=threads)
+
+
+def filters_for(noise: NoiseModel) -> Filters | None:
+    """Filters for the noise's spatial ACF; None where it is white."""
+    if noise.spatial_acf.size == 1:
+        return None
+    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape)
+
+
+def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> Whitened:
+    """Whiten one block.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+        Over sigma, 0 where there is no coverage.
+    valid : ndarray of bool, same shape
+        Where there is. Beyond its edges, as beyond the borders, the data are mirrored.
+    noise : NoiseModel
+        Of the block.
+    threads : int
+        Threads of this call.
+    """
+    filters = filters_for(noise)
+    ones = np.ones((1, 1, 1), np.float32)
+    if filters is None:
+        return Whitened(data, data, noise, ones, None)
+    unit = np.ones(noise.shape[0]), np.ones(noise.shape[1:], np.float32)
+    left = replace(
+        noise, channel_sigma=unit[0], relative=unit[1], spatial_acf=filters.acf, pixels=None, tails=None
+    )
+    scale = _border_scale(valid, filters.border)
+    white = convolve(_mirrored(data, valid), filters.whiten, threads=threads)
+    white /= scale
+    if not valid.all():
+        white[~valid] = 0
+    return Whitened(data, white, left, scale, filters)
+
+
+def convolve(data: Array, kernel: NDArray[np.float64], *, threads: int = 1) -> Array:
+    """Each plane of (channel, y, x) convolved with a point-symmetric kernel, mirrored borders, in float32."""
+    from scipy import fft
+
+    hy, hx = (n // 2 for n in kernel.shape)
+    ny, nx = data.shape[1:]
+    size = [int(fft.next_fast_len(n + 2 * h, real=True)) for n, h in ((ny, hy), (nx, hx))]
+    grid = np.zeros(size, np.float32)
+    grid[: kernel.shape[0], : kernel.shape[1]] = kernel
+    transfer = fft.rfft2(np.roll(grid, (-hy, -hx), axis=(0, 1)))
+    out = np.empty_like(data)
+
+    def planes(first: int, last: int) -> None:
+        for k in range(first, last):
+            wide = np.pad(data[k], ((hy, hy), (hx, hx)), mode="reflect")
+            spectrum = fft.rfft2(wide, s=size, overwrite_x=True)
+            spectrum *= transfer
+            out[k] = fft.irfft2(spectrum, s=size, overwrite_x=True)[hy : hy + ny, hx : hx + nx]
+
+    run_ranges(planes, len(data), threads=threads)
+    return out
+
+
+def _mirrored(data: Array, valid: Mask) -> Array:
+    """Data with what is not valid mirrored in the edge of what is; untouched where nothing is missing."""
+    if valid.all():
+        return data
+    out = data.copy()
+    last: tuple[Mask, NDArray[np.int64]] | None = None
+    for k, mask in enumerate(valid):
+        if mask.all() or not mask.any():
+            continue
+        if last is None or not np.array_equal(last[0], mask):
+            last = (mask, _reflections(mask))
+        missing = ~mask
+        out[k][missing] = data[k].ravel()[last[1]]
+    return out
+
+
+def _reflections(mask: Mask) -> NDArray[np.int64]:
+    """For each pixel outside the mask, the flat index of its mirror image inside."""
+    from scipy.ndimage import distance_transform_edt
+
+    nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    missing = np.nonzero(~mask)
+    edge = [near[missing] for near in nearest]
+    mirror = [
+        np.clip(2 * at - pixel, 0, n - 1) for at, pixel, n in zip(edge, missing, mask.shape, strict=True)
+    ]
+    inside = mask[mirror[0], mirror[1]]
+    y, x = (np.where(inside, there, at) for there, at in zip(mirror, edge, strict=True))
+    return np.asarray(y * mask.shape[1] + x, np.int64)
+
+
+def _border_scale(valid: Mask, border: NDArray[np.float64]) -> Array:
+    """Noise over that far from any border: the product of what the distance along y and along x says."""
+    planes = valid[:1] if (valid == valid[:1]).all() else valid
+    scale = np.ones(planes.shape, np.float32)
+    for axis in (1, 2):
+        inside, near = planes, np.zeros(planes.shape, np.bool_)
+        for factor in border:
+            inside = _shrunk(inside, axis)
+            ring = planes & ~inside & ~near
+            scale[ring] *= np.float32(factor)
+            near |= ring
+    return scale
+
+
+def _shrunk(mask: Mask, axis: int) -> Mask:
+    """The mask without the pixels at its borders along one axis."""
+    wide = np.pad(mask, [(1, 1) if k == axis else (0, 0) for k in range(3)])
+    before, after = (np.take(wide, range(low, low + mask.shape[axis]), axis=axis) for low in (0, 2))
+    return np.asarray(mask & before & after)
+
+
+@lru_cache(maxsize=16)
+def _filters(content: bytes, shape: tuple[int, int]) -> Filters:
+    acf = np.frombuffer(content, np.float64).reshape(shape)
+    forward, back, left = whitening_kernels(acf, floor=FLOOR)
+    return Filters(forward, back, left, _border_noise(acf, forward))
+
+
+def _border_noise(acf: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation of whitened noise in the first pixels from a border: what is mirrored counts twice."""
+    half = kernel.shape[0] // 2
+    at = np.arange(-half, half + 1)
+    spread = []
+    for distance in range(_BORDER):
+        folded = np.zeros((half + _BORDER + 1, kernel.shape[1]))
+        np.add.at(folded, np.abs(distance + at), kernel)
+        odd = np.pad(folded, ((0, 1 - len(folded) % 2), (0, 0)))
+        spread.append(np.sqrt(filtered_variance(acf, odd)))
+    return np.maximum(spread, 1.0)
