@@ -7,10 +7,10 @@ the noise model, whatever the method) and everything else.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
+from denoise.transforms._jit import kernel, run_ranges
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating]
@@ -18,7 +18,7 @@ Floats = NDArray[np.floating]
 MAD_TO_SIGMA = 1.482602218505602
 BINS = 1921
 _REACH, _PER_SIGMA = 12.0, 80.0  # histograms reach 12 sigma in steps of 1/80
-_PARTS = 8
+_PARTS = 8  # partial sums: a fixed number gives the same bytes whatever the number of threads
 _SUMS = (
     "voxels",
     "detected",
@@ -85,9 +85,16 @@ class PackedMask:
 
 
 class Account:
-    """Sums over the tiles of one run; add() takes each core once."""
+    """Sums over the tiles of one run; add() takes each core once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    threads : int
+        Threads of each call of add().
+    """
+
+    def __init__(self, *, threads: int = 1) -> None:
+        self._threads = threads
         self._sums = np.zeros(len(_SUMS))
         self._peaks = np.full(len(_PEAKS), -np.inf)
         self._histograms = np.zeros((3, BINS), np.int64)
@@ -104,7 +111,15 @@ class Account:
         support : ndarray of bool, shape (channel, y, x)
             The emission found.
         """
-        sums, peaks, histograms = _tally(before, after, np.broadcast_to(sigma, before.shape), support)
+        sums = np.zeros((_PARTS, len(_SUMS)))
+        peaks = np.full((_PARTS, len(_PEAKS)), -np.inf)
+        histograms = np.zeros((_PARTS, 3, BINS), np.int64)
+        sigma = np.broadcast_to(sigma, before.shape)
+        run_ranges(
+            lambda first, last: _tally(before, after, sigma, support, sums, peaks, histograms, first, last),
+            _PARTS,
+            threads=self._threads,
+        )
         self._sums += sums.sum(axis=0)
         self._peaks = np.maximum(self._peaks, peaks.max(axis=0))
         self._histograms += histograms.sum(axis=0)
@@ -156,15 +171,13 @@ class Account:
         }
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def _tally(before, after, sigma, support):  # type: ignore[no-untyped-def]
+@kernel
+def _tally(before, after, sigma, support, sums, peaks, histograms, first, last):  # type: ignore[no-untyped-def]
+    """Count every channel ``part``, ``part + parts``, ... into the partial sums `first` to `last`."""
     channels, rows, columns = before.shape
-    # a fixed number of partial sums: the same bytes whatever the number of threads
-    sums = np.zeros((_PARTS, 8))
-    peaks = np.full((_PARTS, 3), -np.inf)
-    histograms = np.zeros((_PARTS, 3, BINS), np.int64)
-    for part in prange(_PARTS):
-        for c in range(part, channels, _PARTS):
+    parts = sums.shape[0]
+    for part in range(first, last):
+        for c in range(part, channels, parts):
             for y in range(rows):
                 for x in range(columns):
                     b = float(before[c, y, x])
@@ -189,10 +202,9 @@ def _tally(before, after, sigma, support):  # type: ignore[no-untyped-def]
                     else:
                         histograms[part, 1, _bin(b / s)] += 1
                         histograms[part, 2, _bin(a / s)] += 1
-    return sums, peaks, histograms
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel
 def _bin(value):  # type: ignore[no-untyped-def]
     return int(min(max((value + _REACH) * _PER_SIGMA, 0.0), BINS - 1.0))
 

@@ -60,7 +60,7 @@ class Prepared:
         self.support = PackedMask(plan.shape)
         self._monitor = monitor
         self._blocks = Blocks(data.cube, noise, plan, monitor)
-        self._account = Account()
+        self._account = Account(threads=denoiser.threads)
         self._numbers: dict[str, float] = {}
 
     def pieces(self, seed: int) -> Iterator[Piece]:

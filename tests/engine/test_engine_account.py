@@ -63,6 +63,16 @@ def test_background_noise_is_a_median_about_zero(counted):
     assert numbers["residual_mad_sigma"] == pytest.approx(residual, abs=1.5 / 80)
 
 
+def test_threads_do_not_change_a_byte(counted):
+    before, after, sigma, support, _ = counted
+    numbers = []
+    for threads in (1, 3):
+        account = Account(threads=threads)
+        account.add(before, after, sigma, support)
+        numbers.append(account.summary(noise=1.0, scale=1.0, flux_error=0.0))
+    assert numbers[0] == numbers[1]
+
+
 def test_what_is_undefined_is_none():
     account = Account()
     account.add(np.ones(SHAPE), np.zeros(SHAPE), np.ones((1, 1, 1)), np.zeros(SHAPE, bool))
