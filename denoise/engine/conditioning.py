@@ -6,6 +6,7 @@ level of the stabilised data, and line plus continuum together go through the ex
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Cube, Region
+from denoise.cube.blockwriter import allocate
 from denoise.engine.options import RunOptions, Stabilisation
-from denoise.engine.plan import MEBIBYTE, choose_core, make_tiles
+from denoise.engine.plan import MEBIBYTE, choose_core, make_tiles, readable_bytes
 from denoise.engine.progress import Monitor
+from denoise.errors import ResourceError
 from denoise.transforms.continuum import estimate_continuum
 from denoise.transforms.stabilise import Anscombe
 
@@ -96,6 +99,8 @@ def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, sc
     ------
     ParameterError
         The counts cannot be stabilised (negative mean).
+    ResourceError
+        `scratch` has no room for the file.
     """
     mode = resolve_continuum(cube, options.continuum)
     stabiliser = None if options.vst is None else make_stabiliser(options.vst)
@@ -120,8 +125,18 @@ def _scratch_array(cube: Cube, budget: int, scratch: Path) -> NDArray[np.floatin
     size = int(np.prod(cube.shape)) * cube.dtype.itemsize
     if size <= max(budget // 4, MEBIBYTE):
         return np.empty(cube.shape, cube.dtype)
-    name = Path(tempfile.mkstemp(suffix=".conditioned", dir=scratch)[1])
-    return np.memmap(name, cube.dtype, "w+", shape=cube.shape)
+    handle, name = tempfile.mkstemp(suffix=".conditioned", dir=scratch)
+    try:
+        allocate(handle, size)  # a mapped file that meets a full disk later ends the process
+    except OSError as error:
+        raise ResourceError(
+            f"not enough scratch space in {scratch.parent} for the data without its continuum",
+            value=f"{readable_bytes(size)} needed: {error.strerror}",
+            action="free some space, set TMPDIR to another folder, or allow more memory",
+        ) from error
+    finally:
+        os.close(handle)
+    return np.memmap(name, cube.dtype, "r+", shape=cube.shape)
 
 
 def make_stabiliser(vst: Stabilisation) -> Anscombe:
