@@ -31,6 +31,7 @@ from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise
 from denoise.transforms import detection
 
+_MUCH = 30.0  # per cent of the voxels; more emission than that is worth a remark
 _NOISE_VOXELS = 1 << 20  # at once; not by the budget: the noise must not depend on it
 
 
@@ -301,6 +302,8 @@ class Run:
             except BaseException:
                 sink.abort()
                 raise
+        metrics = prepared.metrics()
+        found = remarks(metrics, continuum=prepared.data.continuum, image=self.cube.is_image)
         return Result(
             input=self.cube,
             cube=done.cube,
@@ -308,8 +311,8 @@ class Run:
             uncertainty=done.uncertainty,
             noise=prepared.noise,
             support=prepared.support,
-            metrics=prepared.metrics(),
-            warnings=list(dict.fromkeys([*self.said, *said])),
+            metrics=metrics,
+            warnings=list(dict.fromkeys([*self.said, *said, *found])),
             method=self.options.method,
             parameters=prepared.denoiser.parameters.model_dump(mode="json"),
             provenance=provenance,
@@ -348,6 +351,18 @@ class Run:
         if self.options.positivity != "auto":
             return self.options.positivity == "on"
         return noise.tails is None or noise.tails.negative_tail_agrees
+
+
+def remarks(metrics: Mapping[str, float | None], *, continuum: str, image: bool) -> list[str]:
+    """What the numbers of a run give reason to doubt, in words for the user."""
+    share = metrics["detected_percent"] or 0.0
+    if share <= _MUCH:
+        return []
+    levels = "" if image or continuum != "none" else " (try --continuum median)"
+    return [
+        f"emission was found in {share:.0f} % of the voxels: unless the source fills the field, this is structure "
+        f"that the noise model does not hold, as leftover continuum{levels}, sidelobes or ripples"
+    ]
 
 
 @contextmanager

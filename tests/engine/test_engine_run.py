@@ -1,9 +1,11 @@
 """``denoise.denoise`` on real situations: absorption, continuum, primary beam, flags, sidelobes, counts, memory."""
 
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import denoise
 from denoise.cube import Cube
@@ -118,6 +120,24 @@ def test_flux_under_imaged_noise():
         result = denoise.denoise(Cube(truth + field.noise, beam=field.beam_pixels), "ist")
         ratios.append(flux_ratio(result, truth))
     assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+
+
+def test_emission_all_over_the_field_is_remarked_upon():
+    """As in cubes with leftover continuum: every spaxel has its own level."""
+    shape = (40, 48, 48)
+    rng = np.random.default_rng(3)
+    level = ndimage.gaussian_filter(rng.normal(size=shape[1:]), 3)
+    noise = noise_model(shape).sample(seed=1)
+    data = (noise + 2 * level / level.std()).astype(np.float32)
+    said = denoise.denoise(Cube(data, beam=BEAM), "ist").warnings
+    assert any(
+        re.search(r"emission was found in \d+ % of the voxels.*--continuum median", one) for one in said
+    )
+    for clean in (
+        denoise.denoise(Cube(data, beam=BEAM), "ist", continuum="median"),
+        denoise.denoise(Cube(noise, beam=BEAM), "ist"),
+    ):
+        assert not any("of the voxels" in one for one in clean.warnings)
 
 
 @pytest.mark.parametrize("factor", [1e-18, 1e6])
