@@ -175,9 +175,9 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
         beam_and_bar(row[0], beam, scene.sky, text=False)
         row[0].set_ylabel(name, fontsize=LABEL)
         if attribute == "after":
-            colour_bar(fig, artist, list(axes[:2].flat), ("", scene.unit), row_scale, aspect=30)
+            colour_bar(fig, artist, list(axes[:2].flat), ("", scene.unit), row_scale, aspect=28, shrink=0.95)
         if attribute == "residual":
-            colour_bar(fig, artist, list(row), ("", "σ"), row_scale, aspect=12, shrink=0.95)
+            colour_bar(fig, artist, list(row), ("", "σ"), row_scale, aspect=12, shrink=0.9)
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
     fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)

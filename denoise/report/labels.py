@@ -142,8 +142,11 @@ def moment0_unit(unit: Any, text: str, label: SpectralLabel, *, image: bool) -> 
     if image:
         return text
     if unit is not None and label.native is not None:
-        velocity = label.native.is_equivalent("m/s")  # by custom last: Jy beam⁻¹ km s⁻¹
-        return f"{text} {unit_text(label.native)}" if velocity else unit_text(unit * label.native)
+        from astropy import units as u
+
+        # by custom last: Jy beam⁻¹ km s⁻¹; a flux per Å times Å loses its Å
+        density = any(base.is_equivalent(label.native) for base in u.Unit(unit).bases)
+        return unit_text(unit * label.native) if density else f"{text} {unit_text(label.native)}"
     intensity = "data unit" if text == UNSTATED else text
     width = "spectral unit (not stated)" if label.unit == UNSTATED else label.unit
     return f"{intensity} × {width}"

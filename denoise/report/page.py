@@ -231,7 +231,7 @@ def _facts(scene: Scene, result: ReportInput) -> list[tuple[str, str]]:
 
 
 def _short(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return ", ".join(f"{name} = {value}" for name, value in parameters.items() if value is not None)
 
 
 def _beam_text(cube: Any) -> str:

@@ -170,7 +170,8 @@ def _unknown(rest: Mapping[str, Any]) -> Iterable[Row]:
             done |= {f"{stem}_before", f"{stem}_after"}
             yield Row(_words(stem), rest[f"{stem}_before"], rest[f"{stem}_after"])
         else:
-            yield Row(_words(key), None, value, paired=False)
+            count = isinstance(value, float) and value.is_integer()
+            yield Row(_words(key), None, int(value) if count else value, paired=False)
 
 
 def _words(key: str) -> str:

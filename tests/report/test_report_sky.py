@@ -9,7 +9,15 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from denoise.cube.beams import Beams, sky_to_pixels
-from denoise.report.labels import UNSTATED, aperture_unit, number, unit_text, with_unit
+from denoise.report.labels import (
+    UNSTATED,
+    SpectralLabel,
+    aperture_unit,
+    moment0_unit,
+    number,
+    unit_text,
+    with_unit,
+)
 from denoise.report.panels import Scale, figure, outline, sky_map
 from denoise.report.sky import beam_shape, nice_length, sky_frame
 
@@ -131,3 +139,18 @@ def test_what_cannot_be_summed_is_averaged(unit):
     cube = toy_result((2, 8, 8), unit=unit).input
     cube.beams = None
     assert aperture_unit(cube).mean
+
+
+@pytest.mark.parametrize(
+    ("unit", "channel", "expected"),
+    [
+        ("Jy/beam", "km/s", "Jy beam⁻¹ km s⁻¹"),
+        ("Jy", "GHz", "Jy GHz"),
+        ("Jy/beam", "MHz", "Jy beam⁻¹ MHz"),
+        ("erg/(s cm2 Angstrom)", "Angstrom", "erg s⁻¹ cm⁻²"),
+    ],
+)
+def test_moment_0_is_named_by_custom(unit, channel, expected):
+    unit, channel = u.Unit(unit), u.Unit(channel)
+    axis = SpectralLabel(np.arange(3.0), np.ones(3), channel, unit_text(channel), "", "", True)
+    assert moment0_unit(unit, unit_text(unit), axis, image=False) == expected

@@ -17,7 +17,7 @@ def test_pairs_units_errors_and_reasons():
     assert "0.5" in flux.note
     assert flux.unit == "Jy beam⁻¹ × voxel"
     assert rows["Voxels with data"].cells()[1:3] == ("", "1,000")
-    assert rows["Components"].cells()[1:3] == ("", "4.00")
+    assert rows["Components"].cells()[1:3] == ("", "4")
     assert (rows["Depth"].before, rows["Depth"].after) == (1.0, 2.0)
 
 
