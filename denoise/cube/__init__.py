@@ -1,9 +1,10 @@
 """Cubes and images: read, hold, write."""
 
+from denoise.cube.arguments import NoiseSource
 from denoise.cube.axes import AxisMap
 from denoise.cube.beams import Beams
 from denoise.cube.blockwriter import BlockWriter
-from denoise.cube.core import Cube, NoiseSource
+from denoise.cube.core import Cube
 from denoise.cube.inspection import Inspection, inspect
 from denoise.cube.io import read, read_checked, write
 from denoise.cube.masks import ArrayMask, Mask, SourceMask, ZeroBlanks, excluded_channels

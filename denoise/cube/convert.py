@@ -10,8 +10,9 @@ from astropy import units as u
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from denoise.cube.arguments import NoiseSource
 from denoise.cube.axes import AxisMap
-from denoise.cube.core import Cube, NoiseSource
+from denoise.cube.core import Cube
 from denoise.cube.regions import Region, Shape, check_region
 from denoise.cube.sources import ArraySource, float_dtype
 from denoise.errors import InputError, UsageError

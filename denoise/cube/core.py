@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,13 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from denoise.cube.arguments import NoiseSource, make_companion, make_masks, make_noise, unit_text, unwrapped
 from denoise.cube.axes import AxisMap, plain_axes
 from denoise.cube.beams import Beams, history_beam, make_beams, parse_beam, table_beams, warn_missing
 from denoise.cube.fits_reader import FitsLayout
 from denoise.cube.masks import ArrayMask, Mask, any_mask, as_mask, excluded_channels
 from denoise.cube.regions import Region, Shape, blocks, check_region
-from denoise.cube.sources import PixelSource, Spool, as_source, check_broadcast
+from denoise.cube.sources import PixelSource, Spool, as_source
 from denoise.cube.spectral import SpectralAxis, spectral_axis
 from denoise.cube.units import parse_unit
 from denoise.cube.wcs import celestial_matrix, make_wcs, pixel_arcsec, spectral_values
@@ -30,32 +30,6 @@ if TYPE_CHECKING:
     from denoise.cube.inspection import Inspection
 
 _KEEP = object()
-NOISE_KINDS = ("sigma", "variance", "weight", "unknown")
-
-
-@dataclass(frozen=True)
-class NoiseSource:
-    """Noise that comes with the data.
-
-    Attributes
-    ----------
-    kind : {"sigma", "variance", "weight", "unknown"}
-        What the pixels are; "unknown" is for the noise model to decide against the data.
-    pixels : PixelSource
-        Shape (channel, y, x), length 1 where constant; in the unit of the data, its square, or one over it.
-    label : str
-        Where it is from, for messages.
-    """
-
-    kind: str
-    pixels: PixelSource
-    label: str
-
-    def __post_init__(self) -> None:
-        if self.kind not in NOISE_KINDS:
-            raise UsageError(
-                "unknown kind of noise", value=self.kind, action=f"use one of {', '.join(NOISE_KINDS)}"
-            )
 
 
 class Cube:
@@ -120,7 +94,7 @@ class Cube:
         beam_table: Table | None = None,
         spools: tuple[Spool, ...] = (),
     ) -> None:
-        data, mask, unit = _unwrap(data, mask, unit)
+        data, mask, unit = unwrapped(data, mask, unit)
         self._source = as_source(data)
         image = axes is None and getattr(data, "ndim", 3) == 2
         self.axes: AxisMap = axes or plain_axes(self._source.shape, image=image)
@@ -133,12 +107,12 @@ class Cube:
         self._rest = rest
         self.beam_table: Table | None = beam_table
         self._spools = spools
-        self.unit_text: str = _unit_text(unit, header, layout)
+        self.unit_text: str = unit_text(unit, header, layout)
         self.unit: u.UnitBase | None = unit if isinstance(unit, u.UnitBase) else parse_unit(self.unit_text)
-        self._masks: tuple[Mask, ...] = _masks(mask, self.shape)
-        self.gain: PixelSource | None = _companion(gain, self.shape, "the gain")
+        self._masks: tuple[Mask, ...] = make_masks(mask, self.shape)
+        self.gain: PixelSource | None = make_companion(gain, self.shape, "the gain")
         self.psf: PixelSource | None = None if psf is None else as_source(psf, what="the PSF")
-        self.noise_source: NoiseSource | None = _noise(noise, noise_kind, self.shape)
+        self.noise_source: NoiseSource | None = make_noise(noise, noise_kind, self.shape)
         self.beams: Beams | None = self._find_beams()
         self._exclude = self._find_excluded(exclude)
 
@@ -271,7 +245,7 @@ class Cube:
         if not keep_mask:
             other._masks = ()
         if noise is not _KEEP:
-            other.noise_source = _noise(noise, None, self.shape)
+            other.noise_source = make_noise(noise, None, self.shape)
         if unit is not None:
             other.unit_text = unit.to_string() if isinstance(unit, u.UnitBase) else str(unit)
             other.unit = unit if isinstance(unit, u.UnitBase) else parse_unit(other.unit_text)
@@ -280,7 +254,7 @@ class Cube:
     def with_mask(self, *masks: Any) -> Cube:
         """The same cube with more voxels marked as "no coverage"."""
         other = self._copy()
-        other._masks = (*self._masks, *(m for mask in masks for m in _masks(mask, self.shape)))
+        other._masks = (*self._masks, *(m for mask in masks for m in make_masks(mask, self.shape)))
         return other
 
     def inspect(self, *, allow_constant: bool = False) -> Inspection:
@@ -429,75 +403,6 @@ class Cube:
         ):
             return tuple(mask for e in exclude for mask in self._find_excluded(e))
         return (as_mask(exclude, self.shape, what="the exclusion mask"),)
-
-
-def _unwrap(data: Any, mask: Any, unit: Any) -> tuple[Any, Any, Any]:
-    """Take masks and units off masked arrays and quantities."""
-    if isinstance(data, np.ma.MaskedArray):
-        own = np.ma.getmaskarray(data)
-        mask = own if mask is None else [own, mask]
-        data = data.data
-    if isinstance(data, u.Quantity):
-        unit = data.unit if unit is None else unit
-        data = data.value
-    return data, mask, unit
-
-
-def _unit_text(unit: Any, header: fits.Header | None, layout: FitsLayout | None) -> str:
-    if isinstance(unit, u.UnitBase):
-        return str(unit.to_string())
-    if unit is not None:
-        return str(unit)
-    written = "" if header is None else str(header.get("BUNIT") or "").strip()
-    if written or layout is None or layout.primary_cards == layout.data_cards:
-        return written
-    return str(
-        fits.Header.fromstring(layout.primary_cards[: layout.primary_cards.find(b"END     ") + 80]).get(
-            "BUNIT"
-        )
-        or ""
-    ).strip()
-
-
-def _masks(mask: Any, shape: Shape) -> tuple[Mask, ...]:
-    if mask is None:
-        return ()
-    if isinstance(mask, (list, tuple)) and all(hasattr(m, "shape") for m in mask):
-        return tuple(as_mask(m, shape) for m in mask)
-    return (as_mask(mask, shape),)
-
-
-def _companion(value: Any, shape: Shape, what: str) -> PixelSource | None:
-    if value is None:
-        return None
-    source = as_source(value, what=what)
-    check_broadcast(source.shape, shape, what)
-    return source
-
-
-def _noise(noise: Any, kind: str | None, shape: Shape) -> NoiseSource | None:
-    if kind is not None and kind not in NOISE_KINDS:
-        raise UsageError("unknown kind of noise", value=kind, action=f"use one of {', '.join(NOISE_KINDS)}")
-    if noise is None:
-        if kind is not None:
-            raise UsageError("a kind of noise but no noise was given", value=kind, action="give --noise FILE")
-        return None
-    if isinstance(noise, NoiseSource):
-        check_broadcast(noise.pixels.shape, shape, "the noise")
-        return noise if kind is None else NoiseSource(kind, noise.pixels, noise.label)
-    if isinstance(noise, PixelSource) and not isinstance(noise, np.ndarray):
-        check_broadcast(noise.shape, shape, "the noise")
-        return NoiseSource(kind or "unknown", noise, "given")
-    array = np.asarray(noise)
-    array = (
-        array.reshape(array.shape[0], 1, 1)
-        if array.ndim == 1
-        else array.reshape((1, 1, 1))
-        if array.ndim == 0
-        else array
-    )
-    source = _companion(array, shape, "the noise")
-    return None if source is None else NoiseSource(kind or "sigma", source, "given")
 
 
 def _float(value: Any) -> float:

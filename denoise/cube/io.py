@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from denoise.cube.core import Cube, NoiseSource
+from denoise.cube.arguments import NoiseSource
+from denoise.cube.core import Cube
 from denoise.cube.fits_reader import OpenedFits, open_fits
 from denoise.cube.masks import SourceMask
 from denoise.cube.regions import blocks
