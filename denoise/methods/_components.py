@@ -9,7 +9,8 @@ linear given the gains, so the variance is propagated exactly (`component_varian
 
 That is the variance for fixed gains, region and spectra. These follow from the same data: over fresh noise the
 spread of the estimate was 1.4 (peak SNR 10) to 2 times (4.5) the square root of it where the truth exceeds 2 sigma,
-and shrinkage biases such voxels low by 0.2 to 1.2 sigma. It is a lower limit, not a calibrated error.
+and shrinkage biases such voxels low by 0.2 to 1.2 sigma. It is a lower limit, which the
+engine does not pass on as an error (``MethodInfo.error_bar``).
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ def find(
     threshold: float,
     both_signs: bool,
     threads: int = 1,
-) -> Array:
-    """Where emission was found, 0 to 1 with a soft edge, shape (channel, y, x).
+) -> tuple[Array, Mask]:
+    """Where emission was found, shape (channel, y, x): 0 to 1 with a soft edge, and the regions seeded.
 
     Seeds beyond `threshold` at any scale, grown by their kernel; around them also what is fainter (from
     about 3 sigma), because outskirts are where the flux of a faint source is lost.
@@ -126,14 +127,15 @@ def find(
         both_signs=both_signs,
         threads=threads,
     )
-    seeded = found.region > 0.5
+    seeded = found.support
     if not seeded.any():
-        return np.zeros_like(found.region)
+        return np.zeros_like(found.region), seeded
     spectral = int(len(data) > 1)
     reach, margin = ((spectral * channels, pixels, pixels) for channels, pixels in (REACH, MARGIN))
     faint = dilate(seeded, reach, threads=threads) & (found.weight > 0.5)
     grown = dilate(faint, margin, threads=threads) | seeded
-    return gaussian(grown, spatial=NEAR[1], spectral=NEAR[0] * spectral, border="mirror", threads=threads)
+    soft = gaussian(grown, spatial=NEAR[1], spectral=NEAR[0] * spectral, border="mirror", threads=threads)
+    return soft, seeded
 
 
 def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads: int = 1) -> Estimate:
@@ -158,7 +160,7 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads
     """
     sigma = np.broadcast_to(noise.sigma(), block.shape)
     data, known = detection.standardise(block, sigma)
-    region = find(
+    region, seeded = find(
         data,
         noise,
         scales=basis.scales,
@@ -172,13 +174,16 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads
         window = window_around(np.asarray(region.any(axis=0)), 2 * (_reach(basis.spatial_scales) + _NEAR))
         part = _Part(data[window], known[window], region[window], noise, basis, threads)
         estimate[window], variance[window] = part.estimate()
-        estimate[known] *= sigma[known]
-        variance[known] *= sigma[known] ** 2
-    missing = np.isnan(block)
-    for values in (estimate, variance):
-        values[~known] = 0
-        values[missing] = np.nan
-    return Estimate(data=estimate, variance=variance, diagnostics={"components": float(basis.size)})
+        np.multiply(estimate, sigma, out=estimate, where=known)
+        np.multiply(variance, sigma**2, out=variance, where=known)
+    if not known.all():
+        missing = np.isnan(block)
+        for values in (estimate, variance):
+            values[~known] = 0
+            values[missing] = np.nan
+    # the engine's own search, unless it was told another threshold
+    support = seeded & known if basis.threshold == detection.Thresholds.seed else None
+    return Estimate(estimate, variance, support, {"components": float(basis.size)})
 
 
 def window_around(spaxels: Mask, reach: int) -> tuple[slice, slice, slice]:

@@ -11,6 +11,7 @@ of draws of the noise model that went through the same smoothing and the same ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from denoise.methods._components import Array, Basis, Doubles, Mask, find, starlet_scales, window_around
-from denoise.methods._scatter import Scatter
+from denoise.methods._scatter import Scatter, one_blas_thread
 from denoise.methods.contract import Parameters, Source
 from denoise.noise import NoiseModel
 from denoise.transforms import detection
@@ -79,7 +80,13 @@ def whitening(noise: NoiseModel) -> Whitening:
 
 
 def learn(
-    source: Source, noise: NoiseModel, parameters: ComponentParameters, *, positivity: bool, seed: int
+    source: Source,
+    noise: NoiseModel,
+    parameters: ComponentParameters,
+    *,
+    positivity: bool,
+    seed: int,
+    threads: int = 1,
 ) -> Basis:
     """Principal components of the emission; with nothing found, none.
 
@@ -95,6 +102,8 @@ def learn(
         Only emission is looked for.
     seed : int
         Of the noise draws.
+    threads : int
+        Threads of this call; the basis does not depend on it.
     """
     nchan, white = source.shape[0], whitening(noise)
     empty = Basis(
@@ -107,10 +116,10 @@ def learn(
         strength=parameters.strength,
         positivity=positivity,
     )
-    total, null = Scatter(nchan), [Scatter(nchan) for _ in range(DRAWS)]
-    for found in emission(source, empty):
-        smooth, sharp = (white.applied(each) for each in found.spectra(found.data))
-        drawn = [[white.applied(each) for each in found.spectra(found.draw(seed, k))] for k in range(DRAWS)]
+    total, *null = (Scatter(nchan, threads=threads) for _ in range(1 + DRAWS))
+    for found in emission(source, empty, threads=threads):
+        smooth, sharp = (white.applied(each) for each in found.spectra(found.data, threads=threads))
+        drawn = list(_drawn(found, white, seed, threads))
         total.add(smooth, sharp, *(pair[1] for pair in drawn))
         for scatter, pair in zip(null, drawn, strict=True):
             scatter.add(pair[0])
@@ -121,6 +130,19 @@ def learn(
         synthesis=np.asarray(vectors if white.root is None else white.root @ vectors, np.float32),
         covariance=np.eye(vectors.shape[1]),
     )
+
+
+def _drawn(found: Emission, white: Whitening, seed: int, threads: int) -> Iterator[list[Array]]:
+    """Spectra of draws of the noise, treated as those of the data: a draw a thread."""
+    # made before the threads, which share its colouring kernel
+    noise = found.unit_noise()
+
+    def spectra(k: int) -> list[Array]:
+        values = np.where(found.known, noise.sample(seed=seed, draw=k), np.float32(0))
+        return [white.applied(each) for each in found.spectra(values)]
+
+    with one_blas_thread(), ThreadPoolExecutor(min(threads, DRAWS)) as pool:
+        yield from pool.map(spectra, range(DRAWS))
 
 
 def select(total: Scatter, null: list[Scatter], wanted: int | Automatic) -> Doubles:
@@ -197,31 +219,39 @@ class Emission(NamedTuple):
         """Spaxels (y, x) with emission."""
         return np.asarray(self.mask.any(axis=0))
 
-    def draw(self, seed: int, k: int) -> Array:
-        """A draw of the noise, over sigma."""
-        drawn, _ = detection.standardise(self.noise.sample(seed=seed, draw=k), self.noise.sigma())
-        return np.where(self.known, drawn, np.float32(0))
+    def unit_noise(self) -> NoiseModel:
+        """The noise over its sigma."""
+        nchan, ny, nx = self.noise.shape
+        flat = np.ones((ny, nx), np.float32)
+        return replace(self.noise, channel_sigma=np.ones(nchan), relative=flat, pixels=None)
 
-    def spectra(self, values: Array) -> tuple[Array, Array]:
+    def spectra(self, values: Array, *, threads: int = 1) -> tuple[Array, Array]:
         """Spectra of the spaxels with emission (spaxel, channel), zero in channels without.
 
         Smoothed in space and along channels, and in space alone.
         """
-        sharp = gaussian(values, spatial=MATCHED[1])
-        smooth = gaussian(sharp, spectral=MATCHED[0]) if len(values) > 1 else sharp
-        first, second = (
-            np.ascontiguousarray((each * self.mask)[:, self.spaxels].T) for each in (smooth, sharp)
-        )
-        return first, second
+        sharp = gaussian(values, spatial=MATCHED[1], threads=threads)
+        smooth = gaussian(sharp, spectral=MATCHED[0], threads=threads) if len(values) > 1 else sharp
+        spaxels = self.spaxels
+        mask = self.mask[:, spaxels]
+        # views with the spaxels of a channel side by side, as they come: turning them round takes longer than BLAS does
+        return (smooth[:, spaxels] * mask).T, (sharp[:, spaxels] * mask).T
 
 
-def emission(source: Source, basis: Basis) -> Iterator[Emission]:
+def emission(source: Source, basis: Basis, *, threads: int = 1) -> Iterator[Emission]:
     """The emission found in each block of one pass."""
     for sample in source:
         sigma = np.broadcast_to(sample.noise.sigma(), sample.data.shape)
         data, known = detection.standardise(sample.data, sigma)
         both = not basis.positivity
-        region = find(data, sample.noise, scales=basis.scales, threshold=basis.threshold, both_signs=both)
+        region, _ = find(
+            data,
+            sample.noise,
+            scales=basis.scales,
+            threshold=basis.threshold,
+            both_signs=both,
+            threads=threads,
+        )
         mask = np.zeros(region.shape, bool)
         mask[sample.core] = (region[sample.core] > 0.5) & known[sample.core]
         if mask.any():

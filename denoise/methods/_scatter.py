@@ -1,20 +1,75 @@
-"""Principal components of a stream of spectra: one pass, float64, the smaller of two matrices.
+"""Principal components of a stream of spectra: one pass, the smaller of two matrices.
 
 ``Scatter`` accumulates ``X'X`` of spectra (rows) that arrive in blocks; while there are fewer spectra than
 channels it keeps the spectra themselves and works with ``XX'``, which has the same eigenvalues (Gram matrix).
+
+Products are single precision over at most `PIECE` spectra, summed in double. A piece whose mean outweighs its
+scatter is shifted by that mean first and the shift is put back in double, so that what is lost is counted in units
+of the scatter about the mean (some 1e-8 of its trace) and never of a large offset.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+Singles = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+_Product = Callable[..., tuple[Doubles, Doubles]]
+
+PIECE = 4096  # spectra of one product: few enough that its rounding does not grow
+_GROUPS = 4  # runs of pieces that are summed apart and may run at once
 
 _NOTHING = 1e-12  # eigenvalues below this share of the first are rounding
+_ROUNDING = 1e-7  # the same for sums of single precision products
+
+
+class _Limit:
+    """BLAS on one thread while anybody needs it: its pool is one for the process, so the first in sets it, the last out
+    sets it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+        self._limiter: Any = None
+
+    def enter(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if self._users == 0:
+                self._limiter = threadpool_limits(1, user_api="blas")
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limiter.restore_original_limits()
+
+
+_LIMIT = _Limit()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """BLAS calls inside take one thread each: tall, narrow products gain more from threads of their own.
+
+    On a busy machine the threads of BLAS wait for each other at every call, which was 8 times slower.
+    """
+    _LIMIT.enter()
+    try:
+        yield
+    finally:
+        _LIMIT.leave()
 
 
 class Scatter:
@@ -24,23 +79,25 @@ class Scatter:
     ----------
     nchan : int
         Length of a spectrum.
-    dtype : type
-        Of the products within one block; sums over blocks are float64 in any case. float32 is twice as fast, but
-        lets near-degenerate components depend on how the spectra were cut into blocks.
+    threads : int
+        Threads of `add`; the sums do not depend on it.
     """
 
-    def __init__(self, nchan: int, *, dtype: type[np.floating[Any]] = np.float64) -> None:
+    def __init__(self, nchan: int, *, threads: int = 1) -> None:
         self.nchan = nchan
-        self.dtype = dtype
+        self.threads = threads
         self.count = 0
-        self._blocks: list[list[Floats]] = []
+        self._blocks: list[list[Doubles]] = []
         self._matrix: Doubles | None = None
+        self._sum = np.zeros(nchan)
         self._cross: list[Doubles] = []
 
     def add(self, spectra: Floats, *partners: Floats) -> None:
         """Add spectra, shape (spaxel, channel), finite, and others of the same spaxels for `regressed`."""
         self.count += len(spectra)
-        block: list[Floats] = [np.asarray(each, self.dtype) for each in (spectra, *partners)]
+        block = [spectra, *partners]
+        if len(spectra) == 0:
+            return
         if self._matrix is None and self.count < self.nchan:
             self._blocks.append([np.array(each, np.float64) for each in block])
             return
@@ -61,6 +118,15 @@ class Scatter:
             return np.asarray(spectra.T @ spectra)
         return self._matrix
 
+    def covariance(self) -> Doubles:
+        """Covariance of the spectra about their mean, over their number, shape (channel, channel)."""
+        if self._matrix is None:
+            return np.asarray(
+                np.cov(self._spectra(), rowvar=False, bias=True).reshape(self.nchan, self.nchan)
+            )
+        mean = self._sum / self.count
+        return np.asarray(self._matrix / self.count - np.outer(mean, mean))
+
     def components(self, limit: int) -> tuple[Doubles, Doubles]:
         """The largest eigenvalues of ``X'X``, falling, and their eigenvectors.
 
@@ -79,7 +145,7 @@ class Scatter:
         if limit == 0:
             return np.zeros(0), np.zeros((self.nchan, 0))
         values, vectors = self._gram(limit) if self._matrix is None else _largest(self._matrix, limit)
-        real = values > _NOTHING * values[0]
+        real = values > (_NOTHING if self._matrix is None else _ROUNDING) * values[0]
         values, vectors = values[real], vectors[:, real]
         signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
         return values, vectors * np.where(signs == 0, 1.0, signs)
@@ -100,11 +166,53 @@ class Scatter:
             self._blocks = []
         return self._matrix
 
-    def _accumulate(self, block: list[Floats], matrix: Doubles) -> None:
+    def _accumulate(self, block: Sequence[Floats], matrix: Doubles) -> None:
         rows, *partners = block
-        matrix += rows.T @ rows  # a product with its own transpose: BLAS does half the work
-        products = [np.asarray(each.T @ rows, np.float64) for each in partners]
-        self._cross = [a + b for a, b in zip(self._cross, products, strict=True)] if self._cross else products
+        if partners and not self._cross:
+            self._cross = [np.zeros((self.nchan, self.nchan)) for _ in partners]
+        product, total = _summed(_scatter_of, [rows], self.threads)
+        matrix += product
+        self._sum += total
+        for k, each in enumerate(partners):
+            self._cross[k] += _summed(_cross_of, [each, rows], self.threads)[0]
+
+
+def _summed(of: _Product, spectra: list[Floats], threads: int) -> tuple[Doubles, Doubles]:
+    """Sum of a product over the pieces of some spectra (spaxel, channel), the same for any number of threads."""
+    edges = range(0, len(spectra[0]), PIECE)
+    groups = [edges[k * len(edges) // _GROUPS : (k + 1) * len(edges) // _GROUPS] for k in range(_GROUPS)]
+    nchan = spectra[0].shape[1]
+
+    def part(starts: range) -> tuple[Doubles, Doubles]:
+        matrix, total = np.zeros((nchan, nchan)), np.zeros(nchan)
+        for start in starts:
+            product, more = of(*(np.asarray(each[start : start + PIECE], np.float32) for each in spectra))
+            matrix += product
+            total += more
+        return matrix, total
+
+    with one_blas_thread(), ThreadPoolExecutor(max(1, min(threads, _GROUPS))) as pool:
+        matrices, totals = zip(*pool.map(part, filter(len, groups)), strict=True)
+    return np.sum(matrices, axis=0), np.sum(totals, axis=0)
+
+
+def _cross_of(left: Singles, right: Singles) -> tuple[Doubles, Doubles]:
+    return np.asarray(left.T @ right, np.float64), np.zeros(left.shape[1])
+
+
+def _scatter_of(rows: Singles) -> tuple[Doubles, Doubles]:
+    """``X'X`` (channel, channel) and sum (channel,) of one piece of spectra (spaxel, channel)."""
+    count = len(rows)
+    product: NDArray[Any] = rows.T @ rows  # a product with its own transpose: BLAS does half the work
+    total = (np.ones(count, np.float32) @ rows).astype(np.float64)
+    if 2 * (total @ total) <= count * np.trace(product, dtype=np.float64):
+        return product.astype(np.float64), total
+    shift = (total / count).astype(np.float32)
+    rows = rows - shift
+    rest, moved = rows.sum(axis=0, dtype=np.float64), shift.astype(np.float64)
+    across = np.outer(moved, rest)
+    product = rows.T @ rows + (across + across.T + count * np.outer(moved, moved))
+    return np.asarray(product, np.float64), rest + count * moved
 
 
 def _largest(matrix: Doubles, limit: int) -> tuple[Doubles, Doubles]:

@@ -51,20 +51,20 @@ class Ica(Pca):
         basis = super().fit(source, noise, seed=seed)
         if basis.size < 2:
             return basis
-        return rotated(basis, unmixing(scores(source, basis), seed=seed))
+        return rotated(basis, unmixing(scores(source, basis, threads=self.threads), seed=seed))
 
 
-def scores(source: Source, basis: Basis) -> Doubles:
+def scores(source: Source, basis: Basis, *, threads: int = 1) -> Doubles:
     """Components of the spaxels with emission, shape (spaxel, K), in the order of their place in the cube.
 
     Of more than `SPAXELS` every n-th is kept, counted by place, so that tiles do not matter.
     """
     places, values = [np.zeros(0, np.int64)], [np.zeros((0, basis.size), np.float32)]
-    for found in _learning.emission(source, basis):
+    for found in _learning.emission(source, basis, threads=threads):
         _, y0, x0 = found.noise.start
         y, x = np.nonzero(found.spaxels)
         places.append((y + y0) * source.shape[2] + x + x0)
-        values.append(found.spectra(found.data)[0] @ basis.analysis.T)
+        values.append(found.spectra(found.data, threads=threads)[0] @ basis.analysis.T)
     order = np.argsort(place := np.concatenate(places))
     step = -(-len(place) // SPAXELS) if len(place) else 1
     return np.concatenate(values)[order[::step]].astype(np.float64)

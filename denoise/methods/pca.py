@@ -50,7 +50,9 @@ class Pca(Denoiser):
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Basis:
         """Learn the components in one pass."""
-        return _learning.learn(source, noise, self.parameters, positivity=self.positivity, seed=seed)
+        return _learning.learn(
+            source, noise, self.parameters, positivity=self.positivity, seed=seed, threads=self.threads
+        )
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block."""
