@@ -51,7 +51,7 @@ def _one(name: str) -> None:
     console.out(f"{info.name}: {info.summary}")
     console.out(
         f"{info.category}; works on {_works_on(info)}; reads the data {info.passes + 1} x; runs on "
-        f"{', '.join(info.device)}; variance {'yes' if info.variance else 'no'}"
+        f"{', '.join(info.device)}; 1 sigma error {'yes' if info.error_bar else 'no'}"
     )
     rows = [(one.name, one.default, one.allowed, one.text) for one in describe_parameters(method.Parameters)]
     if rows:

@@ -94,7 +94,8 @@ class Prepared:
         if self.denoiser.positivity:
             np.maximum(after, 0, out=after)
         self._account.add(before, after, noise.window(tile.inner).sigma(), found)
-        sigma = None if estimate.variance is None else np.sqrt(estimate.variance[tile.inner])
+        variance = estimate.variance if self.denoiser.info.error_bar else None
+        sigma = None if variance is None else np.sqrt(variance[tile.inner])
         return self._in_input_units(tile, given[tile.inner], after, sigma)
 
     def _in_input_units(self, tile: Tile, given: Floats, after: Floats, sigma: Floats | None) -> Piece:

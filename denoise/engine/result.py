@@ -42,7 +42,7 @@ class Result:
     residual : Cube
         Input minus result, computed when read.
     uncertainty : Cube or None
-        1 sigma error of the result, in its unit, if the method gives one.
+        1 sigma error of the result, in its unit, if the method gives one: linear methods do.
     noise : NoiseModel
         The noise that was used, in the unit of the data (of the stabilised data where ``vst`` was used).
     support : PackedMask

@@ -291,7 +291,7 @@ class Run:
             prepared = self.prepare(Path(scratch))
             pieces = prepared.pieces(self.options.seed)
             info = prepared.denoiser.info
-            sink.open(self.cube, prepared.noise, method=info.name, variance=info.variance)
+            sink.open(self.cube, prepared.noise, method=info.name, variance=info.error_bar)
             try:
                 for piece in pieces:
                     sink.write(piece.region, piece.before, piece.after, piece.sigma)

@@ -163,15 +163,15 @@ def check_saved(save: tuple[str, ...], info: MethodInfo) -> None:
     ------
     UsageError
     """
-    if not info.variance:
+    if not info.error_bar:
         _refuse_uncertainty(save, info.name)
 
 
 def _refuse_uncertainty(save: tuple[str, ...], method: str) -> None:
     if "uncert" in save:
         raise UsageError(
-            f"method {method} gives no error bar",
-            action="leave uncert out of --save, or use a method that gives one (smooth, pca, ica)",
+            f"method {method} gives no 1 sigma error",
+            action="leave uncert out of --save, or use a linear method (smooth), whose error is exact",
         )
 
 

@@ -59,7 +59,9 @@ class MethodInfo:
     variance : bool
         Whether ``Estimate.variance`` is filled.
     linear : bool
-        The result is linear in the data: it keeps the noise's negative values and is never clipped.
+        The result is linear in the data: it keeps the noise's negative values and is never clipped, and its variance
+        is that of the result. The variance of any other method holds what it chose from the same data (gains,
+        regions, spectra) fixed: a part of the error, for its own use, and no error bar.
     diagnostics : mapping of str to {"sum", "max", "worst"}
         How the engine merges each number over the blocks ("worst" keeps the smallest).
     """
@@ -77,6 +79,11 @@ class MethodInfo:
     variance: bool = False
     linear: bool = False
     diagnostics: Mapping[str, Reduction] = field(default_factory=dict)
+
+    @property
+    def error_bar(self) -> bool:
+        """Whether the square root of the variance is a 1 sigma error that a user can be given."""
+        return self.variance and self.linear
 
 
 class Halo(NamedTuple):
@@ -96,7 +103,7 @@ class Estimate:
     data : ndarray, shape (channel, y, x), float32
         The denoised block; finite wherever the block was.
     variance : ndarray, same shape, or None
-        Of `data`, if the method knows it.
+        Of `data`, if the method knows it; see ``MethodInfo.linear`` for what it holds fixed.
     support : ndarray of bool, same shape, or None
         The emission found, if the method searched for it as the engine would.
     diagnostics : mapping of str to float

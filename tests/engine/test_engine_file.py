@@ -83,9 +83,23 @@ def test_uncertainty_where_the_method_gives_one(obs):
     assert np.isnan(fits.getdata(result.path, "UNCERT")[:, :3]).all()
 
 
-def test_uncertainty_is_refused_before_work_where_it_gives_none(obs):
-    with pytest.raises(UsageError, match="method ist gives no error bar"):
-        run(obs, save=("uncert",))
+@pytest.mark.parametrize("method", ["ist", "pca", "ica"])
+def test_uncertainty_is_refused_before_work_where_it_gives_none(obs, method):
+    with pytest.raises(UsageError) as caught:
+        run(obs, method=method, save=("uncert",))
+    assert str(caught.value) == (
+        f"method {method} gives no 1 sigma error; leave uncert out of --save, or use a linear method (smooth), "
+        "whose error is exact"
+    )
+    assert list(obs.parent.iterdir()) == [obs]
+
+
+def test_a_variance_with_the_gains_held_fixed_is_no_error_bar(obs):
+    result = denoise.denoise(obs, "pca")
+    assert denoise.list_methods()["pca"].variance
+    assert result.uncertainty is None
+    with pytest.raises(UsageError, match="method pca gives no 1 sigma error"):
+        result.write(obs.with_name("out.fits"), save=("uncert",))
     assert list(obs.parent.iterdir()) == [obs]
 
 
