@@ -21,6 +21,7 @@ _AGREE = 0.12  # how far sigma off the sources may be above the one from differe
 _MEDIAN = 0.05  # median of noise, in sigma, that still counts as zero
 _WINDOWS = (7, 9, 11, 15, 21, 31)  # channels of a running fit
 _ENOUGH = 50.0  # independent samples that a median needs
+_MOST = 0.7  # share of the voxels off the sources below which a running fit may have more noise to measure
 _WHITE = np.ones(1)
 
 
@@ -206,34 +207,38 @@ def scout(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) ->
     if _clean(direct, first) and abs(direct.sigma / first.sigma - 1.0) < 0.03:
         return direct
     others = []
-    if (
-        first.samples(float(parts[0].raw[0].size)) > _ENOUGH
-    ):  # else the median of a channel takes noise with it
+    if first.samples(float(parts[0].raw[0].size)) > _ENOUGH:
         others.append(Detrend("offset", acf=memory.way.acf))
     if parts[0].raw.shape[0] >= 60:
         others.append(Detrend("continuum", acf=memory.way.acf))
     tried = [t for t in [direct, *(_refine(parts, first, w, psf_acf) for w in others)] if _clean(t, first)]
-    if tried:
-        least = min(t.sigma for t in tried)
-        return next(t for t in tried if t.sigma <= 1.015 * least)
-    return _widest(parts, first, psf_acf)
+    least = min((t.sigma for t in tried), default=np.inf)
+    chosen = next((t for t in tried if t.sigma <= 1.015 * least), None)
+    if chosen is not None and chosen.share > _MOST:
+        return chosen
+    wide = _widest(parts, first, psf_acf)
+    return wide if chosen is None or wide.independent > chosen.independent else chosen
 
 
 def _widest(parts: list[Part], first: Scout, psf_acf: Array | None) -> Scout:
-    """The widest running fit that still leaves no emission: it wastes the least of the noise."""
+    """The widest running fit that still leaves no emission: it wastes the least of the noise.
+
+    A wider fit that leaves emission has a larger sigma than a narrower one, by more than their sampling errors
+    let them differ: of two estimates of which the second is efficient, the variance of the difference is the
+    difference of the variances (Hausman 1978, Econometrica 46, 1251).
+    """
     found = _refine(parts, first, first.way, psf_acf)
-    previous: Scout | None = None
     for width in _WINDOWS:
-        if width <= 2 * first.way.step + 3 or width > parts[0].raw.shape[0] // 2:
+        way = Detrend("running", width=width, acf=first.way.acf)
+        fits = 2 * first.way.step + 3 < width <= parts[0].raw.shape[0] // 2
+        if not fits or replace(first, way=way).samples(1.0) < found.samples(1.0):
             continue
-        trial = _refine(parts, first, Detrend("running", width=width, acf=first.way.acf), psf_acf)
-        base = previous or found
-        margin = 0.01 + 0.5 / np.sqrt(2.0 * max(base.independent, 1.0)) * (2.0 if previous is None else 1.0)
-        fewer = trial.share < 0.9 * base.share or trial.independent < 30
-        if fewer or abs(trial.sigma / base.sigma - 1.0) > margin:
+        trial = _refine(parts, first, way, psf_acf)
+        apart = max(0.5 / max(found.independent, 1.0) - 0.5 / max(trial.independent, 1.0), 0.0)
+        if trial.share < 0.9 * found.share or trial.sigma > found.sigma * (1.005 + 2.0 * np.sqrt(apart)):
             break
-        previous = trial
-    return previous if previous is not None and previous.independent > found.independent else found
+        found = trial
+    return found
 
 
 def _centred(found: Scout) -> bool:
