@@ -11,6 +11,7 @@ from denoise.noise import covariance
 
 Array = NDArray[np.float64]
 _FLOOR = 0.02  # an ACF below this is not followed further
+_TOGETHER = 1 << 18  # pixels of planes that are transformed together
 
 
 def spatial_sums(block: NDArray[Any], half: int) -> tuple[Array, Array]:
@@ -33,14 +34,28 @@ def spatial_sums(block: NDArray[Any], half: int) -> tuple[Array, Array]:
     hy, hx = min(half, ny - 1), min(half, nx - 1)
     size = (int(fft.next_fast_len(ny + hy, real=True)), int(fft.next_fast_len(nx + hx, real=True)))
     power, cover = np.zeros((size[0], size[1] // 2 + 1)), np.zeros((size[0], size[1] // 2 + 1))
-    for plane in block:
-        good = np.isfinite(plane)
-        if good.any():
-            power += np.abs(fft.rfft2(np.where(good, plane, 0.0).astype(np.float64), s=size)) ** 2
-            cover += np.abs(fft.rfft2(good.astype(np.float64), s=size)) ** 2
+    whole = 0
+    for planes in np.array_split(block, -(-block.shape[0] * size[0] * size[1] // _TOGETHER)):
+        good = np.isfinite(planes)
+        power += _power(np.where(good, planes, np.float32(0)), size)
+        full = good.all(axis=(1, 2))
+        some = good[~full & good.any(axis=(1, 2))]
+        whole += int(full.sum())
+        if len(some):
+            cover += _power(some.astype(np.float32), size)
     rows, columns = np.arange(-hy, hy + 1), np.arange(-hx, hx + 1)
     products, pairs = (fft.irfft2(a, s=size)[np.ix_(rows, columns)] for a in (power, cover))
+    pairs += whole * np.outer(ny - np.abs(rows), nx - np.abs(columns))
     return np.asarray(products), np.asarray(np.maximum(pairs.round(), 0.0))
+
+
+def _power(planes: NDArray[np.float32], size: tuple[int, int]) -> Array:
+    """Power spectra added over planes; single precision is good to 1e-6 of the largest."""
+    from scipy import fft
+
+    spectrum = fft.rfft2(planes, s=size)
+    parts = (np.einsum("cyx,cyx->yx", p, p, dtype=np.float64) for p in (spectrum.real, spectrum.imag))
+    return np.asarray(sum(parts))
 
 
 def spectral_sums(block: NDArray[Any], lags: int) -> tuple[Array, Array]:

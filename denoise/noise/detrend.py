@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Block = NDArray[np.float32]
 Usable = NDArray[np.bool_]
 Name = Literal["direct", "offset", "continuum", "sky", "running", "difference"]
-MAX_STEP = 16
+LONGEST = 5  # channels of memory that are taken for noise, at most
 CONTINUUM = 50  # channels per median of the continuum
 
 
@@ -59,6 +59,10 @@ class Detrend:
         """Channels it looks at on either side."""
         reach = {"difference": self.order * self.step, "running": self.width, "continuum": CONTINUUM}
         return reach.get(self.name, 0)
+
+    def thinned(self, step: int) -> Detrend:
+        """The same for data thinned by `step` pixels."""
+        return replace(self, width=max(1, self.width // step)) if self.name == "sky" else self
 
     def apply(self, block: Block, usable: Usable | None = None) -> Block:
         """Block (channel, y, x) with zero-mean noise; where not `usable`, values do not count for a level."""
@@ -223,7 +227,7 @@ def memory_acf(variances: NDArray[np.float64], step: int, order: int) -> NDArray
     return np.concatenate([[1.0], np.clip(rho, -0.95, 0.95)])
 
 
-def plateau(spread: Array, *, tolerance: float, longest: int = 5) -> int | None:
+def plateau(spread: Array, *, tolerance: float, longest: int = LONGEST) -> int | None:
     """Step at which the spread of the differences stops rising: the memory of the noise ends there.
 
     Emission lets it rise too, but from nothing and then ever faster, and level off at the width of lines: so

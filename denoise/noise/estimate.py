@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,39 +14,28 @@ from numpy.typing import NDArray
 
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import channels, covariance, known
+from denoise.noise.count import Seen, Totals, count_block, in_order, see
 from denoise.noise.fieldmap import Cells, relative_map
 from denoise.noise.guess import Guess, first_guess
-from denoise.noise.histogram import TailHistograms, clipped_sigma
+from denoise.noise.histogram import clipped_sigma
 from denoise.noise.known import Given, Use, given_by
 from denoise.noise.model import NoiseModel
 from denoise.noise.scout import Memory, Part, Scout, find_memory, forgetful, scout, start, without_memory
-from denoise.noise.sources import search
 from denoise.noise.statistics import mad_std
-from denoise.noise.stream import Core, CubeLike, Region, View, blocks, windows
-from denoise.noise.tails import Deepest
+from denoise.noise.stream import Check, CubeLike, Region, Shape, View, blocks, windows
+from denoise.noise.thinning import step_for
 
 Array = NDArray[np.float64]
 Block = NDArray[np.float32]
 
 _FEWEST = 20  # usable voxels below which there is no estimate
-_SCOUT_VOXELS = 3_000_000
-_BLOCK_VOXELS = 4_000_000
+_SCOUT_VOXELS = 1_000_000
+_BLOCK_VOXELS = 1 << 20
+_THINNED = 4  # times more voxels in a block that is thinned, at most
+_PIECE = 4  # pieces in which a block is read
 _PER_SIDE = 200  # values on either side of zero below which the sides are not compared
 _PER_CHANNEL = 4.0  # independent samples below which channels are not told apart
 _PER_CELL = 12.0  # independent samples in a cell of the map
-
-
-@dataclass
-class _Totals:
-    """What a pass over the cube leaves: counts per channel, squares per cell, minima per scale."""
-
-    histograms: TailHistograms
-    squares: Array  # (2, cells): of negative and of positive values
-    counts: Array
-    deepest: Deepest
-    covered: NDArray[np.bool_]
-    usable: int = 0
-    noisy: int = 0
 
 
 def estimate_noise(
@@ -52,6 +44,8 @@ def estimate_noise(
     psf: NDArray[Any] | None = None,
     companion: Use = "trust",
     block_voxels: int = _BLOCK_VOXELS,
+    threads: int | None = None,
+    check: Check = lambda: None,
 ) -> NoiseModel:
     """Noise of a cube: sigma per channel and position, spatial and spectral correlation.
 
@@ -71,7 +65,11 @@ def estimate_noise(
         What to do with the file's own noise array: take it as it is; scale it to the measured level; leave
         it.
     block_voxels : int
-        Voxels in memory at once, about.
+        Voxels read at once, about.
+    threads : int, optional
+        Threads that compute; None: one per processor. The result does not depend on it.
+    check : callable, optional
+        Called between blocks; what it raises ends the estimate.
 
     Returns
     -------
@@ -88,7 +86,7 @@ def estimate_noise(
         The companion differs from the measured noise by more than 1.5, or its kind had to be guessed.
     """
     given = given_by(cube, use=companion)
-    view = _view(cube, given)
+    view = _view(cube, given, check)
     acf = None if psf is None else covariance.psf_acf(psf)
     regions = windows(cube.shape, voxels=_SCOUT_VOXELS)
     raw = [view.read(region) for region in regions]
@@ -96,40 +94,72 @@ def estimate_noise(
     memory = find_memory(raw)
     if not memory.sigma > 0:
         memory = replace(memory, sigma=_spread(raw))
-    fixed = given.sigma is not None
-    guess, found = _learn(view, parts, forgetful(memory), acf, voxels=block_voxels, fixed=fixed)
+    learn = partial(_learn, view, parts, acf=acf, voxels=block_voxels, check=check)
+    guess, found = learn(forgetful(memory), fixed=given.sigma is not None)
     if memory.way.step > 1 and not without_memory(found):
-        trial = _learn(view, parts, memory, acf, voxels=block_voxels, fixed=fixed)
+        trial = learn(memory, fixed=given.sigma is not None)
         # if only the differences speak for a memory, narrow lines explain them as well
         if not trial[1].way.linear:
             guess, found = trial
-    cells = Cells.of(cube.shape[1:], smallest=_cell_size(found, cube.shape[0]))
-    return _finish(cube, view, guess, found, _pass(view, guess, found, cells, block_voxels), cells, given)
+    del raw, parts, learn
+    step = step_for(cube.shape, found.width) if int(np.prod(cube.shape)) > _SCOUT_VOXELS else 1
+    thinned = (-(-cube.shape[1] // step), -(-cube.shape[2] // step))
+    cells = Cells.of(thinned, smallest=_cell_size(found, cube.shape[0], step))
+    totals = Totals.of(cube.shape, cells)
+    seen = _blocks(view, guess, found, voxels=block_voxels, step=step, check=check)
+    count = partial(count_block, found=found, cells=cells)
+    for counted in in_order(count, seen, threads=threads or os.cpu_count() or 1):
+        totals.add(counted)
+    return _finish(view, guess, found, totals, cells, step, given)
 
 
 def _learn(
-    view: View, parts: list[Part], memory: Memory, acf: Array | None, *, voxels: int, fixed: bool
+    view: View,
+    parts: list[Part],
+    memory: Memory,
+    *,
+    acf: Array | None,
+    voxels: int,
+    fixed: bool,
+    check: Check,
 ) -> tuple[Guess, Scout]:
     """First guess of sigma, and what hides the noise, for noise with this memory."""
     early = start([p for p in parts if np.isfinite(p.raw).any()], memory, psf_acf=acf)
-    guess = first_guess(view, early, voxels, fixed=fixed)
+    guess = first_guess(view, early, voxels, fixed=fixed, check=check)
     regions = windows(view.shape, voxels=_SCOUT_VOXELS)
     guessed = [Part(p.raw, p.sigma * guess.of(region)) for p, region in zip(parts, regions, strict=True)]
-    return guess, scout(guessed, memory, psf_acf=acf)
+    check()
+    return guess, scout(guessed, memory, early.spatial_acf, psf_acf=acf)
 
 
-def _view(cube: CubeLike, given: Given) -> View:
+def _blocks(
+    view: View, guess: Guess, found: Scout, *, voxels: int, step: int, check: Check
+) -> Iterator[Seen]:
+    """The blocks of the pass, read one by one; thinned ones hold more of the cube in the same memory."""
+
+    def read(region: Region) -> Part:
+        check()
+        return Part(view.read(region), view.sigma(region) * guess.of(region) * np.float32(found.sigma))
+
+    halo, margin = max(8, found.way.halo), int(2 * found.width) + 2
+    size = voxels * int(np.clip(step**2 // 2, 1, _THINNED))
+    for region, core in blocks(view.shape, voxels=size, halo=halo, margin=margin, step=step):
+        yield see(read, region, core, found, step=step, voxels=voxels // _PIECE)
+
+
+def _view(cube: CubeLike, given: Given, check: Check) -> View:
     """View with a unit that brings the data near one; refuses data without noise."""
     usable, sizes, zeros = 0, [], True
     for region in windows(cube.shape, voxels=_SCOUT_VOXELS):
-        block = np.asarray(cube.read(region), dtype=np.float64)
+        check()
+        block = np.asarray(cube.read(region))
         block = block[np.isfinite(block) & ~np.asarray(cube.excluded(region))]
         if zeros and _padded(block):
             zeros = False
         block = block if zeros else block[block != 0]
         usable += block.size
         if block.size:
-            sizes.append(max(float(np.std(block)), float(np.ptp(block)) * 1e-6))
+            sizes.append(max(float(np.std(block, dtype=np.float64)), float(np.ptp(block)) * 1e-6))
     if usable < _FEWEST:
         raise NoiseError(
             "too few voxels to estimate the noise from",
@@ -143,8 +173,10 @@ def _view(cube: CubeLike, given: Given) -> View:
     return View(cube, given.sigma, float(np.median([s for s in sizes if s > 0])), zeros)
 
 
-def _padded(values: NDArray[np.float64]) -> bool:
+def _padded(values: NDArray[Any]) -> bool:
     """Whether exact zeros among values with decimals are so many that they must be padding."""
+    if np.count_nonzero(values == 0) <= 1e-3 * values.size:
+        return False
     other = values[values != 0]
     share = 1.0 - other.size / max(1, values.size)
     return bool(share > 1e-3 and other.size and np.mean(other == np.round(other)) < 0.5)
@@ -155,60 +187,23 @@ def _spread(raw: list[Block]) -> float:
     return max(float(mad_std(flat, about="median")), float(flat.std()) * 1e-3)
 
 
-def _pass(view: View, guess: Guess, found: Scout, cells: Cells, voxels: int) -> _Totals:
-    """Mask the sources and count what is left, over the whole cube."""
-    empty = np.zeros((2, *cells.shape))
-    covered = np.zeros(view.shape[1:], dtype=bool)
-    totals = _Totals(TailHistograms.empty(view.shape[0]), empty.copy(), empty.copy(), Deepest(), covered)
-    halo, margin = max(8, found.way.halo), int(2 * found.width) + 2
-    for region, core in blocks(view.shape, voxels=voxels, row_edges=cells.rows, halo=halo, margin=margin):
-        sigma = view.sigma(region) * guess.of(region) * np.float32(found.sigma)
-        _add_block(totals, Part(view.read(region), sigma), (region, core), found, cells)
-    return totals
-
-
-def _add_block(totals: _Totals, part: Part, place: tuple[Region, Core], found: Scout, cells: Cells) -> None:
-    (channels_read, rows_read, _), core = place
-    raw = np.asarray(part.raw / part.sigma)
-    top = rows_read.start + core.rows.start
-    totals.covered[top : rows_read.start + core.rows.stop] |= np.isfinite(raw[:, core.rows]).any(axis=0)
-    seen = search(raw, found.scales(raw.shape, raw=True))
-    totals.deepest.add(seen.lowest, core.channels, raw[0, core.rows].size)
-    noise = raw if found.way.name == "direct" else part.normal(found.way)
-    shift = found.way.shift
-    own = slice(max(0, core.channels.start - shift), min(noise.shape[0], core.channels.stop - shift))
-    if own.stop <= own.start:
-        return
-    mask = seen.mask if noise is raw else search(noise, found.scales(noise.shape)).mask
-    if found.way.name in ("offset", "sky"):
-        noise = part.normal(found.way, mask)
-    kept = noise[own, core.rows]
-    totals.usable += int(np.isfinite(kept).sum())
-    clean = np.where(mask[own, core.rows], np.float32(np.nan), kept)
-    totals.histograms.add(clean, channels_read.start + own.start + shift)
-    for side, chosen in enumerate((clean < 0, clean >= 0)):  # NaN compares false
-        squares = np.square(np.where(chosen, clean, 0)).sum(axis=0, dtype=np.float64)
-        totals.squares[side] += cells.sums(squares, top)
-        totals.counts[side] += cells.sums(chosen.sum(axis=0), top)
-        totals.noisy += int(chosen.sum())
-
-
 def _finish(
-    cube: CubeLike, view: View, guess: Guess, found: Scout, totals: _Totals, cells: Cells, given: Given
+    view: View, guess: Guess, found: Scout, totals: Totals, cells: Cells, step: int, given: Given
 ) -> NoiseModel:
     """Join the counts into a model."""
+    sampled = found.thinned(step)
     # a known sigma was divided by the unit as the data were, so that their ratio has none
-    channel = _channel_sigma(totals, guess, found)
+    channel = _channel_sigma(totals, guess, sampled)
     if not np.isfinite(channel).any():
         channel = _without_noise(guess, found)
     channel = channel * (view.unit if given.sigma is None else 1.0)
     relative = guess.relative
     if given.sigma is None:
-        relative = relative * _field(totals, found, cells)
+        relative = relative * _field(totals, sampled, cells, view.shape)
         middle = float(np.median(relative[totals.covered]))
         channel, relative = channel * middle, _flat_or(relative / np.float32(middle), totals.covered)
     fields: dict[str, Any] = {
-        "shape": cube.shape,
+        "shape": view.shape,
         "channel_sigma": channel,
         "relative": relative,
         "spatial_acf": found.spatial_acf,
@@ -216,7 +211,7 @@ def _finish(
         "origin": f"measured, {found.way.name}",
         "details": {
             "noise_share": totals.noisy / max(1, totals.usable),
-            "independent_samples": found.samples(totals.noisy),
+            "independent_samples": sampled.samples(totals.noisy),
         },
     }
     model = _with_given(fields, given)
@@ -238,9 +233,10 @@ def _without_noise(guess: Guess, found: Scout) -> Array:
     return guess.channel * found.sigma
 
 
-def _cell_size(found: Scout, nchan: int) -> float:
-    """Side in pixels of a cell with enough independent samples for its variance to mean something."""
-    return max(4.0, 2.0 * found.width, float(np.sqrt(_PER_CELL / found.samples(max(1, nchan)))))
+def _cell_size(found: Scout, nchan: int, step: int) -> float:
+    """Side of a cell, in pixels of the thinned field, with enough independent samples for its variance."""
+    enough = float(np.sqrt(_PER_CELL / found.thinned(step).samples(max(1, nchan))))
+    return max(4.0 / step, 2.0 * found.width / step, enough)
 
 
 def _flat_or(relative: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -254,7 +250,7 @@ def _pooled(counts: NDArray[np.int64]) -> float:
     return float(clipped_sigma(counts.sum(axis=0, keepdims=True))[0])
 
 
-def _side(totals: _Totals, found: Scout) -> NDArray[np.int64]:
+def _side(totals: Totals, found: Scout) -> NDArray[np.int64]:
     """Counts of both sides of zero if they agree, else of the side with less spread."""
     below, above = totals.histograms.negative, totals.histograms.positive
     low, high = _pooled(below), _pooled(above)
@@ -266,7 +262,7 @@ def _side(totals: _Totals, found: Scout) -> NDArray[np.int64]:
     return below if low < high else above
 
 
-def _channel_sigma(totals: _Totals, guess: Guess, found: Scout) -> Array:
+def _channel_sigma(totals: Totals, guess: Guess, found: Scout) -> Array:
     """Sigma per channel in the unit of the view, pooled as far as the channels agree."""
     counts, way = _side(totals, found), found.way
     samples = counts.sum(axis=1) / float(np.sum(found.spatial_acf**2))
@@ -285,7 +281,7 @@ def _channel_sigma(totals: _Totals, guess: Guess, found: Scout) -> Array:
     return np.sqrt(channels.unmix(spread**2, *way.mixing(), nchan))
 
 
-def _field(totals: _Totals, found: Scout, cells: Cells) -> NDArray[np.float32]:
+def _field(totals: Totals, found: Scout, cells: Cells, shape: Shape) -> NDArray[np.float32]:
     """Map from the cells; where the two sides of zero disagree, from the side with less."""
     low, high = totals.squares / np.maximum(totals.counts, 1.0)
     number = totals.counts.sum(axis=0)
@@ -296,8 +292,7 @@ def _field(totals: _Totals, found: Scout, cells: Cells) -> NDArray[np.float32]:
     )
     both = totals.counts.min(axis=0) > 0
     variance = np.where(apart & both, np.minimum(low, high), variance)
-    shape = int(cells.rows[-1]), int(cells.columns[-1])
-    return relative_map(variance, samples, cells, shape)
+    return relative_map(variance, samples, cells, shape[1:])
 
 
 def _with_given(fields: dict[str, Any], given: Given) -> NoiseModel:

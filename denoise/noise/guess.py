@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import channels
+from denoise.noise.detrend import Detrend
 from denoise.noise.fieldmap import Cells, relative_map
 from denoise.noise.scout import Part, Scout
-from denoise.noise.statistics import About, mad_std
-from denoise.noise.stream import Region, View, blocks
+from denoise.noise.statistics import QUARTILE, About, mad_std
+from denoise.noise.stream import Check, Region, View
 
 Array = NDArray[np.float64]
 Block = NDArray[np.float32]
 
-_PIXELS = 16384  # looked at per channel
+_PIXELS = 16384  # looked at per channel, about
 _TOGETHER = 64  # values of which a median is taken at least
 _PLANES = 48  # looked at per cell
 _WORTH = 0.2  # scatter of log variance over the field below which the guess stays flat
@@ -43,35 +45,89 @@ class Guess:
         return (self.channel[region[0], None, None] * plane).astype(np.float32)
 
 
-def first_guess(view: View, early: Scout, voxels: int, *, fixed: bool) -> Guess:
+@dataclass(frozen=True)
+class _Sample:
+    """Which pixels of every channel are looked at: some middle rows of every row of cells.
+
+    Parameters
+    ----------
+    cells : Cells
+    rows : int
+        Of each row of cells.
+    step : int
+        Every so many columns.
+    """
+
+    cells: Cells
+    rows: int
+    step: int
+
+    @classmethod
+    def of(cls, cells: Cells) -> _Sample:
+        """About 16384 pixels a channel, all of them if there are no more."""
+        across = int(cells.columns[-1]) * cells.shape[0]
+        rows = int(np.clip(_PIXELS // across, 1, np.diff(cells.rows).min()))
+        return cls(cells, rows, max(1, across // _PIXELS))
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Edges of the cells among the columns looked at."""
+        return -(-self.cells.columns // self.step)
+
+    @property
+    def pixels(self) -> int:
+        """Looked at per channel."""
+        return self.rows * self.cells.shape[0] * int(self.columns[-1])
+
+    def read(self, view: View, channels: slice, way: Detrend) -> Block:
+        """Detrended noise, shape (channel, rows of cells * rows, columns)."""
+        strips = []
+        for low, high in pairwise(self.cells.rows.tolist()):
+            top = (low + high - self.rows) // 2
+            region = (channels, slice(top, top + self.rows), slice(0, view.shape[2]))
+            sigma = view.sigma(region)
+            some = sigma[:, :, :: self.step] if sigma.shape[2] > 1 else sigma
+            strips.append(Part(view.read(region)[:, :, :: self.step], some).normal(way))
+        return np.concatenate(strips, axis=1)
+
+
+def first_guess(view: View, early: Scout, voxels: int, *, fixed: bool, check: Check) -> Guess:
     """Sigma over the known one, per channel and, unless the known one is `fixed`, over the field.
 
-    Medians of what differences leave are hardly moved by sources; the values are refined later.
+    Medians of what differences leave, in some rows all over the field, are hardly moved by sources; the
+    values are refined later.
     """
     nchan, ny, nx = view.shape
     way = early.way
     cells = Cells.of((ny, nx), smallest=max(8.0 if min(ny, nx) >= 48 else 4.0, 2.0 * early.width))
+    sample = _Sample.of(cells)
     total, weight = np.zeros(nchan), np.zeros(nchan)
     squares, number = np.zeros(cells.shape), np.zeros(cells.shape)
-    for region, _ in blocks(view.shape, voxels=voxels, row_edges=cells.rows, halo=way.halo):
-        noise = Part(view.read(region), view.sigma(region)).normal(way)
+    for channel in _runs(nchan, max(voxels // sample.pixels - way.halo, 16), way.halo):
+        check()
+        noise = sample.read(view, channel, way)
         spread = _channel_spread(noise, about="median" if way.name == "direct" else "zero")
         good = np.isfinite(spread) & (spread > 0)
-        own = slice(region[0].start + way.shift, region[0].start + way.shift + noise.shape[0])
+        own = slice(channel.start + way.shift, channel.start + way.shift + noise.shape[0])
         total[own] += np.where(good, spread, 0.0)
         weight[own] += good
         if not fixed:
             ratio = noise / np.where(good, spread, np.nan).astype(np.float32)[:, None, None]
-            _add_cells(ratio, cells, region[1], squares, number)
+            _add_cells(ratio, sample, squares, number)
     relative = np.broadcast_to(np.float32(1.0), (ny, nx))
     if not fixed:
         variance = np.where(number > 0, squares / np.maximum(number, 1), np.nan)
-        per_channel = early.samples(1.0)
-        area = np.diff(cells.rows)[:, None] * np.diff(cells.columns)
-        relative = _coarse_map(variance, 0.4 * number * area * per_channel, cells, (ny, nx))
+        area = sample.rows * np.diff(sample.columns)
+        relative = _coarse_map(variance, 0.4 * number * area * early.samples(1.0), cells, (ny, nx))
     # a median is 37 % as good as a mean square
-    samples = 0.37 * max(float(min(ny * nx, _PIXELS)) / float(np.sum(early.spatial_acf**2)), 0.5 * _TOGETHER)
+    samples = 0.37 * max(sample.pixels / float(np.sum(early.spatial_acf**2)), 0.5 * _TOGETHER)
     return Guess(_per_channel(total, weight, early, samples), relative)
+
+
+def _runs(nchan: int, count: int, halo: int) -> Iterator[slice]:
+    """Runs of about `count` channels and `halo` more, so that their outputs lie side by side."""
+    for first in range(0, max(1, nchan - halo), count):
+        yield slice(first, min(nchan, first + count + halo))
 
 
 def _per_channel(total: Array, weight: Array, early: Scout, samples: float) -> Array:
@@ -91,28 +147,30 @@ def _per_channel(total: Array, weight: Array, early: Scout, samples: float) -> A
 def _channel_spread(noise: Block, *, about: About) -> Array:
     """Median spread of every channel; of runs of channels where they have few pixels."""
     flat = noise.reshape(noise.shape[0], -1)
-    flat = flat[:, :: max(1, flat.shape[1] // _PIXELS)]
     runs = max(1, noise.shape[0] * flat.shape[1] // _TOGETHER)
     if runs < noise.shape[0]:
-        spread = [mad_std(run, about=about) for run in np.array_split(flat, runs)]
-        return np.repeat(spread, [len(run) for run in np.array_split(flat, runs)])
+        groups = np.array_split(flat, runs)
+        return np.repeat([mad_std(run, about=about) for run in groups], [len(run) for run in groups])
+    if not np.isnan(flat).any():
+        centre = np.median(flat, axis=1, keepdims=True) if about == "median" else np.float32(0)
+        return np.asarray(np.median(np.abs(flat - centre), axis=1) / QUARTILE)
     return np.asarray(mad_std(flat, about=about, axis=1))
 
 
-def _add_cells(ratio: Block, cells: Cells, rows: slice, squares: Array, number: Array) -> None:
+def _add_cells(ratio: Block, sample: _Sample, squares: Array, number: Array) -> None:
     """Add the variance of every cell, from the median of |ratio|, weighted with the number of channels."""
-    some = ratio[:: max(1, ratio.shape[0] // _PLANES)]
-    for i, (a, b) in enumerate(pairwise(cells.rows)):
-        if a < rows.start or b > rows.stop:
-            continue
-        for j, (c, d) in enumerate(pairwise(cells.columns)):
-            cell = some[:, a - rows.start : b - rows.start, c:d]
-            spread = mad_std(cell, about="zero")
-            covered = np.isfinite(cell)
-            if covered.sum() >= 16 and spread > 0:
-                count = covered.mean() * some.shape[0]
-                squares[i, j] += count * spread**2
-                number[i, j] += count
+    some = np.abs(ratio[:: max(1, ratio.shape[0] // _PLANES)])
+    for row in range(squares.shape[0]):
+        strip = some[:, row * sample.rows : (row + 1) * sample.rows]
+        for column, (left, right) in enumerate(pairwise(sample.columns)):
+            values = strip[:, :, left:right]
+            covered = values[np.isfinite(values)]
+            if covered.size < 16:
+                continue
+            spread = float(np.median(covered)) / QUARTILE
+            count = covered.size / values.size * some.shape[0] if spread > 0 else 0.0
+            squares[row, column] += count * spread**2
+            number[row, column] += count
 
 
 def _coarse_map(variance: Array, samples: Array, cells: Cells, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +32,11 @@ class TailHistograms:
         """No counts yet."""
         return cls(np.zeros((nchan, BINS), np.int64), np.zeros((nchan, BINS), np.int64))
 
-    def add(self, block: NDArray[Any], first: int) -> None:
-        """Count a block (channel, y, x) in units of a first guess of sigma; NaN and beyond 8 are left out."""
-        for k, plane in enumerate(block):
-            flat = plane[np.abs(plane) < BINS * WIDTH]  # NaN compares false
-            index = (flat * np.float32(1.0 / WIDTH)).astype(np.int32)
-            below = flat < 0
-            self.negative[first + k] += np.bincount(-index[below], minlength=BINS)[:BINS]
-            self.positive[first + k] += np.bincount(index[~below], minlength=BINS)[:BINS]
+    def add(self, counts: NDArray[np.int64], first: int) -> None:
+        """Add counts, shape (2, channel, bins), negative values first, of channels from `first` on."""
+        own = slice(first, first + counts.shape[1])
+        self.negative[own] += counts[0]
+        self.positive[own] += counts[1]
 
 
 def clipped_sigma(counts: NDArray[np.int64], *, clip: float = 3.0) -> Array:
@@ -64,7 +60,7 @@ def clipped_sigma(counts: NDArray[np.int64], *, clip: float = 3.0) -> Array:
         share = (reach - last)[:, None]
         inside, squares = (_partial(a, last[:, None], share) for a in (number, square))
         effective = reach * WIDTH / np.where(sigma > 0, sigma, 1.0)
-        constant = np.array([truncated_variance(c) for c in np.clip(effective, 0.5, 8.0)])
+        constant = truncated_variance(np.clip(effective, 0.5, 8.0))
         update = np.sqrt(np.maximum(squares / np.maximum(inside, 1.0) - WIDTH**2 / 12.0, 0.0) / constant)
         update = np.where(enough, update, np.nan)
         if np.allclose(update, sigma, rtol=1e-5, equal_nan=True):

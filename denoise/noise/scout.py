@@ -20,6 +20,7 @@ _LAGS = 12  # most channels that noise remembers
 _AGREE = 0.12  # how far sigma off the sources may be above the one from differences
 _MEDIAN = 0.05  # median of noise, in sigma, that still counts as zero
 _WINDOWS = (7, 9, 11, 15, 21, 31)  # channels of a running fit
+_PLANES = 144  # of which the spatial ACF is measured
 _ENOUGH = 50.0  # independent samples that a median needs
 _MOST = 0.7  # share of the voxels off the sources below which a running fit may have more noise to measure
 _WHITE = np.ones(1)
@@ -91,10 +92,16 @@ class Scout:
         cy, cx = (n // 2 for n in self.spatial_acf.shape)
         return max(full_width(self.spatial_acf[cy:, cx]), full_width(self.spatial_acf[cy, cx:]))
 
-    def scales(self, shape: tuple[int, ...], *, raw: bool = False) -> list[Scale]:
-        """Boxes on which to look, at detrended data or (`raw`) at the data as they are."""
+    def scales(self, shape: tuple[int, ...], *, raw: bool = False, step: int = 1) -> list[Scale]:
+        """Boxes on which to look, at detrended data or (`raw`) at the data as they are, thinned by `step`."""
         acf = self.way.acf if raw else self.way.output_acf()
-        return scales((shape[0], shape[1], shape[2]), self.spatial_acf, acf, self.width)
+        full = (shape[0], shape[1] * step, shape[2] * step)
+        return scales(full, self.spatial_acf, acf, self.width, step=step)
+
+    def thinned(self, step: int) -> Scout:
+        """The same for every `step`-th pixel along y and x."""
+        first = (n // 2 % step for n in self.spatial_acf.shape)
+        return replace(self, spatial_acf=self.spatial_acf[tuple(slice(k, None, step) for k in first)])
 
     def samples(self, count: float) -> float:
         """Independent squares among so many detrended values."""
@@ -109,13 +116,18 @@ def find_memory(parts: list[Block]) -> Memory:
         flat = np.concatenate([p[np.isfinite(p)] for p in parts])
         return Memory(Detrend(), mad_std(flat, about="median"), False)
     quiet = [_faint(p) for p in parts]
-    last = min(detrend.MAX_STEP, max(1, (nchan - max(1, order // 2)) // order))
-    spread = np.array([_spread(quiet, step, order) for step in range(1, last + 1)])
-    error = _error(quiet, order)
-    end = detrend.plateau(spread, tolerance=0.03 + 3.0 * error) if spread[0] > 0 else None
+    longest = min(detrend.LONGEST + 1, max(1, (nchan - max(1, order // 2)) // order))
+    tolerance = 0.03 + 3.0 * _error(quiet, order)
+    spread: list[float] = []
+    end: int | None = None
+    for step in range(1, longest + 1):
+        spread.append(_spread(quiet, step, order))
+        end = detrend.plateau(np.array(spread), tolerance=tolerance) if spread[0] > 0 else None
+        if end is not None:
+            break
     step = end or 1
-    acf = detrend.memory_acf(spread**2, step, order)
-    return Memory(Detrend("difference", order, step, acf=acf), float(spread[step - 1]), end is not None)
+    acf = detrend.memory_acf(np.square(spread), step, order)
+    return Memory(Detrend("difference", order, step, acf=acf), spread[step - 1], end is not None)
 
 
 def forgetful(memory: Memory) -> Memory:
@@ -182,7 +194,7 @@ def _lower_side(flat: Block) -> float:
     return float(min(sides, default=np.inf))
 
 
-def scout(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) -> Scout:
+def scout(parts: list[Part], memory: Memory, early_acf: Array, *, psf_acf: Array | None = None) -> Scout:
     """Choose what to take off, and measure sigma and the ACFs where noise is alone.
 
     The least that will do is taken: nothing, an offset per channel, a continuum per spaxel; if none of these
@@ -192,11 +204,13 @@ def scout(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) ->
     ----------
     parts : list of Part
     memory : Memory
+    early_acf : ndarray
+        Spatial ACF found by `start`.
     psf_acf : ndarray, optional
         Spatial ACF that is known.
     """
     parts = [p for p in parts if np.isfinite(p.raw).any()]
-    first = start(parts, memory, psf_acf=psf_acf)
+    first = start(parts, memory, psf_acf=early_acf)
     direct = _refine(parts, first, Detrend(acf=memory.way.acf), psf_acf)
     if memory.way.name == "direct":
         return (
@@ -293,13 +307,14 @@ def _spatial(noise: list[Block], found: Scout) -> Array:
     if side < 4:
         return np.ones((1, 1))
     half = int(np.clip(side // 2, 1, 64))
-    sums = [correlation.spatial_sums(_some_planes(n), half) for n in noise]
+    most = max(16, _PLANES // len(noise))
+    sums = [correlation.spatial_sums(_some_planes(n, most), half) for n in noise]
     products, pairs = (np.sum([s[k] for s in sums], axis=0) for k in (0, 1))
     count = float(pairs[pairs.shape[0] // 2, pairs.shape[1] // 2])
     return correlation.spatial_model(correlation.normalised(products, pairs), found.samples(count))
 
 
-def _some_planes(noise: Block, most: int = 64) -> Block:
+def _some_planes(noise: Block, most: int) -> Block:
     if noise.shape[0] <= most:
         return noise
     return np.asarray(noise[np.linspace(0, noise.shape[0] - 1, most).round().astype(int)])

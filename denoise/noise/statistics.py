@@ -14,6 +14,7 @@ About = Literal["median", "zero"]
 
 #: Quartile of the standard normal distribution: the median of ``|z|``.
 QUARTILE = 0.6744897501960817
+_START = 65536  # values of which the median is taken that the iteration starts from
 
 
 def mad_std(values: Array, *, about: About, axis: int | tuple[int, ...] | None = None) -> Any:
@@ -60,12 +61,13 @@ def _mad_along(data: Array, about: About, axis: int | tuple[int, ...]) -> Array:
     return np.asarray(np.squeeze(np.where(empty, np.nan, spread), axis=axes))
 
 
-def truncated_variance(clip: float) -> float:
+def truncated_variance(clip: Array | float) -> Array:
     """Variance of a standard normal variable given ``|z| < clip``."""
-    from math import erf, exp, pi, sqrt
+    from scipy.special import erf
 
-    inside = erf(clip / sqrt(2))
-    return 1.0 - 2.0 * clip * exp(-0.5 * clip * clip) / sqrt(2 * pi) / inside
+    limit = np.asarray(clip, dtype=np.float64)
+    inside = erf(limit / np.sqrt(2.0))
+    return np.asarray(1.0 - 2.0 * limit * np.exp(-0.5 * limit * limit) / np.sqrt(2.0 * np.pi) / inside)
 
 
 def clipped_std(values: Array, *, clip: float = 3.0, iterations: int = 30) -> float:
@@ -89,15 +91,19 @@ def clipped_std(values: Array, *, clip: float = 3.0, iterations: int = 30) -> fl
     float
         The estimate; NaN if nothing is finite.
     """
-    squares = np.square(np.asarray(values, dtype=np.float64))
-    squares = squares[np.isfinite(squares)]
-    if not squares.size:
+    from denoise.noise._kernels import below
+
+    flat = np.ascontiguousarray(values).ravel()
+    some = np.abs(flat[:: max(1, flat.size // _START)])
+    some = some[np.isfinite(some)]
+    some = some if some.size else np.abs(flat[np.isfinite(flat)])
+    if not some.size:
         return float("nan")
-    variance = float(np.median(squares)) / QUARTILE**2
-    constant = truncated_variance(clip)
+    variance = (float(np.median(some)) / QUARTILE) ** 2
+    constant = float(truncated_variance(clip))
     for _ in range(iterations):
-        inside = squares[squares < clip * clip * variance]
-        update = float(inside.mean()) / constant if inside.size else variance
+        total, number = below(flat, clip * np.sqrt(variance))
+        update = total / number / constant if number else variance
         done = abs(update - variance) <= 2e-4 * variance
         variance = update
         if done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Region = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
+Check = Callable[[], object]  # called between blocks; raises to stop
 
 
 # where the windows lie, as fractions of the room along channel, y and x: the middle, the corners, the sides
@@ -20,6 +21,7 @@ _PLACES = (
     (0.5, 0.1, 0.1, 0.9, 0.9, 0.5, 0.5, 0.1, 0.9),
     (0.5, 0.1, 0.9, 0.1, 0.9, 0.1, 0.9, 0.5, 0.5),
 )
+_DEPTH, _SIDE = 64, 48  # least channels and pixels across of a window
 
 
 class CubeLike(Protocol):
@@ -78,13 +80,21 @@ class View:
 
     def read(self, region: Region) -> NDArray[np.float32]:
         """Data of a region; NaN also where a known sigma is missing."""
-        data = np.asarray(self.cube.read(region), dtype=np.float64) / self.unit
-        data[~np.isfinite(data) | np.asarray(self.cube.excluded(region))] = np.nan
+        given = self.cube.read(region)
+        factor = np.float32(1.0 / self.unit)
+        single = given.dtype == np.float32 and 1e-30 < factor < 1e30
+        data = np.multiply(given, factor if single else 1.0 / self.unit)
+        data = np.asarray(data, dtype=np.float32)
+        excluded = np.asarray(self.cube.excluded(region))
+        if excluded.any():
+            data[excluded] = np.nan
         if not self.zeros:
             data[data == 0] = np.nan
         if self.known is not None:
             data[~np.isfinite(self.known.read(region))] = np.nan
-        return data.astype(np.float32)
+        if np.isinf(data).any():
+            data[np.isinf(data)] = np.nan
+        return data
 
     def sigma(self, region: Region) -> NDArray[np.float32]:
         """Known sigma of a region, over the unit; ones if nothing is known."""
@@ -97,9 +107,11 @@ def windows(shape: Shape, *, voxels: int) -> list[Region]:
     """Parts of the cube to learn from: the whole if it is small, else nine spread over channels and field."""
     if int(np.prod(shape)) <= voxels:
         return [(slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))]
-    depth = min(shape[0], 96)
-    side = int(np.sqrt(voxels / 9 / depth))
-    sizes = (depth, min(shape[1], max(side, 48)), min(shape[2], max(side, 48)))
+    each = voxels // len(_PLACES[0])
+    # few pixels leave room for more channels
+    depth = min(shape[0], max(_DEPTH, each // (min(shape[1], _SIDE) * min(shape[2], _SIDE))))
+    side = max(int(np.sqrt(each / depth)), _SIDE)
+    sizes = (depth, min(shape[1], side), min(shape[2], side))
     places = list(zip(*_PLACES, strict=True))
     found: list[Region] = []
     for place in places:
@@ -118,9 +130,11 @@ class Core(NamedTuple):
 
 
 def blocks(
-    shape: Shape, *, voxels: int, row_edges: NDArray[np.int64], halo: int, margin: int = 0
+    shape: Shape, *, voxels: int, halo: int, margin: int = 0, step: int = 1
 ) -> Iterator[tuple[Region, Core]]:
-    """Cover the cube with blocks of about so many voxels: all columns, rows split only at the given edges.
+    """Cover the cube with blocks of about so many voxels: all columns, rows split at multiples of `step`.
+
+    Of the ways to cut it that fit, the one that reads the least twice.
 
     Yields
     ------
@@ -130,17 +144,30 @@ def blocks(
         The block's own part.
     """
     nchan, ny, nx = shape
-    depth = min(nchan, max(64, 4 * halo))
-    rows = max(1, voxels // ((depth + 2 * halo) * nx) - 2 * margin)
-    cuts = [0]
-    for edge in row_edges[1:]:
-        if edge - cuts[-1] >= rows or edge == ny:
-            cuts.append(int(edge))
+    margin = -(-margin // step) * step
+    cuts, count = _least_overlap(shape, voxels, halo, margin, step)
     for low, high in pairwise(cuts):
         top, bottom = max(0, low - margin), min(ny, high + margin)
-        count = int(np.clip(voxels // ((bottom - top) * nx) - 2 * halo, min(nchan, 16), nchan))
         for first in range(0, nchan, count):
             last = min(nchan, first + count)
             begin, end = max(0, first - halo), min(nchan, last + halo)
             core = Core(slice(first - begin, last - begin), slice(low - top, high - top))
             yield (slice(begin, end), slice(top, bottom), slice(0, nx)), core
+
+
+def _least_overlap(shape: Shape, voxels: int, halo: int, margin: int, step: int) -> tuple[list[int], int]:
+    """Edges of the rows, and channels, of the cores of blocks that fit."""
+    nchan, ny, nx = shape
+    best, least = ([0, ny], min(nchan, 16)), np.inf
+    most = -(-ny // step)
+    for strips in np.unique(np.geomspace(1, most, 40).round().astype(int)):
+        cuts = np.minimum(np.linspace(0, most, strips + 1).round().astype(int) * step, ny)
+        tall = min(ny, int(np.diff(cuts).max()) + (2 * margin if strips > 1 else 0))
+        room = voxels // (tall * nx)
+        count = nchan if room >= nchan else int(np.clip(room - 2 * halo, min(nchan, 16), nchan))
+        read = tall * strips * (1.0 + (2.0 * halo / count if count < nchan else 0.0))
+        size = tall * nx * min(nchan, count + 2 * halo)
+        cost = read * max(1.0, size / voxels) ** 4  # only if nothing fits is a block larger
+        if cost < least:
+            best, least = (cuts.tolist(), count), cost
+    return best
