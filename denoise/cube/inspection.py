@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,9 @@ class Inspection:
         return (f"{share} of the voxels are exact zeros outside the field, taken as no data{also}",)
 
 
-def inspect(cube: Cube, *, allow_constant: bool = False) -> Inspection:
+def inspect(
+    cube: Cube, *, allow_constant: bool = False, check: Callable[[], object] = lambda: None
+) -> Inspection:
     """Look at every pixel once, plane by plane, and refuse what cannot be denoised.
 
     Zeros are "no data" where a spaxel (of a cube) or a channel is zero throughout, or where a region of at
@@ -71,6 +74,8 @@ def inspect(cube: Cube, *, allow_constant: bool = False) -> Inspection:
     ----------
     allow_constant : bool
         Accept pixels that all have one value other than 0: they can be read, but not denoised.
+    check : callable, optional
+        Called between blocks; what it raises ends the pass.
 
     Raises
     ------
@@ -80,6 +85,7 @@ def inspect(cube: Cube, *, allow_constant: bool = False) -> Inspection:
     scan = _Scan(cube.shape, integer=cube.stored_as_integer)
     ny, nx = cube.shape[1:]
     for region in blocks(cube.shape, voxels=max(_BLOCK, ny * nx)):
+        check()
         scan.add(region[0].start, cube.read(region))
     found = scan.result()
     _refuse(cube, found, scan, allow_constant=allow_constant)

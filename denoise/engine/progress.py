@@ -64,6 +64,10 @@ class Monitor:
         self._progress = progress
         self._cancel = cancel or CancelToken()
 
+    def check(self) -> None:
+        """Raise ``CancelledError`` if stopping was asked for; for work that has no tiles."""
+        self._cancel.check()
+
     def track(self, items: Iterable[T], *, stage: str, total: int) -> Iterator[T]:
         """Yield `items`, one event before the first and one after each."""
         start = time.perf_counter()

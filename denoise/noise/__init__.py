@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from denoise.noise.estimate import estimate_noise
+from denoise.noise.estimate import estimate_noise, memory_of_estimate
 from denoise.noise.model import NoiseModel, Tails
 from denoise.noise.statistics import clipped_std, mad_std
 from denoise.noise.tails import judge_tails
@@ -16,5 +16,6 @@ __all__ = [
     "estimate_noise",
     "judge_tails",
     "mad_std",
+    "memory_of_estimate",
     "residual_acf",
 ]

@@ -14,7 +14,7 @@ from denoise.noise.detrend import Detrend
 from denoise.noise.fieldmap import Cells, relative_map
 from denoise.noise.scout import Part, Scout
 from denoise.noise.statistics import QUARTILE, About, mad_std
-from denoise.noise.stream import Check, Region, View
+from denoise.noise.stream import Region, View
 
 Array = NDArray[np.float64]
 Block = NDArray[np.float32]
@@ -91,7 +91,7 @@ class _Sample:
         return np.concatenate(strips, axis=1)
 
 
-def first_guess(view: View, early: Scout, voxels: int, *, fixed: bool, check: Check) -> Guess:
+def first_guess(view: View, early: Scout, voxels: int, *, fixed: bool) -> Guess:
     """Sigma over the known one, per channel and, unless the known one is `fixed`, over the field.
 
     Medians of what differences leave, in some rows all over the field, are hardly moved by sources; the
@@ -104,7 +104,6 @@ def first_guess(view: View, early: Scout, voxels: int, *, fixed: bool, check: Ch
     total, weight = np.zeros(nchan), np.zeros(nchan)
     squares, number = np.zeros(cells.shape), np.zeros(cells.shape)
     for channel in _runs(nchan, max(voxels // sample.pixels - way.halo, 16), way.halo):
-        check()
         noise = sample.read(view, channel, way)
         spread = _channel_spread(noise, about="median" if way.name == "direct" else "zero")
         good = np.isfinite(spread) & (spread > 0)

@@ -66,12 +66,15 @@ class View:
         Whether exact zeros are data: noise with many decimals never is zero, a padded field is.
     unit : float
         Brings the values near one, so that 1e-20 fluxes are safe in float32.
+    check : callable
+        Called before every read; what it raises ends the estimate.
     """
 
     cube: CubeLike
     known: SigmaLike | None = None
     unit: float = 1.0
     zeros: bool = True
+    check: Check = lambda: None
 
     @property
     def shape(self) -> Shape:
@@ -80,6 +83,7 @@ class View:
 
     def read(self, region: Region) -> NDArray[np.float32]:
         """Data of a region; NaN also where a known sigma is missing."""
+        self.check()
         given = self.cube.read(region)
         factor = np.float32(1.0 / self.unit)
         single = given.dtype == np.float32 and 1e-30 < factor < 1e30

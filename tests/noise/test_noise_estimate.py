@@ -1,5 +1,6 @@
 """estimate_noise on simulations of known noise: the thresholds are those of requirements R13, R14, R16, R17."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -10,6 +11,9 @@ from scipy.signal import convolve
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import NoiseModel, estimate_noise, judge_tails, residual_acf
 from denoise.noise import covariance as cov
+from denoise.noise.estimate import memory_of_estimate
+from denoise.noise.thinning import step_for
+from denoise.simulate import simulate_cube
 
 SHAPE = (40, 96, 96)
 
@@ -101,6 +105,77 @@ def test_sigma_under_emission_that_fills_the_field(beam, family, peak, channels)
     model = estimate(noise + field_of_emission(SHAPE, peak, seed=4, channels=channels))
     assert model.typical == pytest.approx(true_sigma(noise), rel=0.02)
     assert np.ptp(model.relative) == 0
+
+
+def filled_field(beam, family, seed):
+    """Truth of a field full of emission, and the noise, of a 40 x 96 x 96 cube."""
+    simulated = simulate_cube(seed, kind="filled", beam=(1.1 * beam, beam / 1.1, 30.0), noise=family)
+    return simulated.truth, simulated.noise
+
+
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(2, 8))]
+
+
+@pytest.mark.parametrize("beam", [3, 5, 10])
+@pytest.mark.parametrize("family", ["white_convolved", "imaged"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sigma_of_simulated_fields_full_of_emission(beam, family, seed):
+    # against the root mean square of the noise that was drawn: with a beam of 10 pixels a cube holds so few
+    # beams that this itself scatters by more than 1 % about the sigma it was drawn with
+    truth, noise = filled_field(beam, family, seed)
+    for peak_snr in (3, 8, 20):
+        found = estimate(noise + peak_snr * truth).typical
+        assert found == pytest.approx(true_sigma(noise), rel=0.02), f"peak SNR {peak_snr}"
+
+
+@pytest.mark.parametrize(("beam", "step"), [(0, 3), (4, 3), (12, 7)])
+def test_a_thinned_cube_gives_what_all_pixels_give(beam, step, monkeypatch):
+    shape = (12, 400, 400)
+    data = beam_model(beam, shape=shape).sample(seed=4)
+    data += discs(shape, 20, beam, seed=1)
+    data[:, :30, :50] = np.nan
+    thinned = estimate(data)
+    assert step_for(shape, max(thinned.correlation_fwhm)) == step
+    monkeypatch.setattr("denoise.noise.estimate.step_for", lambda shape, width: 1)
+    whole = estimate(data)
+    assert thinned.typical == pytest.approx(whole.typical, rel=0.005)
+    np.testing.assert_allclose(thinned.channel_sigma, whole.channel_sigma, rtol=0.02)
+    np.testing.assert_array_equal(np.isnan(thinned.relative), np.isnan(whole.relative))
+    assert thinned.tails.negative_tail_agrees == whole.tails.negative_tail_agrees
+
+
+def test_absorption_smaller_than_a_square_of_a_thinned_cube_is_seen():
+    data = beam_model(0, shape=(12, 400, 400)).sample(seed=4)
+    assert estimate(data).tails.negative_tail_agrees
+    data[6, 200, 200] = -8.0  # not the pixel that is picked
+    assert step_for(data.shape, 1.0) == 3
+    assert 200 % 3 != 1
+    assert not estimate(data).tails.negative_tail_agrees
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_byte(threads):
+    data = beam_model(4, shape=(40, 200, 200)).sample(seed=3) + discs((40, 200, 200), 8, 4, seed=2)
+    one, other = (
+        estimate_noise(Cube(data.astype(np.float32)), block_voxels=200_000, threads=n) for n in (1, threads)
+    )
+    np.testing.assert_array_equal(one.sigma(), other.sigma())
+    assert one.tails == other.tails
+
+
+@pytest.mark.parametrize("emission", ["none", "filled"])
+@pytest.mark.parametrize("shape", [(40, 96, 96), (40, 150, 160), (60, 300, 300), (500, 64, 64)])
+def test_memory_is_as_declared(shape, emission):
+    data = NoiseModel.white(shape, 1.0).sample(seed=1)
+    if emission == "filled":
+        data += field_of_emission(shape, 30, seed=4)
+    estimate(data[:, :40, :40])
+    cube = Cube(data)
+    tracemalloc.start()
+    estimate_noise(cube)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= memory_of_estimate(shape)
 
 
 def test_sigma_and_acf_of_a_larger_cube():
