@@ -48,6 +48,14 @@ NoiseKind = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Companion = Annotated[
+    str,
+    typer.Option(
+        metavar="trust|scale|ignore",
+        help="The noise that the input or --noise gives: as it is, scaled to the measured level, or measured.",
+        rich_help_panel=INPUT,
+    ),
+]
 Gain = Annotated[
     str | None,
     typer.Option(

@@ -39,6 +39,8 @@ class RunOptions(BaseModel):
         Clip the emission at zero; "auto" only where the negative tail of the data agrees with the noise.
     vst : Stabilisation, optional
         Poisson counts: stabilise their variance first.
+    companion : {"trust", "scale", "ignore"}
+        The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
     memory : int, optional
         Bytes above the imports' own; None: half of what is free.
     save : tuple of {"uncert", "residual", "noise"}
@@ -57,6 +59,7 @@ class RunOptions(BaseModel):
     continuum: str = "auto"
     positivity: Literal["auto", "on", "off"] = "auto"
     vst: Stabilisation | None = None
+    companion: Literal["trust", "scale", "ignore"] = "trust"
     memory: int | None = Field(default=None, gt=0)
     save: tuple[Saved, ...] = ("residual", "noise")
     overwrite: bool = False

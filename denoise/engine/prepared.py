@@ -25,12 +25,17 @@ _MERGE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b,
 
 
 class Piece(NamedTuple):
-    """The core of one tile in the unit of the input: what came in, what goes out, and its 1 sigma error."""
+    """The core of one tile in the unit of the input.
+
+    What came in, what goes out, its 1 sigma error, and 1 sigma of what came in if the noise model has another
+    unit.
+    """
 
     region: Region
     before: Floats
     after: Floats
     sigma: Floats | None
+    noise: Floats | None = None
 
 
 class Prepared:
@@ -113,7 +118,9 @@ class Prepared:
             given = self.data.original.read(tile.core)
             if kept.any():
                 data[kept] = given[kept]
-        return Piece(tile.core, given, data, error)
+        stabiliser = self.data.stabiliser
+        noise = None if stabiliser is None else stabiliser.noise(data, self.noise.sigma(tile.core))
+        return Piece(tile.core, given, data, error, noise)
 
     def _check(self, estimate: Estimate, block: Floats) -> None:
         """A method that returns another shape or loses voxels must not pass for a result."""

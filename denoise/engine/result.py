@@ -13,6 +13,7 @@ from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
 from denoise.engine.sinks import FileSink
 from denoise.noise import NoiseModel
+from denoise.transforms.stabilise import Anscombe
 
 
 class Difference:
@@ -57,6 +58,8 @@ class Result:
         Parts "science" (what fixes the numbers) and "run" (versions, machine, time).
     seconds : float
         Wall time.
+    stabiliser : Anscombe or None
+        What ``vst`` did to the counts.
     path : Path or None
         Where the result is, if it was written.
     """
@@ -72,6 +75,7 @@ class Result:
     parameters: dict[str, Any]
     provenance: Provenance
     seconds: float
+    stabiliser: Anscombe | None = None
     warnings: list[str] = field(default_factory=list)
     path: Path | None = None
 
@@ -107,15 +111,26 @@ class Result:
         """
         sink = FileSink(Path(path), save=save, overwrite=overwrite, layout=layout)
         try:
-            sink.open(self.input, self.noise, method=self.method, variance=self.uncertainty is not None)
+            sink.open(
+                self.input,
+                self.noise,
+                method=self.method,
+                variance=self.uncertainty is not None,
+                stabilised=self.stabiliser is not None,
+            )
             for region in blocks(self.input.shape, voxels=1 << 22):
                 error = None if self.uncertainty is None else self.uncertainty.read(region)
-                sink.write(region, self.input.read(region), self.cube.read(region), error)
+                after = self.cube.read(region)
+                sink.write(region, self.input.read(region), after, error, self._noise_of(region, after))
             sink.finish(self.provenance)
         except BaseException:
             sink.abort()
             raise
         return Path(path)
+
+    def _noise_of(self, region: Region, after: NDArray[Any]) -> NDArray[np.float32] | None:
+        """1 sigma of the input where the noise model is that of stabilised data."""
+        return None if self.stabiliser is None else self.stabiliser.noise(after, self.noise.sigma(region))
 
 
 def difference(first: Cube, second: Cube) -> Cube:

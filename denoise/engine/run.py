@@ -28,11 +28,10 @@ from denoise.engine.result import Result, difference
 from denoise.engine.sinks import ArraySink, FileSink, Sink, check_saved
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import Denoiser, get_method
-from denoise.noise import NoiseModel, estimate_noise
+from denoise.noise import NoiseModel, estimate_noise, memory_of_estimate
 from denoise.transforms import detection
 
 _MUCH = 30.0  # per cent of the voxels; more emission than that is worth a remark
-_NOISE_VOXELS = 1 << 20  # at once; not by the budget: the noise must not depend on it
 
 
 def denoise(
@@ -43,6 +42,7 @@ def denoise(
     continuum: str = "auto",
     positivity: str = "auto",
     vst: Mapping[str, float] | None = None,
+    companion: str = "trust",
     memory: int | None = None,
     noise: NoiseModel | None = None,
     beam: Any = None,
@@ -68,6 +68,8 @@ def denoise(
         Clip the emission at zero; "auto": only where the negative tail of the data agrees with the noise.
     vst : mapping, optional
         ``gain``, ``offset`` and ``read_noise`` of Poisson counts.
+    companion : {"trust", "scale", "ignore"}
+        The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
     memory : int, optional
         Bytes a run may take above the imports' own; None: half of what is free.
     noise : NoiseModel, optional
@@ -103,6 +105,7 @@ def denoise(
         continuum=continuum,
         positivity=positivity,
         vst=vst,
+        companion=companion,
         memory=memory,
     )
     monitor = Monitor(progress, cancel)
@@ -206,7 +209,15 @@ def memory_budget(asked: int | None) -> int:
     return asked or psutil.virtual_memory().available // 2
 
 
-def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *, conditioned: bool) -> Plan:
+def make_plan(
+    cube: Cube,
+    denoiser: Denoiser,
+    noise: NoiseModel,
+    budget: int,
+    *,
+    conditioned: bool,
+    estimated: bool = False,
+) -> Plan:
     """Tiles of a run and what they cost.
 
     Parameters
@@ -221,6 +232,8 @@ def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *,
         Bytes.
     conditioned : bool
         Whether a conditioned copy exists.
+    estimated : bool
+        Whether the noise is estimated in this run, which takes memory of its own before the first tile.
     """
     halo = _joint_halo(cube.shape, denoiser, noise)
     itemsize = cube.dtype.itemsize
@@ -231,6 +244,7 @@ def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *,
 
     size = int(np.prod(cube.shape))
     held = size // 8 + (size * itemsize if conditioned and size * itemsize <= budget // 4 else 0)
+    before = memory_of_estimate(cube.shape) if estimated else 0
     core, layout = choose_core(cube.shape, halo, need, budget - held)
     whole = tuple(n if h is None else h for n, h in zip(cube.shape, halo, strict=True))
     tiles = make_tiles(cube.shape, core, (whole[0], whole[1], whole[2]))
@@ -242,7 +256,7 @@ def make_plan(cube: Cube, denoiser: Denoiser, noise: NoiseModel, budget: int, *,
         tiles=tiles,
         passes=denoiser.passes + 2,
         itemsize=itemsize,
-        peak_memory=held + max(need(tile.outer_shape) for tile in tiles),
+        peak_memory=held + max(before, *(need(tile.outer_shape) for tile in tiles)),
         budget=budget,
         scratch=size * itemsize if conditioned and size * itemsize > budget // 4 else 0,
         output=size * itemsize,
@@ -291,10 +305,13 @@ class Run:
             prepared = self.prepare(Path(scratch))
             pieces = prepared.pieces(self.options.seed)
             info = prepared.denoiser.info
-            sink.open(self.cube, prepared.noise, method=info.name, variance=info.error_bar)
+            stabilised = prepared.data.stabiliser is not None
+            sink.open(
+                self.cube, prepared.noise, method=info.name, variance=info.error_bar, stabilised=stabilised
+            )
             try:
                 for piece in pieces:
-                    sink.write(piece.region, piece.before, piece.after, piece.sigma)
+                    sink.write(*piece)
                 provenance = describe_run(
                     self.cube, self.options, prepared, self.input_options, time.perf_counter() - start
                 )
@@ -310,6 +327,7 @@ class Run:
             residual=difference(self.cube, done.cube),
             uncertainty=done.uncertainty,
             noise=prepared.noise,
+            stabiliser=prepared.data.stabiliser,
             support=prepared.support,
             metrics=metrics,
             warnings=list(dict.fromkeys([*self.said, *said, *found])),
@@ -329,7 +347,7 @@ class Run:
         """
         budget = memory_budget(self.options.memory)
         make_denoiser(self.options, positivity=False)
-        found = inspect(self.cube)
+        found = inspect(self.cube, check=self.monitor.check)
         for note in found.notes:
             warnings.warn(note, DenoiseWarning, stacklevel=2)
         cube = self.cube if found.blanks is None else self.cube.with_mask(found.blanks)
@@ -340,10 +358,19 @@ class Run:
                 value=self.noise.shape,
                 action=f"give one of shape {cube.shape}",
             )
-        noise = self.noise or estimate_noise(data.cube, psf=self.cube.psf_image(), block_voxels=_NOISE_VOXELS)
+        noise = self.noise or self._estimated(data.cube)
         denoiser = make_denoiser(self.options, positivity=self._positive(noise))
-        plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed)
+        estimated = self.noise is None
+        plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed, estimated=estimated)
         return Prepared(data, noise, denoiser, plan, self.monitor)
+
+    def _estimated(self, cube: Cube) -> NoiseModel:
+        return estimate_noise(
+            cube,
+            psf=self.cube.psf_image(),
+            companion=self.options.companion,
+            check=self.monitor.check,
+        )
 
     def _positive(self, noise: NoiseModel) -> bool:
         if self.options.positivity == "auto" and get_method(self.options.method).info.linear:

@@ -30,11 +30,22 @@ class Finished:
 class Sink(Protocol):
     """Takes each core once, in any order."""
 
-    def open(self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool) -> None:
-        """Get ready for results with the shape and metadata of `cube`."""
+    def open(
+        self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
+    ) -> None:
+        """Get ready for results with the shape and metadata of `cube`.
 
-    def write(self, region: Region, before: Floats, after: Floats, sigma: Floats | None) -> None:
-        """Take the core of one tile (channel, y, x): input, result, 1 sigma error, in the cube's unit."""
+        `stabilised`: `noise` is that of stabilised data, and every core brings its own in the cube's unit.
+        """
+
+    def write(
+        self, region: Region, before: Floats, after: Floats, sigma: Floats | None, noise: Floats | None = None
+    ) -> None:
+        """Take the core of one tile (channel, y, x), in the cube's unit.
+
+        `sigma` is the 1 sigma error of the result, `noise` that of the input if the noise model has another
+        unit.
+        """
 
     def finish(self, provenance: Provenance) -> Finished:
         """Make the result visible."""
@@ -46,13 +57,17 @@ class Sink(Protocol):
 class ArraySink:
     """Results in memory."""
 
-    def open(self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool) -> None:
+    def open(
+        self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
+    ) -> None:
         """Allocate the arrays."""
         self._like = cube
         self._data = np.empty(cube.shape, cube.dtype)
         self._error = np.empty(cube.shape, np.float32) if variance else None
 
-    def write(self, region: Region, before: Floats, after: Floats, sigma: Floats | None) -> None:
+    def write(
+        self, region: Region, before: Floats, after: Floats, sigma: Floats | None, noise: Floats | None = None
+    ) -> None:
         """Copy a core into place."""
         self._data[region] = after
         if self._error is not None:
@@ -97,7 +112,9 @@ class FileSink:
         self._layout: Literal["default", "like-input"] = layout
         self._writer: CubeWriter | None = None
 
-    def open(self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool) -> None:
+    def open(
+        self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
+    ) -> None:
         """Make the temporary file, preallocated.
 
         Raises
@@ -110,18 +127,22 @@ class FileSink:
         if not variance:
             _refuse_uncertainty(self._save, method)
         self._noise = noise
-        self._streamed = _streamed(self._save, noise)
+        whole = stabilised or noise.pixels is not None
+        self._streamed = _streamed(self._save, whole_noise=whole)
+        separable = {} if whole else _noise_extensions(self._save, noise)
         self._writer = CubeWriter(
             self._path,
             template=cube,
-            extensions={**dict.fromkeys(self._streamed), **_noise_extensions(self._save, noise)},
+            extensions={**dict.fromkeys(self._streamed), **separable},
             history=[f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
             layout=self._layout,
             overwrite=self._overwrite,
         )
         self._writer.open()
 
-    def write(self, region: Region, before: Floats, after: Floats, sigma: Floats | None) -> None:
+    def write(
+        self, region: Region, before: Floats, after: Floats, sigma: Floats | None, noise: Floats | None = None
+    ) -> None:
         """Write a core to its place in every image."""
         writer = self._opened()
         writer.write("DATA", region, after)
@@ -130,7 +151,7 @@ class FileSink:
         if "UNCERT" in self._streamed and sigma is not None:
             writer.write("UNCERT", region, sigma)
         if "NOISE" in self._streamed:
-            writer.write("NOISE", region, self._noise.sigma(region))
+            writer.write("NOISE", region, self._noise.sigma(region) if noise is None else noise)
 
     def finish(self, provenance: Provenance) -> Finished:
         """Complete the file and give it its name."""
@@ -175,16 +196,14 @@ def _refuse_uncertainty(save: tuple[str, ...], method: str) -> None:
         )
 
 
-def _streamed(save: tuple[str, ...], noise: NoiseModel) -> list[str]:
-    names = [name for name in ("uncert", "residual") if name in save]
-    return [name.upper() for name in names] + (
-        ["NOISE"] if "noise" in save and noise.pixels is not None else []
-    )
+def _streamed(save: tuple[str, ...], *, whole_noise: bool) -> list[str]:
+    wanted = ("uncert", "residual", "noise") if whole_noise else ("uncert", "residual")
+    return [name.upper() for name in wanted if name in save]
 
 
 def _noise_extensions(save: tuple[str, ...], noise: NoiseModel) -> dict[str, Any]:
     """The noise of a separable model: a map, and a factor for each channel where they differ."""
-    if "noise" not in save or noise.pixels is not None:
+    if "noise" not in save:
         return {}
     typical = float(np.nanmedian(noise.channel_sigma))
     plane = (typical * noise.relative.astype(np.float64)).astype(np.float32)

@@ -1,6 +1,7 @@
 """Variance stabilisation of Poisson-Gaussian counts: generalised Anscombe transform, exact unbiased inverse.
 
-- ``Anscombe(gain=, offset=0, read_noise=0)`` with ``forward(data)`` and ``inverse(stabilised)``
+- ``Anscombe(gain=, offset=0, read_noise=0)`` with ``forward(data)``, ``inverse(stabilised)`` and
+  ``noise(level, sigma)``
 """
 
 from __future__ import annotations
@@ -78,6 +79,25 @@ class Anscombe:
             exact = np.where(values > expected[-1], exact, np.interp(values, expected, events))
         exact = np.maximum(exact, 0)
         return np.asarray(self.gain * exact + self.offset, stabilised.dtype)
+
+    def noise(self, level: NDArray[Any], sigma: NDArray[Any]) -> NDArray[np.float32]:
+        """1 sigma noise in data units where the data have this level: `sigma` over the slope of `forward`.
+
+        Parameters
+        ----------
+        level : ndarray
+            Data without noise, such as the denoised ones; below `offset` it counts as `offset`.
+        sigma : ndarray
+            1 sigma noise of the stabilised data, about 1.
+
+        Returns
+        -------
+        ndarray of float32
+            ``sigma gain sqrt(events + 3/8 + (read_noise / gain)^2)``; NaN where `level` is.
+        """
+        events = np.maximum((np.asarray(level, np.float64) - self.offset) / self.gain, 0)
+        slope = self.gain * np.sqrt(events + 3 / 8 + (self.read_noise / self.gain) ** 2)
+        return np.asarray(sigma * slope, np.float32)
 
     def check(self, data: NDArray[Any]) -> None:
         """Refuse data that cannot be counts of this detector (background subtracted, wrong offset)."""

@@ -5,11 +5,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from scipy import ndimage
 
 import denoise
 from denoise.cube import Cube
-from denoise.engine import CancelToken
+from denoise.engine import CancelToken, run_file, run_options
 from denoise.errors import CancelledError, DenoiseError, InputError, ParameterError
 from denoise.methods import get_method
 from denoise.noise import NoiseModel
@@ -195,6 +196,27 @@ def test_the_error_of_counts_is_in_counts():
     assert np.std(pulls) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("written_by", ["run", "result"])
+def test_the_noise_of_counts_is_in_counts(tmp_path, written_by):
+    gain, read_noise, mean = 2.0, 5.0, np.geomspace(20, 2000, 24)[:, None, None]
+    rng = np.random.default_rng(4)
+    counts = gain * rng.poisson(np.broadcast_to(mean, SHAPE)) + rng.normal(0, read_noise, SHAPE)
+    path, out = tmp_path / "counts.fits", tmp_path / "out.fits"
+    fits.writeto(path, counts.astype(np.float32), fits.Header({"BUNIT": "adu"}))
+    options = {"vst": {"gain": gain, "read_noise": read_noise}, "continuum": "none"}
+    settings = {"fwhm": 6.0, "spectral_fwhm": 1.0}
+    if written_by == "run":
+        run_file(path, out, run_options(method="smooth", parameters=settings, **options))
+    else:
+        denoise.denoise(path, "smooth", **options, **settings).write(out)
+    with fits.open(out) as hdus:
+        assert hdus["NOISE"].header["BUNIT"] == "adu"
+        sigma = np.median(hdus["NOISE"].data, axis=(1, 2))
+    truth = np.sqrt(gain**2 * mean.ravel() + read_noise**2)
+    assert np.abs(sigma / truth - 1).max() < 0.05
+    assert np.median(sigma / truth) == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize("method", ["ist", "smooth", "pca"])
 def test_declared_memory_is_honest(method):
     shape = (40, 120, 120)
@@ -264,6 +286,44 @@ def test_nothing_to_denoise_is_an_error(fill):
 def test_a_unit_for_what_has_its_own_is_refused(tmp_path):
     with pytest.raises(ParameterError, match="unit"):
         denoise.denoise(tmp_path / "any.fits", unit="Jy")
+
+
+class CancelledAfter:
+    """Pixels that cancel a token when they are read for the nth time."""
+
+    def __init__(self, data, token, reads):
+        self.data, self.shape, self.dtype = data, data.shape, data.dtype
+        self.token, self.left = token, reads
+
+    def read(self, region):
+        assert self.left > 0, "read again after cancelling"
+        self.left -= 1
+        if not self.left:
+            self.token.cancel()
+        return self.data[region].copy()
+
+
+@pytest.mark.parametrize("reads", range(1, 38, 4))
+def test_cancelling_stops_at_the_next_block_before_there_are_tiles(reads):
+    # one block of the inspection; windows, rows and blocks of the noise estimate; no tile yet
+    data = np.random.default_rng(0).normal(size=(20, 300, 300)).astype(np.float32)
+    token = CancelToken()
+    cube = Cube(CancelledAfter(data, token, reads))
+    with pytest.raises(CancelledError):
+        denoise.denoise(cube, "smooth", fwhm=2.0, cancel=token)
+
+
+def test_the_noise_of_the_file_is_scaled_where_asked():
+    noise = noise_model(SHAPE)
+    cube = Cube(noise.sample(seed=1), noise=3 * noise.sigma(), beam=BEAM)
+    asked = {}
+    for companion in ("trust", "scale", "ignore"):
+        result = denoise.denoise(cube, "smooth", companion=companion)
+        asked[companion] = result.noise.typical / noise.typical
+        assert any("--companion" in text for text in result.warnings) == (companion != "ignore")
+    assert asked["trust"] == pytest.approx(3.0, rel=1e-4)
+    assert asked["scale"] == pytest.approx(1.0, rel=0.02)
+    assert asked["ignore"] == pytest.approx(1.0, rel=0.02)
 
 
 def test_cancelling_before_the_first_tile():
