@@ -22,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from denoise.transforms import smoothing, starlet, wiener
+from denoise.methods._gates import trained_gates
+from denoise.transforms import smoothing, starlet
+from denoise.transforms.gates import gated
 
 SPATIAL, SPECTRAL, LEVEL = 4, 3, 0.5
 SCALES = {"spatial_scales": SPATIAL, "spectral_scales": SPECTRAL}
@@ -169,7 +171,6 @@ def main() -> None:
     print(f"first call in a process: {cold:.1f} s compiling, {warm:.1f} s with the kernels on disk")
     print(f"{'':46s} {'wall':>9s} {'cpu':>9s} {'ratio':>8s}\n{'':46s} {'ns/voxel':>9s} {'ns/voxel':>9s}")
     starlet.fused(cube[:8, :8, :8], level=LEVEL, **SCALES)
-    wiener.wiener(cube[:8, :8, :8], cube[:8, :8, :8], noise=1.0, **SCALES)
     for memory in (5.0, 2.0, 1.0, 0.5):
         used = workspace(shape, memory, threads)
         cost = timed(
@@ -186,8 +187,14 @@ def main() -> None:
         "fused soft, 7/9 along channels": lambda: starlet.fused(
             cube, level=LEVEL, spectral="biorthogonal", threads=threads, **SCALES
         ),
-        "local Wiener gain from a pilot": lambda: wiener.wiener(
-            cube, cube, noise=1.0, threads=threads, **SCALES
+        "gated synthesis, every voxel": lambda: gated(
+            cube,
+            region=np.ones_like(cube),
+            network=trained_gates().network,
+            left=np.ones((SPATIAL + 1, SPECTRAL + 1), np.float32),
+            noise=1.0,
+            threads=threads,
+            **SCALES,
         ),
         "20 scaling cubes for detection": lambda: [
             None for _ in smoothing.scaling_cubes(cube, threads=threads, **SCALES)

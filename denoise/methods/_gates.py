@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from denoise.errors import InputError
 from denoise.resources import resource
-from denoise.transforms.gates import NAMES, GateNetwork
+from denoise.transforms.gates import GateNetwork
 
 FOLDER = "ist-gates"
 
 
 class Gates(NamedTuple):
-    """Networks of the passes in their order, and the SHA-256 of the file that holds them."""
+    """The network, and the SHA-256 of the file that holds it."""
 
-    networks: tuple[GateNetwork, ...]
+    network: GateNetwork
     checksum: str
 
 
@@ -42,7 +42,4 @@ def trained_gates() -> Gates:
             value=f"SHA-256 {checksum[:12]}, not {wanted[:12]}",
             action="reinstall astro-denoise",
         )
-    values = load(content)
-    passes = sorted({name.split(".")[0] for name in values})
-    networks = [GateNetwork.from_arrays({key: values[f"{one}.{key}"] for key in NAMES}) for one in passes]
-    return Gates(tuple(networks), checksum)
+    return Gates(GateNetwork.from_arrays(load(content)), checksum)

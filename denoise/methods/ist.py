@@ -2,8 +2,8 @@
 
 Transform: Starck et al. 2009, A&A 504, 641; Floer & Winkel 2012, PASA 29, 244. The default finds emission in scale
 space by the noise model, and there multiplies every coefficient of the data by a gain between 0 and 1 that a small
-trained network reads from the significances of the data at all scales (`denoise.transforms.gates`). A second pass sees
-the result of the first as well.
+trained network reads from the significances of the data at all scales (`denoise.transforms.gates`). Both are done where
+the noise is white (`denoise.transforms.whitening`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, wavelets
 from denoise.transforms.gates import SIDE, gated
+from denoise.transforms.positivity import without_negatives
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
 from denoise.transforms.whitening import whiten
 
@@ -40,6 +41,7 @@ _RULES: dict[str, Operation] = {"soft": "soft", "hard": "hard", "l0": "firm", "r
 
 _MOST = (SIDE - 1, SIDE - 1)  # scales that the gates know
 _RESIDUAL_PASSES = 12
+_LEAST_SHARED = (1, 3)  # channels and pixels over which flux cut at zero is taken back
 _EFFECTIVE = 0.2  # share of the reach of the passes that a halo needs
 
 
@@ -113,7 +115,7 @@ class Ist(Denoiser):
     def iterations(self) -> int:
         """Passes, as asked or what the penalty needs."""
         if self._gated:
-            return len(trained_gates().networks)
+            return 1
         return int(self.parameters.iterations or _RESIDUAL_PASSES)
 
     @property
@@ -176,9 +178,10 @@ class Ist(Denoiser):
         )
         shrunk = self._gate if self._gated else self._thresholded
         estimate = shrunk(data, seen, noise)
+        estimate *= seen.support
         if self.positivity:
-            np.maximum(estimate, 0, out=estimate)
-        estimate *= np.where(seen.support, sigma, 0)
+            estimate = without_negatives(estimate, self._shared(seen), threads=self.threads)
+        estimate *= np.where(valid, sigma, 0)
         numbers = {"iterations": float(self.iterations)}
         return Estimate(estimate, support=seen.support, diagnostics=numbers)
 
@@ -190,31 +193,31 @@ class Ist(Denoiser):
             min(spectral, _MOST[1]) if asked.spectral_scales is None else asked.spectral_scales,
         )
 
+    def _shared(self, seen: detection.Emission) -> tuple[int, int, int]:
+        """Half widths of the box within which voxels share their noise."""
+        pixels = max(_LEAST_SHARED[1], seen.white.filters.spread if seen.white.filters else 0)
+        return _LEAST_SHARED[0] if len(seen.support) > 1 else 0, pixels, pixels
+
     def _band_noise(self, noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
         return detection.band_noise(noise, scales, self.parameters.wavelet)
 
     def _gate(self, data: Block, seen: detection.Emission, noise: NoiseModel) -> Block:
-        """Gated sums of the whitened data, pass after pass; then the correlation is put back."""
+        """Gated sum of the whitened data, with the correlation put back."""
         white, region = seen.white, seen.found.region
         scales = self._scales(noise.cube_shape)  # of the cube: tiles agree
         known = min(scales[0], _MOST[0]), min(scales[1], _MOST[1])
-        estimate: Block | None = None
-        for network in trained_gates().networks:
-            estimate = gated(
-                white.data,
-                pilot=estimate,
-                region=region,
-                network=network,
-                left=detection.noise_left(white.noise, known),
-                noise=self._band_noise(white.noise, scales),
-                spatial_scales=scales[0],
-                spectral_scales=scales[1],
-                both_signs=not self.positivity,
-                threads=self.threads,
-            )
-        return white.restore(
-            np.zeros_like(data) if estimate is None else estimate, region, threads=self.threads
+        estimate = gated(
+            white.data,
+            region=region,
+            network=trained_gates().network,
+            left=detection.noise_left(white.noise, known),
+            noise=self._band_noise(white.noise, scales),
+            spatial_scales=scales[0],
+            spectral_scales=scales[1],
+            both_signs=not self.positivity,
+            threads=self.threads,
         )
+        return white.restore(estimate, region, threads=self.threads)
 
     def _thresholded(self, data: Block, seen: detection.Emission, noise: NoiseModel) -> Block:
         """Classical thresholds on the residual, pass after pass: what is significant is moved to the estimate."""

@@ -18,18 +18,16 @@ LANES = 64
 
 
 @kernel
-def gate_columns(details, pilot, region, out, low, nx, call, network, tables, filters, first, last):
+def gate_columns(details, region, out, low, nx, call, network, tables, filters, first, last):
     """Gated sum of the bands of pixels first to last (flat index into the rows of `details`).
 
-    details, pilot : (spatial scale, channel, pixel); no pixels in `pilot`: none.
+    details : (spatial scale, channel, pixel).
     region, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
     call : (inverse, noise, knee, keep, both).
-    network : (w1, b1, w2, b2) of ``gains``.
+    network : (w1, b1, w2, b2), see ``gains``.
     """
     nchan, spatial, spectral = details.shape[1], details.shape[0], tables.shape[0] + 1
-    with_pilot = pilot.shape[2] > 0
     levels = np.empty((spatial, spectral, nchan, LANES), np.float32)
-    before = np.empty((spatial if with_pilot else 0, spectral, nchan, LANES), np.float32)
     spare = np.empty((nchan, LANES), np.float32)
     inputs = np.zeros((network[0].shape[1], LANES), np.float32)
     hidden = np.empty((network[0].shape[0], LANES), np.float32)
@@ -41,14 +39,12 @@ def gate_columns(details, pilot, region, out, low, nx, call, network, tables, fi
             busy = busy or counts(region[k, at : at + n])
         if busy:
             smoothings(details, start, n, tables, filters, spare, levels)
-            if with_pilot:
-                smoothings(pilot, start, n, tables, filters, spare, before)
         for k in range(nchan):
             share, target = region[k, at : at + n], out[k, at : at + n]
             for i in range(n):
                 target[i] = ZERO
             if busy and counts(share):
-                gather(levels, before, k, share, call[0], call[2], inputs)
+                gather(levels, k, share, call[0], call[2], inputs)
                 gains(inputs, network, call[4], call[0].size, hidden, logits)
                 add_gated(levels, k, logits[0], share, call, target)
 
@@ -72,14 +68,12 @@ def smoothings(details, start, n, tables, filters, spare, levels):
 
 
 @kernel
-def gather(levels, before, k, share, inverse, knee, inputs):
-    """Inputs of the network: significances of the data, the region, and significances of the pilot if there is one."""
+def gather(levels, k, share, inverse, knee, inputs):
+    """Inputs of the network: significances of the data, and the weight of the region."""
     side = inverse.size
     significances(levels, k, inverse, knee, inputs[:side])
     for i in range(LANES):
         inputs[side, i] = share[i] if i < share.shape[0] else ZERO
-    if before.shape[0] > 0:
-        significances(before, k, inverse, knee, inputs[side + 1 : 2 * side + 1])
 
 
 @kernel

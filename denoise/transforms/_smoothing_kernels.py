@@ -1,4 +1,4 @@
-"""Compiled inner loops of separable smoothing and box maxima; ``smoothing`` is the interface."""
+"""Compiled inner loops of separable smoothing, box means and box maxima; ``smoothing`` is the interface."""
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from denoise.transforms._jit import kernel
-from denoise.transforms._starlet_kernels import block_width, copy, fill, load, mirror, store
+from denoise.transforms._starlet_kernels import block_width, copy, fill, load, mirror, mirrored_ends, store
 
 ZERO = np.float32(0)
 
@@ -152,3 +152,91 @@ def max_planes(data, lowest, half_y, half_x, out, first, last):
         for y in range(ny):
             spread_row(rows[y], half_x)
             copy(rows[y], out[k, y])
+
+
+@kernel
+def mean_columns(data, half, out, first, last):
+    """Running mean over ``2 * half + 1`` channels, mirrored, of pixels first to last: (channel, pixel)."""
+    nchan = data.shape[0]
+    width = block_width(nchan)
+    values, total = np.empty((nchan, width), np.float32), np.empty(width, np.float64)
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        load(data, start, n, values)
+        average_channels(values, half, total, out, start, n)
+
+
+@kernel
+def average_channels(values, half, total, out, start, n):
+    """Running mean along channels, mirrored, into pixels start to start + n of `out`."""
+    nchan, width = values.shape
+    total[:] = 0.0
+    for offset in range(-half, half + 1):
+        k = mirror(offset, nchan)
+        for i in range(width):
+            total[i] += values[k, i]
+    weight = 1.0 / (2 * half + 1)
+    for k in range(nchan):
+        line = out[k, start : start + n]
+        for i in range(n):
+            line[i] = total[i] * weight
+        enter, leave = mirror(k + half + 1, nchan), mirror(k - half, nchan)
+        for i in range(width):
+            total[i] += np.float64(values[enter, i]) - np.float64(values[leave, i])
+
+
+@kernel
+def average_planes(power, low, ny, half, out_low, out_high, out, first, last):
+    """Box mean over (y, x) with mirrored borders, of planes first to last.
+
+    power : (plane, row, x), its first row is row `low` of the cube of `ny` rows; out : (plane, row, x)
+    holds rows out_low to out_high.
+    """
+    nx = power.shape[2]
+    total, pad = np.empty(nx, np.float64), np.empty(nx + 2 * half, np.float32)
+    spare = np.zeros(nx + 2 * half, np.float32)
+    weight = np.float32(1.0 / (2 * half + 1) ** 2)
+    border = mirrored_ends(nx, half)
+    for k in range(first, last):
+        total[:] = 0.0
+        for offset in range(-half, half + 1):
+            y = mirror(out_low + offset, ny) - low
+            for i in range(nx):
+                total[i] += power[k, y, i]
+        for y in range(out_low, out_high):
+            middle = pad[half : half + nx]
+            for i in range(nx):
+                middle[i] = total[i]
+            for i in range(half):
+                pad[i] = pad[half + border[i]]
+                pad[half + nx + i] = pad[half + border[half + i]]
+            box_row(pad, half, spare, weight, out, k, y - out_low)
+            if y + 1 < out_high:
+                enter, leave = mirror(y + half + 1, ny) - low, mirror(y - half, ny) - low
+                for i in range(nx):
+                    total[i] += np.float64(power[k, enter, i]) - np.float64(power[k, leave, i])
+
+
+@kernel
+def box_row(pad, half, spare, weight, out, k, y):
+    """Sums over 2 half + 1 neighbours from sums of 1, 2, 4, ... values, joined by the bits of the width."""
+    nx, left = out.shape[2], 2 * half + 1
+    now, following = pad, spare
+    at, span = 0, 1
+    row = out[k, y]
+    row[:] = ZERO
+    while left > 0:
+        if left & 1:
+            part = now[at : at + nx]
+            for i in range(nx):
+                row[i] += part[i]
+            at += span
+        left >>= 1
+        if left > 0:
+            shifted = now[span:]
+            for i in range(now.shape[0] - span):
+                following[i] = now[i] + shifted[i]
+            now, following = following, now
+            span *= 2
+    for i in range(nx):
+        row[i] *= weight

@@ -1,9 +1,8 @@
 """Find emission in scale space: position x size x line width, judged by the noise that each smoothing leaves.
 
-Survey source finders do the same (SoFiA: Serra et al. 2015, MNRAS 448, 1922). Two things come out: where
-emission may be (seeds above a high threshold, grown by the width of the kernel that found them), and a pilot, the
-data smoothed at each voxel by the finest kernel that makes it significant (adaptive smoothing: Ebeling et al.
-2006, MNRAS 368, 65).
+Survey source finders do the same (SoFiA: Serra et al. 2015, MNRAS 448, 1922): seeds above a high threshold, grown by
+the width of the kernel that found them. Here the noise is made white first (`find_emission`), which makes each
+smoothing a matched filter, and bright cores are taken off before coarse kernels spread them.
 """
 
 from __future__ import annotations
@@ -64,15 +63,12 @@ class Found:
 
     Attributes
     ----------
-    pilot : ndarray, shape (channel, y, x), float32
-        Adaptively smoothed data where emission was found, 0 elsewhere; in units of sigma.
     region : ndarray, shape (channel, y, x), float32
         1 inside the grown regions, 0 outside, with a soft edge.
     weight : ndarray, shape (channel, y, x), float32
         How much of the pilot's weight was given to significant scales, 0 to 1.
     """
 
-    pilot: Array
     region: Array
     weight: Array
 
@@ -143,7 +139,7 @@ def search(
     bright = _bright(standardised, left, region, weight, both_signs=both_signs, threads=threads)
     faint = standardised if bright is None else standardised - bright
     likely = np.zeros_like(region)
-    pilot = _scan(
+    _scan(
         faint,
         left,
         seeds,
@@ -154,9 +150,7 @@ def search(
         threads=threads,
     )
     _extend(region, likely, threads)
-    soft = _soft_edge(region, threads)
-    pilot *= soft
-    return Found(pilot if bright is None else pilot + bright, soft, weight)
+    return Found(_soft_edge(region, threads), weight)
 
 
 def _bright(

@@ -2,9 +2,8 @@
 
 The synthesis of the starlet is a sum, so a denoised voxel is ``sum_b g_b c_b`` over its own sub-band coefficients c_b.
 The gains g_b, between 0 and 1, come from a small network that sees what a survey source finder sees at that voxel:
-the significance of the data smoothed to every spatial and spectral scale, by the noise model, and (in a second pass) of
-an earlier estimate. Nothing but the data's own coefficients enters the sum: it can be wrong about what to keep, but
-it cannot draw what is not there.
+the significance of the data smoothed to every spatial and spectral scale, by the noise model. Nothing but the data's
+own coefficients enters the sum: it can be wrong about what to keep, but it cannot draw what is not there.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from denoise.errors import ParameterError
 from denoise.transforms import _gate_kernels as kernels
 from denoise.transforms._jit import run_ranges
 from denoise.transforms.starlet import (
@@ -43,8 +41,7 @@ class GateNetwork:
     ----------
     hidden : ndarray, shape (units, inputs), float32
         Inputs: significances of the data (spatial scale major), the weight of the region, eight numbers of the
-        noise (logarithms of what it keeps at spatial scales 1 to 4 and at spectral scales 1 to 4), and
-        significances of the pilot if it was trained with one.
+        noise (logarithms of what it keeps at spatial scales 1 to 4 and at spectral scales 1 to 4).
     hidden_bias : ndarray, shape (units,), float32
     out : ndarray, shape (25, units), float32
     out_bias : ndarray, shape (25,), float32
@@ -67,18 +64,12 @@ class GateNetwork:
         w1, b1, w2, b2 = (np.ascontiguousarray(values[name], np.float32) for name in NAMES[:4])
         return cls(w1, b1, w2, b2, float(values["floor"].item()), float(values["knee"].item()))
 
-    @property
-    def with_pilot(self) -> bool:
-        """Whether it was trained with an earlier estimate."""
-        return int(self.hidden.shape[1]) > SIDE**2 + 1 + 2 * (SIDE - 1)
-
     def for_noise(self, left: Array) -> tuple[Array, Array, Array, Array]:
         """The layers with the numbers of the noise, which are the same for every voxel, taken into the bias."""
         first = SIDE**2 + 1
         numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]])).astype(np.float32)
-        bias = self.hidden_bias + self.hidden[:, first : first + numbers.size] @ numbers
-        weights = np.delete(self.hidden, np.s_[first : first + numbers.size], axis=1)
-        return *_even(weights, bias), *_even(self.out, self.out_bias)
+        bias = self.hidden_bias + self.hidden[:, first:] @ numbers
+        return *_even(self.hidden[:, :first], bias), *_even(self.out, self.out_bias)
 
 
 def gated(
@@ -90,7 +81,6 @@ def gated(
     noise: ArrayLike,
     spatial_scales: int,
     spectral_scales: int,
-    pilot: ArrayLike | None = None,
     both_signs: bool = False,
     threads: int = 1,
     memory: float = 4.0,
@@ -111,8 +101,6 @@ def gated(
         Standard deviation of unit noise in each band.
     spatial_scales, spectral_scales : int
         Number of detail scales of each part.
-    pilot : array_like, same shape as data
-        An earlier estimate, for a network that was trained with one.
     both_signs : bool
         Keep what looks like absorption as well as what looks like emission.
     threads : int
@@ -127,14 +115,10 @@ def gated(
     Raises
     ------
     ParameterError
-        Shapes do not fit, or a pilot is missing or not wanted.
+        Shapes do not fit (`starlet.same_shape`, `starlet.per_band`).
     """
     cube = prepared(data)
     scales = layout(cube.shape[0], spatial_scales, spectral_scales, "starlet")
-    if network.with_pilot != (pilot is not None):
-        raise ParameterError(
-            "this network needs a pilot" if network.with_pilot else "this network takes no pilot"
-        )
     kept = padded(np.asarray(left, np.float32))
     plan = _Plan(
         scales,
@@ -148,8 +132,7 @@ def gated(
         ),
         network.for_noise(kept),
     )
-    earlier = None if pilot is None else same_shape(prepared(pilot), cube)
-    return _in_strips(cube, earlier, plan, threads=threads, memory=memory)
+    return _in_strips(cube, plan, threads=threads, memory=memory)
 
 
 def _even(weights: Array, bias: Array) -> tuple[Array, Array]:
@@ -172,28 +155,22 @@ class _Plan:
     network: tuple[Array, Array, Array, Array]
 
 
-def _in_strips(cube: Array, pilot: Array | None, plan: _Plan, *, threads: int, memory: float) -> Array:
+def _in_strips(cube: Array, plan: _Plan, *, threads: int, memory: float) -> Array:
     nchan, ny, nx = cube.shape
     out = np.empty_like(cube)
     count = plan.scales.spatial + 1
-    inputs = [cube] if pilot is None else [cube, pilot]
-    rows = strip_rows(cube.shape, reach=plan.scales.reach, arrays=count * len(inputs), memory=memory)
-    buffers = [np.empty(count * nchan * rows * nx, np.float32) for _ in inputs]
-    none = np.empty((count, nchan, 0), np.float32)
+    rows = strip_rows(cube.shape, reach=plan.scales.reach, arrays=count, memory=memory)
+    buffer = np.empty(count * nchan * rows * nx, np.float32)
     for low in range(0, ny, rows):
         high = min(ny, low + rows)
         if not plan.region[:, low:high].any():
             out[:, low:high] = 0
             continue
-        details = [
-            spatial_forward(each, plan.scales.spatial, low, high, threads=threads, buffer=buffer)
-            for each, buffer in zip(inputs, buffers, strict=True)
-        ]
+        details = spatial_forward(cube, plan.scales.spatial, low, high, threads=threads, buffer=buffer)
         run_ranges(
             partial(
                 kernels.gate_columns,
-                details[0],
-                details[1] if len(details) > 1 else none,
+                details,
                 plan.region.reshape(nchan, -1),
                 out.reshape(nchan, -1),
                 low,

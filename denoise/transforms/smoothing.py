@@ -23,7 +23,6 @@ from numpy.typing import ArrayLike, NDArray
 from denoise.errors import ParameterError
 from denoise.transforms import _smoothing_kernels as kernels
 from denoise.transforms._jit import run_ranges
-from denoise.transforms._wiener_kernels import average_planes, mean_columns
 from denoise.transforms.starlet import Array, prepared
 from denoise.transforms.wavelets import B3
 
@@ -181,8 +180,12 @@ def box_mean(data: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> A
     nchan, ny, nx = cube.shape
     out, mean = np.empty_like(cube), np.empty_like(cube)
     source, target = cube.reshape(nchan, -1), mean.reshape(nchan, -1)
-    run_ranges(lambda a, b: mean_columns(source, half_z, target, a, b), ny * nx, threads=threads, grain=256)
-    run_ranges(lambda a, b: average_planes(mean, 0, ny, half_y, 0, ny, out, a, b), nchan, threads=threads)
+    run_ranges(
+        lambda a, b: kernels.mean_columns(source, half_z, target, a, b), ny * nx, threads=threads, grain=256
+    )
+    run_ranges(
+        lambda a, b: kernels.average_planes(mean, 0, ny, half_y, 0, ny, out, a, b), nchan, threads=threads
+    )
     return out
 
 

@@ -24,7 +24,7 @@ VARIANTS = [
     ("ist", {"penalty": "reweighted"}),
     ("ist", {"penalty": "l0"}),
     ("ist", {"selection": "fdr"}),
-    ("ist", {"wavelet": "biorthogonal"}),
+    ("ist", {"penalty": "soft", "wavelet": "biorthogonal"}),
 ]
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 

@@ -5,12 +5,12 @@ import pytest
 
 from denoise.methods._fdr import SignificanceCounts, fdr_threshold
 from denoise.methods._ist_reference import ReferenceTuning, published
-from denoise.methods.ist import Ist, prior_factors
+from denoise.methods.ist import Ist
 from denoise.noise import NoiseModel
 from denoise.testing.subject import Subject, blob, noise_model, observation
 
 SHAPE = (20, 48, 48)
-PENALTIES = ["wiener", "soft", "hard", "reweighted", "l0"]
+PENALTIES = ["gated", "soft", "hard", "reweighted", "l0"]
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -25,7 +25,7 @@ def test_better_than_nothing_and_than_zero(penalty):
     everywhere = np.ones(SHAPE, bool)
     assert error(out, everywhere) < 0.4 * error(data, everywhere)
     assert error(out, near) < 0.5 * error(0, near)
-    if penalty == "wiener":  # the classical thresholds are not, at the source itself
+    if penalty == "gated":  # the classical thresholds are not, at the source itself
         assert error(out, near) < 0.8 * error(data, near)
     assert np.square(out - truth)[truth < 1e-3].mean() < 0.02
 
@@ -115,12 +115,6 @@ def test_the_published_algorithm_needs_no_noise_model():
     assert np.array_equal(first, subject.make().apply(data, noise.scaled(3), None).data)
     assert np.array_equal(first, published(data, ReferenceTuning(threshold=5.0))[0])
     assert subject.make().halo(SHAPE, noise) == (None, None, None)
-
-
-def test_prior_factors_have_one_value_a_band():
-    factors = prior_factors((3, 2), 0)
-    assert factors.shape == (4, 3)
-    assert (factors > 0).all()
 
 
 def test_images_have_no_spectral_halo():

@@ -98,7 +98,7 @@ def test_the_halo_is_all_that_a_search_sees(shape, axis):
     scales = detection.search_scales(shape)
     left, seeds = detection.noise_left(noise, scales), detection.seed_levels(noise, scales)
     first, second = (detection.search(each, left, seeds=seeds, both_signs=True) for each in (data, changed))
-    for name in ("pilot", "region", "weight"):
+    for name in ("region", "weight"):
         a, b = (getattr(found, name)[tuple(far)] for found in (first, second))
         assert np.array_equal(a, b), name
 
@@ -108,8 +108,8 @@ def test_threads_do_not_matter():
     scales = detection.search_scales(SHAPE)
     left, seeds = detection.noise_left(noise, scales), detection.seed_levels(noise, scales)
     one, two = (detection.search(data, left, seeds=seeds, threads=n) for n in (1, 2))
-    assert np.array_equal(one.pilot, two.pilot)
     assert np.array_equal(one.region, two.region)
+    assert np.array_equal(one.weight, two.weight)
 
 
 def test_noise_alone_is_rarely_a_source():
