@@ -224,7 +224,7 @@ def mad_of_histogram(counts: NDArray[np.int64]) -> float:
     return 0.0 if median < 1 / _PER_SIGMA else float(MAD_TO_SIGMA * median)
 
 
-def flux_error(support: PackedMask, noise: NoiseModel, samples: int = 400) -> float:
+def flux_error(support: PackedMask, noise: NoiseModel, samples: int = 100) -> float:
     """1 sigma error of the sum of the data over the support, correlations between voxels included.
 
     ``sqrt(u' R u)`` with u the sigma of the voxels in the support and R their correlation, the outer sum taken

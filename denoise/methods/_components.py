@@ -125,14 +125,15 @@ def find(
         detection.noise_left(noise, scales),
         seeds=detection.seed_levels(noise, scales, threshold),
         both_signs=both_signs,
+        faint=True,
         threads=threads,
     )
     seeded = found.support
-    if not seeded.any():
+    if found.faint is None or not seeded.any():
         return np.zeros_like(found.region), seeded
     spectral = int(len(data) > 1)
     reach, margin = ((spectral * channels, pixels, pixels) for channels, pixels in (REACH, MARGIN))
-    faint = dilate(seeded, reach, threads=threads) & (found.weight > 0.5)
+    faint = dilate(seeded, reach, threads=threads) & found.faint
     grown = dilate(faint, margin, threads=threads) | seeded
     soft = gaussian(grown, spatial=NEAR[1], spectral=NEAR[0] * spectral, border="mirror", threads=threads)
     return soft, seeded
@@ -182,7 +183,7 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads
             values[~known] = 0
             values[missing] = np.nan
     # the engine's own search, unless it was told another threshold
-    support = seeded & known if basis.threshold == detection.Thresholds.seed else None
+    support = seeded & known if basis.threshold == detection.SEED else None
     return Estimate(estimate, variance, support, {"components": float(basis.size)})
 
 

@@ -42,7 +42,7 @@ class ComponentParameters(Parameters):
         description="number of components kept; auto: those that exceed draws of the noise model",
     )
     threshold: float = Field(
-        detection.Thresholds.seed,
+        detection.SEED,
         ge=3,
         le=20,
         description="a voxel, or a smoothed one, that is as rare in noise as one of white noise above this many "

@@ -52,7 +52,7 @@ class IstParameters(Parameters):
         "default", description="reference: the published algorithm step by step, on the whole cube in memory"
     )
     threshold: float = Field(
-        detection.Thresholds.seed,
+        detection.SEED,
         gt=0,
         le=20,
         description="a voxel, or a smoothed one, that is as rare in noise as one of white noise above this many "
@@ -145,8 +145,7 @@ class Ist(Denoiser):
         """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
         voxels = int(np.prod(shape))
         if self.parameters.preset == "reference":
-            j2, j1 = wavelets.reference_scales(shape)
-            return 4 * voxels * (4 * (j2 + 1) * (j1 + 2) + 4)
+            return 4 * voxels * (7 * max(1, wavelets.reference_scales(shape)[0]) + 4)
         # bands of one strip at a time, but small ones all at once
         bands = 8 * (sum(self._scales(shape)) + 2) * voxels
         return 37 * voxels + max(16 * voxels, min(FREE_BYTES, bands))

@@ -1,4 +1,7 @@
-"""Compiled inner loop of the scale-space search; ``detection`` is the interface."""
+"""Compiled inner loops of the scale-space search, on masks of one bit a voxel; ``detection`` is the interface.
+
+A mask is an array of 64-bit words (channel, y, word); bit i of word w is x = 64 w + i, bits beyond the row are 0.
+"""
 
 # mypy: allow-untyped-defs, allow-untyped-calls
 
@@ -8,31 +11,78 @@ import numpy as np
 
 from denoise.transforms._jit import kernel
 
-ZERO, ONE = np.float32(0), np.float32(1)
-NONE, LIKELY, SURE = np.uint8(0), np.uint8(1), np.uint8(2)
+WORD = 64
+NONE, UNIT = np.uint64(0), np.uint64(1)
 
 
 @kernel
-def absorb_scale(smoothed, left, seed, near, low, high, both, pilot, rest, hits, any_hit, first, last):
-    """Let planes first to last of one smoothed cube into the pilot where they are significant.
-
-    `rest` is the weight that finer scales have left; `hits` says which voxels exceed the seed (SURE) or what counts
-    near one (LIKELY), `any_hit` in which channels.
-    """
-    inverse, width = ONE / left, ONE / (high - low)
+def mark(smoothed, level, both, bits, first, last):
+    """Planes first to last: set the bits of the voxels above `level`, or beyond it on either side."""
     ny, nx = smoothed.shape[1], smoothed.shape[2]
+    found = False
     for c in range(first, last):
-        found = False
         for y in range(ny):
-            for x in range(nx):
-                value = smoothed[c, y, x]
-                significance = value * inverse
-                if both:
-                    significance = abs(significance)
-                hits[c, y, x] = SURE if significance > seed else (LIKELY if significance > near else NONE)
-                found = found or significance > near
-                t = min(max((significance - low) * width, ZERO), ONE)
-                weight = rest[c, y, x] * (t * t * (np.float32(3) - np.float32(2) * t))
-                pilot[c, y, x] += weight * value
-                rest[c, y, x] -= weight
-        any_hit[c] = found
+            for w in range(bits.shape[2]):
+                word, start = NONE, w * WORD
+                for i in range(min(WORD, nx - start)):
+                    value = smoothed[c, y, start + i]
+                    value = abs(value) if both else value
+                    word |= np.uint64(value > level) << np.uint64(i)
+                bits[c, y, w] = word
+                found = found or word != NONE
+    return found
+
+
+@kernel
+def unmark(bits, out, first, last):
+    """Planes first to last of the mask as booleans."""
+    for c in range(first, last):
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                out[c, y, x] = (bits[c, y, x // WORD] >> np.uint64(x % WORD)) & UNIT != NONE
+
+
+@kernel
+def widen_planes(bits, half_y, half_x, ends, out, first, last):
+    """Planes first to last grown by a box of half widths (y, x): `out`, which is not `bits`.
+
+    ends : (word,) the bits that a row has.
+    """
+    ny, words = bits.shape[1], bits.shape[2]
+    row = np.empty((ny, words), np.uint64)
+    for c in range(first, last):
+        for y in range(ny):
+            widen_row(bits[c, y], half_x, ends, row[y])
+        for y in range(ny):
+            for w in range(words):
+                word = NONE
+                for other in range(max(0, y - half_y), min(ny, y + half_y + 1)):
+                    word |= row[other, w]
+                out[c, y, w] = word
+
+
+@kernel
+def widen_row(row, half, ends, out):
+    """One row of words grown by `half` bits to both sides, at most 63."""
+    words = row.shape[0]
+    for w in range(words):
+        before = row[w - 1] if w > 0 else NONE
+        after = row[w + 1] if w + 1 < words else NONE
+        word = row[w]
+        for k in range(1, half + 1):
+            up, down = np.uint64(k), np.uint64(WORD - k)
+            word |= (row[w] << up) | (before >> down) | (row[w] >> up) | (after << down)
+        out[w] = word & ends[w]
+
+
+@kernel
+def widen_channels(bits, half, out, first, last):
+    """Rows first to last of all channels grown by `half` channels: `out`, which is not `bits`."""
+    nchan, words = bits.shape[0], bits.shape[2]
+    for c in range(nchan):
+        for y in range(first, last):
+            for w in range(words):
+                out[c, y, w] = bits[c, y, w]
+            for other in range(max(0, c - half), min(nchan, c + half + 1)):
+                for w in range(words):
+                    out[c, y, w] |= bits[other, y, w]

@@ -8,8 +8,10 @@ it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -40,5 +42,10 @@ def run_ranges(task: Callable[[int, int], object], size: int, *, threads: int, g
     pieces = -(-size // grain)
     count = min(pieces, 4 * threads)
     edges = [min(size, grain * (pieces * i // count)) for i in range(count + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda edge: task(*edge), pairwise(edges)))
+    list(_pool(threads, os.getpid()).map(lambda edge: task(*edge), pairwise(edges)))
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that stay: starting them costs more than a small cube. A forked process needs its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="denoise")

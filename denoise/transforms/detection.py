@@ -14,47 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
-from denoise.transforms import _detection_kernels as kernels
-from denoise.transforms._jit import run_ranges
+from denoise.transforms.bitmask import BitMask
 from denoise.transforms.smoothing import dilate, gaussian, scaling_cubes
 from denoise.transforms.wavelets import band_kernels, default_scales, smoothing_kernels
 from denoise.transforms.whitening import Whitened, filters_for, whiten
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
+SEED = 5.2  # a voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``
 _NEARBY = 0.6  # so much less is enough to extend a region, within a reach of channels and pixels
 _REACH = (2, 5)
-_EDGE = (1.5, 1.0)  # sigma of the soft edge of the seeded region: pixels, channels
-_NEVER = 1e30
+_GROW = 0.9  # a seed grows by this many standard deviations of its kernel
+_CEILING = 6.0  # a voxel counts as at most this many sigma, so that coarse kernels do not spread bright cores
+_FAINT = (
+    3.0,
+    1.5,
+)  # significance of the coarsest scale that counts as faint emission, and how much more the finest
+_EDGE = (1.5, 1.0)  # sigma of the soft edge of a region: pixels, channels
 _LEAST = 3.0  # no seed below this many sigma, however large its kernel
 _MOST = (3, 3)  # coarsest kernels: 4.6 pixels and 4.6 channels sigma
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Significances, in sigma of the smoothed noise.
-
-    Attributes
-    ----------
-    seed : float
-        A voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``.
-    low, high : float
-        Inside a region the weight of the coarsest scale rises from 0 to 1 between them.
-    finer : float
-        How much higher both are for the finest scale.
-    grow : float
-        A seed grows by this many standard deviations of its kernel.
-    """
-
-    seed: float = 5.5
-    low: float = 2.0
-    high: float = 4.0
-    finer: float = 1.5
-    grow: float = 0.9
-
-
-_BRIGHT = Thresholds(seed=7.0, low=4.5, high=7.0, finer=0.0, grow=0.9)
-_BRIGHT_SCALES = (2, 2)
 
 
 @dataclass(frozen=True)
@@ -65,21 +44,21 @@ class Found:
     ----------
     region : ndarray, shape (channel, y, x), float32
         1 inside the grown regions, 0 outside, with a soft edge.
-    weight : ndarray, shape (channel, y, x), float32
-        How much of the pilot's weight was given to significant scales, 0 to 1.
+    faint : ndarray of bool, same shape, or None
+        Where any smoothing is significant enough to belong to a region nearby.
     """
 
     region: Array
-    weight: Array
+    faint: Mask | None
 
     @property
-    def support(self) -> NDArray[np.bool_]:
+    def support(self) -> Mask:
         """The emission found: inside a grown region.
 
         Not voxel by voxel: a voxel chosen because it is high is high by its noise too, and a flux summed over
         such voxels would be biased.
         """
-        mask: NDArray[np.bool_] = self.region > 0.5
+        mask: Mask = self.region > 0.5
         return mask
 
 
@@ -113,8 +92,8 @@ def search(
     left: NDArray[np.floating],
     *,
     seeds: NDArray[np.floating],
-    thresholds: Thresholds | None = None,
     both_signs: bool = False,
+    faint: bool = False,
     threads: int = 1,
 ) -> Found:
     """Search one block.
@@ -127,100 +106,39 @@ def search(
         Standard deviation that unit noise keeps after each smoothing, see ``noise_left``.
     seeds : ndarray, shape (2, spatial + 1, spectral + 1)
         Significances that start and extend a region at each scale, see ``seed_levels``.
-    thresholds : Thresholds, optional
-        The other significances.
     both_signs : bool
         Find absorption as well as emission.
+    faint : bool
+        Whether fainter emission is asked for too.
     threads : int
         Threads of this call.
     """
-    region = np.zeros(standardised.shape, np.bool_)
-    weight = np.zeros_like(standardised)
-    bright = _bright(standardised, left, region, weight, both_signs=both_signs, threads=threads)
-    faint = standardised if bright is None else standardised - bright
-    likely = np.zeros_like(region)
-    _scan(
-        faint,
-        left,
-        seeds,
-        thresholds or Thresholds(),
-        (region, likely),
-        weight,
-        both_signs=both_signs,
+    shape = (standardised.shape[0], standardised.shape[1], standardised.shape[2])
+    sure, likely, weak, hit = (BitMask(shape, threads=threads) for _ in range(4))
+    scales = (left.shape[0] - 1, left.shape[1] - 1)
+    cubes = scaling_cubes(
+        np.clip(standardised, -_CEILING, _CEILING),
+        spatial_scales=scales[0],
+        spectral_scales=scales[1],
         threads=threads,
     )
-    _extend(region, likely, threads)
-    return Found(_soft_edge(region, threads), weight)
-
-
-def _bright(
-    standardised: Array,
-    left: NDArray[np.floating],
-    region: NDArray[np.bool_],
-    weight: Array,
-    *,
-    both_signs: bool,
-    threads: int,
-) -> Array | None:
-    """Bright emission at the fine scales, to be taken off before coarse kernels spread it; None: there is none.
-
-    Twice, because smoothing leaves a bright core's own detail behind.
-    """
-    scales = tuple(min(n - 1, most) for n, most in zip(left.shape, _BRIGHT_SCALES, strict=True))
-    fine = left[: scales[0] + 1, : scales[1] + 1]
-    seeds = np.full((2, *fine.shape), _BRIGHT.seed)
-    total: Array | None = None
-    for _ in range(2):
-        data = standardised if total is None else standardised - total
-        grown = np.zeros_like(region)
-        part = _scan(
-            data, fine, seeds, _BRIGHT, (grown, grown), weight, both_signs=both_signs, threads=threads
-        )
-        if not grown.any():
-            break
-        region |= grown
-        part *= _soft_edge(grown, threads)
-        total = part if total is None else total + part
-    return total
-
-
-def _scan(
-    data: Array,
-    left: NDArray[np.floating],
-    seeds: NDArray[np.floating],
-    thresholds: Thresholds,
-    regions: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    weight: Array,
-    *,
-    both_signs: bool,
-    threads: int,
-) -> Array:
-    """Pilot from every scale, fine to coarse; grown seeds, sure and likely, are added to `regions`."""
-    pilot, rest = np.zeros_like(data), np.ones_like(data)
-    hits, any_hit = np.empty(data.shape, np.uint8), np.zeros(len(data), np.bool_)
-    scales = (left.shape[0] - 1, left.shape[1] - 1)
-    cubes = scaling_cubes(data, spatial_scales=scales[0], spectral_scales=scales[1], threads=threads)
     for (j2, j1), smoothed in cubes:
-        rise = thresholds.finer * (1 - (j2 + j1) / max(sum(scales), 1))
-        # single voxels are seeds but never their own pilot: nothing was averaged there
-        low = thresholds.low + rise if j2 or j1 else _NEVER
-        high = thresholds.high + rise if j2 or j1 else 2 * _NEVER
-        tuning = tuple(np.float32(value) for value in (left[j2, j1], *seeds[:, j2, j1], low, high))
-        run_ranges(
-            lambda a, b, s=smoothed, t=tuning: kernels.absorb_scale(  # type: ignore[misc]
-                s, *t, both_signs, pilot, rest, hits, any_hit, a, b
-            ),
-            len(data),
-            threads=threads,
-        )
-        _grow(hits, any_hit, regions, grown_by(j2, j1, thresholds.grow), threads)
-    np.maximum(weight, 1 - rest, out=weight)
-    return pilot
+        grown = grown_by(j2, j1)
+        for mask, seed in ((likely, seeds[1, j2, j1]), (sure, seeds[0, j2, j1])):
+            if not hit.mark(smoothed, float(seed * left[j2, j1]), both_signs=both_signs):
+                break
+            mask.join(hit.grown(grown))
+        if faint and (j2 or j1):  # single voxels are seeds, but no evidence of anything faint
+            level = _FAINT[0] + _FAINT[1] * (1 - (j2 + j1) / max(sum(scales), 1))
+            hit.mark(smoothed, float(level * left[j2, j1]), both_signs=both_signs)
+            weak.join(hit)
+    near = sure.grown((_REACH[0] if shape[0] > 1 else 0, _REACH[1], _REACH[1]))
+    near.meet(likely)
+    sure.join(near)
+    return Found(_soft_edge(sure.booleans(), threads), weak.booleans() if faint else None)
 
 
-def seed_levels(
-    noise: NoiseModel, scales: tuple[int, int], seed: float = Thresholds.seed
-) -> NDArray[np.float64]:
+def seed_levels(noise: NoiseModel, scales: tuple[int, int], seed: float = SEED) -> NDArray[np.float64]:
     """Thresholds of each scale, in sigma of the smoothed noise, shape (2, spatial + 1, spectral + 1).
 
     First what starts a region, then what extends one nearby. All expect the same number of noise peaks a voxel, that
@@ -240,14 +158,14 @@ def peak_density(level: NDArray[np.floating] | float, *, spectral: bool) -> NDAr
     return np.asarray(shape * np.exp(-(t**2) / 2))
 
 
-def grown_by(j2: int, j1: int, grow: float) -> tuple[int, int, int]:
+def grown_by(j2: int, j1: int) -> tuple[int, int, int]:
     """Half widths (channel, y, x) of the box a seed of scale (j2, j1) grows to.
 
     The B3 scaling function of level j has a standard deviation of ``sqrt((4**j - 1) / 3)`` samples.
     """
     spatial, spectral = (np.sqrt((4.0**j - 1) / 3) for j in (j2, j1))
-    pixels = max(1, round(grow * max(spatial, 1.5)))
-    return round(grow * spectral), pixels, pixels
+    pixels = max(1, round(_GROW * max(spatial, 1.5)))
+    return round(_GROW * spectral), pixels, pixels
 
 
 def noise_left(noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
@@ -260,13 +178,12 @@ def band_noise(noise: NoiseModel, scales: tuple[int, int], wavelet: str = "starl
     return _band_noise(_Covariance(noise), scales, wavelet).copy()
 
 
-def halo(shape: tuple[int, int, int], thresholds: Thresholds | None = None) -> tuple[int, int, int]:
-    """How far (channel, y, x) a search looks: smoothing, growth and soft edge of all its scans."""
+def halo(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """How far (channel, y, x) a search looks: smoothing, growth, what is near, and soft edge."""
     spatial, spectral = search_scales(shape)
-    fine = (min(spatial, _BRIGHT_SCALES[0]), min(spectral, _BRIGHT_SCALES[1]))
-    bright = _scan_halo(fine, _BRIGHT.grow, shape[0])
-    last = _scan_halo((spatial, spectral), (thresholds or Thresholds()).grow, shape[0])
-    channels, pixels = (2 * near + far + reach for near, far, reach in zip(bright, last, _REACH, strict=True))
+    grown, edge = grown_by(spatial, spectral), [int(4 * width + 0.5) for width in _EDGE]
+    channels = 2 * (2**spectral - 1) + grown[0] + ((edge[1] + _REACH[0]) if shape[0] > 1 else 0)
+    pixels = 2 * (2**spatial - 1) + grown[1] + edge[0] + _REACH[1]
     return channels, pixels, pixels
 
 
@@ -278,21 +195,15 @@ def emission_halo(shape: tuple[int, int, int], noise: NoiseModel) -> tuple[int, 
     return channels, y + beyond, x + beyond
 
 
-def _scan_halo(scales: tuple[int, int], grow: float, channels: int) -> tuple[int, int]:
-    grown = grown_by(*scales, grow)
-    edge = tuple(int(4 * width + 0.5) for width in _EDGE)
-    spatial, spectral = (2 * (2**j - 1) for j in scales)
-    return spectral + grown[0] + (edge[1] if channels > 1 else 0), spatial + grown[1] + edge[0]
-
-
 def find_emission(
     data: Array,
     valid: NDArray[np.bool_],
     noise: NoiseModel,
     *,
-    seed: float = Thresholds.seed,
+    seed: float = SEED,
     at_all_scales: float | None = None,
     both_signs: bool = False,
+    faint: bool = False,
     threads: int = 1,
 ) -> Emission:
     """Whiten a block and search it.
@@ -311,6 +222,8 @@ def find_emission(
         One significance that starts a region at every scale, in place of those of `seed`.
     both_signs : bool
         Find absorption as well as emission.
+    faint : bool
+        See ``search``.
     threads : int
         Threads of this call.
     """
@@ -322,6 +235,7 @@ def find_emission(
         noise_left(white.noise, scales),
         seeds=seeds if at_all_scales is None else np.full(seeds.shape, at_all_scales),
         both_signs=both_signs,
+        faint=faint,
         threads=threads,
     )
     # what is found where the noise is white is as wide as beam and source where it is not
@@ -417,31 +331,6 @@ def separable_sigma(
     planes = [noise.filtered_sigma(kernel, None) for kernel in spatial]
     rows = [noise.filtered_sigma(None, kernel) for kernel in spectral]
     return np.outer(planes, rows).astype(np.float32)
-
-
-def _grow(
-    hits: NDArray[np.uint8],
-    any_hit: NDArray[np.bool_],
-    regions: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    half: tuple[int, int, int],
-    threads: int,
-) -> None:
-    channels = np.flatnonzero(any_hit)
-    if not channels.size:
-        return
-    around = slice(max(0, channels[0] - half[0]), channels[-1] + half[0] + 1)
-    for region, least in zip(regions, (kernels.SURE, kernels.LIKELY), strict=True):
-        region[around] |= dilate(hits[around] >= least, half, threads=threads)
-
-
-def _extend(region: NDArray[np.bool_], likely: NDArray[np.bool_], threads: int) -> None:
-    """Add to the sure regions what is likely within reach of them."""
-    channels = np.flatnonzero(region.any(axis=(1, 2)))
-    if not channels.size:
-        return
-    half = (_REACH[0] if len(region) > 1 else 0, _REACH[1], _REACH[1])
-    around = slice(max(0, channels[0] - half[0]), channels[-1] + half[0] + 1)
-    region[around] |= likely[around] & dilate(region[around], half, threads=threads)
 
 
 def _soft_edge(region: NDArray[np.bool_], threads: int) -> Array:

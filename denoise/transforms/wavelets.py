@@ -130,7 +130,7 @@ def _fitting(size: int) -> int:
 
 
 def reference_scales(shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Scale counts of the published algorithm: ``int(log2(ny))`` and ``int(log2(nchan))``."""
+    """Scale counts of the published algorithm, coarse scale included: ``int(log2(ny))``, ``int(log2(nchan))``."""
     return int(np.log2(shape[1])), int(np.log2(shape[0]))
 
 
