@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
 from denoise.transforms.bitmask import BitMask
-from denoise.transforms.smoothing import dilate, gaussian, scaling_cubes
-from denoise.transforms.wavelets import band_kernels, default_scales, smoothing_kernels
+from denoise.transforms.smoothing import correlate, dilate, gaussian, scaling_cubes
+from denoise.transforms.wavelets import B3, band_kernels, default_scales, smoothing_kernels
 from denoise.transforms.whitening import Whitened, filters_for, whiten
 
 Array = NDArray[np.float32]
@@ -25,12 +25,12 @@ Mask = NDArray[np.bool_]
 SEED = 5.2  # a voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``
 _NEARBY = 0.6  # so much less is enough to extend a region, within a reach of channels and pixels
 _REACH = (2, 5)
-_GROW = 0.9  # a seed grows by this many standard deviations of its kernel
-_CEILING = 6.0  # a voxel counts as at most this many sigma, so that coarse kernels do not spread bright cores
-_FAINT = (
-    3.0,
-    1.5,
-)  # significance of the coarsest scale that counts as faint emission, and how much more the finest
+_GROW = 0.6  # a seed grows by this many standard deviations of its kernel
+_BRIGHT, _BRIGHT_SCALES = (
+    7.0,
+    2,
+)  # significance beyond which fine smoothings are taken off before coarser ones
+_FAINT = (3.0, 1.5)  # significance of the coarsest scale that counts as faint emission; the finest needs more
 _EDGE = (1.5, 1.0)  # sigma of the soft edge of a region: pixels, channels
 _LEAST = 3.0  # no seed below this many sigma, however large its kernel
 _MOST = (3, 3)  # coarsest kernels: 4.6 pixels and 4.6 channels sigma
@@ -117,7 +117,7 @@ def search(
     sure, likely, weak, hit = (BitMask(shape, threads=threads) for _ in range(4))
     scales = (left.shape[0] - 1, left.shape[1] - 1)
     cubes = scaling_cubes(
-        np.clip(standardised, -_CEILING, _CEILING),
+        _without_bright(standardised, left, sure, both_signs),
         spatial_scales=scales[0],
         spectral_scales=scales[1],
         threads=threads,
@@ -136,6 +136,26 @@ def search(
     near.meet(likely)
     sure.join(near)
     return Found(_soft_edge(sure.booleans(), threads), weak.booleans() if faint else None)
+
+
+def _without_bright(data: Array, left: NDArray[np.floating], region: BitMask, both_signs: bool) -> Array:
+    """The data less their own smoothing where that is bright, which is added to the region.
+
+    What is left there has little flux, so that coarse kernels do not spread bright emission over what is around it.
+    """
+    bright = BitMask(region.shape, threads=region.threads)
+    for level in range(1, _BRIGHT_SCALES + 1):
+        at = min(level, left.shape[0] - 1), min(level, left.shape[1] - 1)
+        smooth = data
+        for j in range(level):
+            taps = [B3 if n > j else None for n in at]
+            smooth = correlate(
+                smooth, spatial_taps=taps[0], spectral_taps=taps[1], step=2**j, threads=region.threads
+            )
+        if bright.mark(smooth, _BRIGHT * float(left[at]), both_signs=both_signs):
+            region.join(bright.grown(grown_by(*at)))
+            data = data - smooth * bright.booleans()
+    return data
 
 
 def seed_levels(noise: NoiseModel, scales: tuple[int, int], seed: float = SEED) -> NDArray[np.float64]:
@@ -182,8 +202,9 @@ def halo(shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """How far (channel, y, x) a search looks: smoothing, growth, what is near, and soft edge."""
     spatial, spectral = search_scales(shape)
     grown, edge = grown_by(spatial, spectral), [int(4 * width + 0.5) for width in _EDGE]
-    channels = 2 * (2**spectral - 1) + grown[0] + ((edge[1] + _REACH[0]) if shape[0] > 1 else 0)
-    pixels = 2 * (2**spatial - 1) + grown[1] + edge[0] + _REACH[1]
+    bright = sum(2 * (2**level - 1) for level in range(1, _BRIGHT_SCALES + 1))
+    channels = 2 * (2**spectral - 1) + bright + grown[0] + ((edge[1] + _REACH[0]) if shape[0] > 1 else 0)
+    pixels = 2 * (2**spatial - 1) + bright + grown[1] + edge[0] + _REACH[1]
     return channels, pixels, pixels
 
 
