@@ -58,6 +58,8 @@ def describe_run(
         "input_checksum": cube.checksum(),
         "version": version("astro-denoise"),
     }
+    if prepared.denoiser.weights:
+        science["weights"] = prepared.denoiser.weights
     run = {
         "input": str(cube.path.resolve()) if cube.path else cube.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,9 +20,8 @@ from denoise.methods._gates import trained_gates
 from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.noise import NoiseModel
-from denoise.transforms import detection, wavelets
+from denoise.transforms import detection, positivity, wavelets
 from denoise.transforms.gates import SIDE, gated
-from denoise.transforms.positivity import without_negatives
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
 from denoise.transforms.whitening import whiten
 
@@ -41,7 +40,6 @@ _RULES: dict[str, Operation] = {"soft": "soft", "hard": "hard", "l0": "firm", "r
 
 _MOST = (SIDE - 1, SIDE - 1)  # scales that the gates know
 _RESIDUAL_PASSES = 12
-_LEAST_SHARED = (1, 3)  # channels and pixels over which flux cut at zero is taken back
 _EFFECTIVE = 0.2  # share of the reach of the passes that a halo needs
 
 
@@ -138,8 +136,9 @@ class Ist(Denoiser):
         step = wavelets.halo(*self._scales(shape), spectral=self.parameters.wavelet)
         channels, pixels = self.iterations * step[0], self.iterations * step[1]
         search = detection.emission_halo(shape, noise)
-        far = search[1] + ceil(_EFFECTIVE * pixels)
-        return Halo(search[0] + ceil(_EFFECTIVE * channels) if shape[0] > 1 else 0, far, far)
+        cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
+        far = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
+        return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, far, far)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
@@ -179,7 +178,7 @@ class Ist(Denoiser):
         estimate = shrunk(data, seen, noise)
         estimate *= seen.support
         if self.positivity:
-            estimate = without_negatives(estimate, self._shared(seen), threads=self.threads)
+            estimate = positivity.without_negatives(estimate, seen.support, threads=self.threads)
         estimate *= np.where(valid, sigma, 0)
         numbers = {"iterations": float(self.iterations)}
         return Estimate(estimate, support=seen.support, diagnostics=numbers)
@@ -191,11 +190,6 @@ class Ist(Denoiser):
             min(spatial, _MOST[0]) if asked.spatial_scales is None else asked.spatial_scales,
             min(spectral, _MOST[1]) if asked.spectral_scales is None else asked.spectral_scales,
         )
-
-    def _shared(self, seen: detection.Emission) -> tuple[int, int, int]:
-        """Half widths of the box within which voxels share their noise."""
-        pixels = max(_LEAST_SHARED[1], seen.white.filters.spread if seen.white.filters else 0)
-        return _LEAST_SHARED[0] if len(seen.support) > 1 else 0, pixels, pixels
 
     def _band_noise(self, noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
         return detection.band_noise(noise, scales, self.parameters.wavelet)
@@ -213,7 +207,6 @@ class Ist(Denoiser):
             noise=self._band_noise(white.noise, scales),
             spatial_scales=scales[0],
             spectral_scales=scales[1],
-            both_signs=not self.positivity,
             threads=self.threads,
         )
         return white.restore(estimate, region, threads=self.threads)

@@ -150,10 +150,15 @@ class NoiseModel:
     def sigma(self, region: Region | None = None) -> NDArray[np.float32]:
         """Sigma in the unit of the data, shape (channel, y, x) of the region, float32; NaN where unknown."""
         channels, rows, columns = self._slices(region)
-        values = self.channel_sigma[channels, None, None] * self.relative[rows, columns].astype(np.float64)
-        if self.pixels is not None:
-            values = values * self.pixels.read(self._absolute((channels, rows, columns)))
-        return values.astype(np.float32)
+        sigma, relative = self.channel_sigma[channels, None, None], self.relative[rows, columns]
+        if self.pixels is None:
+            plain: NDArray[np.float32] = sigma.astype(np.float32) * relative.astype(np.float32)
+            return plain
+        values = sigma * relative.astype(np.float64)
+        stored: NDArray[np.float32] = (
+            values * self.pixels.read(self._absolute((channels, rows, columns)))
+        ).astype(np.float32)
+        return stored
 
     @cached_property
     def typical(self) -> float:

@@ -15,6 +15,7 @@ from denoise.transforms._starlet_kernels import analyse, copy, load
 
 ONE, ZERO, HALF = np.float32(1), np.float32(0), np.float32(0.5)
 LANES = 64
+LEAST = np.float32(0.02)  # weight of a region below which there is none
 
 
 @kernel
@@ -23,7 +24,7 @@ def gate_columns(details, region, out, low, nx, call, network, tables, filters, 
 
     details : (spatial scale, channel, pixel).
     region, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
-    call : (inverse, noise, knee, keep, both).
+    call : (inverse, noise, knee, keep).
     network : (w1, b1, w2, b2), see ``gains``.
     """
     nchan, spatial, spectral = details.shape[1], details.shape[0], tables.shape[0] + 1
@@ -45,7 +46,7 @@ def gate_columns(details, region, out, low, nx, call, network, tables, filters, 
                 target[i] = ZERO
             if busy and counts(share):
                 gather(levels, k, share, call[0], call[2], inputs)
-                gains(inputs, network, call[4], call[0].size, hidden, logits)
+                gains(inputs, network, call[0].size, hidden, logits)
                 add_gated(levels, k, logits[0], share, call, target)
 
 
@@ -55,7 +56,7 @@ def counts(share):
     most = ZERO
     for i in range(share.shape[0]):
         most = max(most, share[i])
-    return most > ZERO
+    return most > LEAST
 
 
 @kernel
@@ -108,12 +109,10 @@ def accumulate(values, out):
 
 
 @kernel
-def gains(inputs, network, both, side, hidden, logits):
-    """Logits of the gains in ``logits[0]``; with `both`, of emission or of absorption, whichever is larger."""
+def gains(inputs, network, side, hidden, logits):
+    """Logits of the gains in ``logits[0]``: for the data or for their negative, whichever is larger."""
     layer(network[0], network[1], inputs, True, hidden)
     layer(network[2], network[3], hidden, False, logits[0])
-    if not both:
-        return
     for d in range(inputs.shape[0]):
         if d != side:
             for i in range(LANES):
@@ -175,7 +174,7 @@ def add_gated(levels, k, logits, share, call, out):
                 gain = max(gain, (power - least) / power) if power > least else gain
                 out[i] += gain * c
     for i in range(width):
-        out[i] *= share[i]
+        out[i] *= share[i] if share[i] > LEAST else ZERO
 
 
 @kernel

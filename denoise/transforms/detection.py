@@ -22,7 +22,7 @@ from denoise.transforms.whitening import Whitened, filters_for, whiten
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-SEED = 5.2  # a voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``
+SEED = 5.5  # a voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``
 _NEARBY = 0.6  # so much less is enough to extend a region, within a reach of channels and pixels
 _REACH = (2, 5)
 _GROW = 0.6  # a seed grows by this many standard deviations of its kernel

@@ -4,6 +4,9 @@ The synthesis of the starlet is a sum, so a denoised voxel is ``sum_b g_b c_b`` 
 The gains g_b, between 0 and 1, come from a small network that sees what a survey source finder sees at that voxel:
 the significance of the data smoothed to every spatial and spectral scale, by the noise model. Nothing but the data's
 own coefficients enters the sum: it can be wrong about what to keep, but it cannot draw what is not there.
+
+A gain is the larger of those for the data and for their negative: what is kept of the noise has no preferred sign, and
+absorption is treated as emission is.
 """
 
 from __future__ import annotations
@@ -81,7 +84,6 @@ def gated(
     noise: ArrayLike,
     spatial_scales: int,
     spectral_scales: int,
-    both_signs: bool = False,
     threads: int = 1,
     memory: float = 4.0,
 ) -> Array:
@@ -92,7 +94,7 @@ def gated(
     data : array_like, shape (channel, y, x)
         Finite, in units of sigma.
     region : array_like, same shape
-        Weight of each voxel, 0 to 1; nothing is computed where it is 0.
+        Weight of each voxel, 0 to 1; below 0.02 it counts as 0, and nothing is computed there.
     network : GateNetwork
         Gives the gains.
     left : array_like, shape (scales + 1, scales + 1)
@@ -101,8 +103,6 @@ def gated(
         Standard deviation of unit noise in each band.
     spatial_scales, spectral_scales : int
         Number of detail scales of each part.
-    both_signs : bool
-        Keep what looks like absorption as well as what looks like emission.
     threads : int
         Threads of this call; the result does not depend on it.
     memory : float
@@ -128,7 +128,6 @@ def gated(
             per_band(noise, scales.bands, "noise"),
             np.float32(network.knee),
             np.float32(network.floor),
-            both_signs,
         ),
         network.for_noise(kept),
     )

@@ -52,9 +52,9 @@ class Filters:
 
     @property
     def spread(self) -> int:
-        """Pixels by which the inverse filter widens a point, to a tenth of its peak."""
+        """Pixels by which the inverse filter widens a point, to 30 % of its peak."""
         far = (
-            np.argwhere(np.abs(self.colour) > 0.1 * np.abs(self.colour).max())
+            np.argwhere(np.abs(self.colour) > 0.3 * np.abs(self.colour).max())
             - np.array(self.colour.shape) // 2
         )
         return int(np.abs(far).max())

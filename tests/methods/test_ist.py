@@ -1,8 +1,11 @@
 """`ist`: flux, thresholds, false-discovery rate, the published algorithm, its parameters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from denoise.errors import ParameterError
 from denoise.methods._fdr import SignificanceCounts, fdr_threshold
 from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.ist import Ist
@@ -125,4 +128,15 @@ def test_images_have_no_spectral_halo():
 def test_mirrored_data_give_the_mirrored_result(axes):
     data, _, noise = observation(SHAPE)
     expected = np.flip(Ist().apply(data, noise, None).data, axes)
-    assert np.allclose(Ist().apply(np.flip(data, axes), noise, None).data, expected, atol=1e-3)
+    acf = noise.spatial_acf if axes == 0 else np.flip(noise.spatial_acf, axes - 1)
+    mirrored = replace(noise, spatial_acf=np.ascontiguousarray(acf))
+    assert np.allclose(Ist().apply(np.flip(data, axes), mirrored, None).data, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["wavelet", "iterations"])
+def test_what_belongs_to_a_classical_penalty_is_refused_for_the_gates(name):
+    value = {"wavelet": "biorthogonal", "iterations": 3}[name]
+    with pytest.raises(ParameterError, match=f"{name} goes with a classical penalty"):
+        Ist(**{name: value})
+    assert Ist(penalty="soft", **{name: value}).weights == ""
+    assert len(Ist().weights) == 64

@@ -97,8 +97,10 @@ def test_the_halo_is_all_that_a_search_sees(shape, axis):
     far[axis] = slice(3 + reach, None)
     scales = detection.search_scales(shape)
     left, seeds = detection.noise_left(noise, scales), detection.seed_levels(noise, scales)
-    first, second = (detection.search(each, left, seeds=seeds, both_signs=True) for each in (data, changed))
-    for name in ("region", "weight"):
+    first, second = (
+        detection.search(each, left, seeds=seeds, both_signs=True, faint=True) for each in (data, changed)
+    )
+    for name in ("region", "faint"):
         a, b = (getattr(found, name)[tuple(far)] for found in (first, second))
         assert np.array_equal(a, b), name
 
@@ -107,9 +109,9 @@ def test_threads_do_not_matter():
     data, _, noise = observation(SHAPE)
     scales = detection.search_scales(SHAPE)
     left, seeds = detection.noise_left(noise, scales), detection.seed_levels(noise, scales)
-    one, two = (detection.search(data, left, seeds=seeds, threads=n) for n in (1, 2))
+    one, two = (detection.search(data, left, seeds=seeds, faint=True, threads=n) for n in (1, 2))
     assert np.array_equal(one.region, two.region)
-    assert np.array_equal(one.weight, two.weight)
+    assert np.array_equal(one.faint, two.faint)
 
 
 def test_noise_alone_is_rarely_a_source():

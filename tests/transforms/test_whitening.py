@@ -1,0 +1,108 @@
+"""Whitening: white noise after it, borders and gaps told, the way back, kernels against their definition."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from denoise.noise import NoiseModel
+from denoise.noise.covariance import autocorrelate, beam_acf, filtered_variance, whitening_kernels
+from denoise.simulate import noise_field
+from denoise.transforms.whitening import FLOOR, convolve, filters_for, whiten
+
+SHAPE = (150, 64, 72)
+BEAMS = [(4.0, 4.0, 0.0), (6.0, 4.0, 30.0), (9.0, 8.0, 120.0)]
+FAMILIES = ["white_convolved", "imaged"]
+
+
+def drawn(beam, family, shape=SHAPE):
+    model = NoiseModel.from_beam(shape, 1.0, beam, family)
+    noise = {"imaged": "imaged_gaussian"}.get(family, family)
+    return noise_field(np.random.default_rng(3), shape, beam, family=noise), model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("beam", BEAMS)
+def test_noise_is_of_unit_variance_and_as_correlated_as_its_model_says(beam, family):
+    data, model = drawn(beam, family)
+    white = whiten(data, np.ones(SHAPE, bool), model)
+    inner = white.data[:, 16:-16, 16:-16]
+    assert inner.std() == pytest.approx(1, abs=0.02)
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (0, 3)):
+        measured = np.mean(inner[:, dy:, dx:] * inner[:, : inner.shape[1] - dy, : inner.shape[2] - dx])
+        acf = white.noise.spatial_acf
+        assert measured == pytest.approx(acf[acf.shape[0] // 2 + dy, acf.shape[1] // 2 + dx], abs=0.03)
+    # less correlated than it was
+    assert (white.noise.spatial_acf**2).sum() < 0.4 * (model.spatial_acf**2).sum()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("beam", BEAMS)
+def test_borders_and_gaps_are_no_noisier(beam, family):
+    data, model = drawn(beam, family)
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    covered = np.broadcast_to((y - 30) ** 2 + (x - 36) ** 2 < 25**2, SHAPE)
+    for valid in (np.ones(SHAPE, bool), covered):
+        white = whiten(np.where(valid, data, 0).astype(np.float32), valid, model)
+        spread = white.data.std(axis=0)[valid[0]]
+        assert spread.max() < 1.45
+        assert np.percentile(spread, 98) < 1.3
+        assert (white.data[~valid] == 0).all()
+
+
+def test_border_factors_are_the_noise_that_mirroring_makes():
+    data, model = drawn((5.0, 5.0, 0.0), "white_convolved")
+    filters = filters_for(model)
+    white = convolve(data, filters.whiten)
+    measured = [np.sqrt(np.mean(white[:, [d, -1 - d], 12:-12] ** 2)) for d in range(3)]
+    assert filters.border == pytest.approx(np.maximum(measured, 1), abs=0.04)
+
+
+def test_kernels_are_inverse_to_each_other_and_leave_unit_variance():
+    acf = beam_acf((5.0, 4.0, 20.0))
+    forward, back, left = whitening_kernels(acf, floor=FLOOR)
+    assert filtered_variance(acf, forward) == pytest.approx(1, abs=1e-3)
+    image = np.zeros((101, 101))
+    image[50, 50] = 1
+    there = ndimage.convolve(image, forward, mode="constant")
+    assert np.abs(ndimage.convolve(there, back, mode="constant") - image).max() < 5e-3
+    lag = left.shape[0] // 2
+    pair = autocorrelate(forward)
+    middle = np.array(pair.shape) // 2
+    half = acf.shape[0] // 2
+    near = pair[middle[0] - half : middle[0] + half + 1, middle[1] - half : middle[1] + half + 1]
+    assert (near * acf).sum() == pytest.approx(left[lag, left.shape[1] // 2], abs=2e-2)
+
+
+def test_where_all_is_kept_the_block_comes_back():
+    data, model = drawn((5.0, 4.0, 30.0), "imaged")
+    data[:, 0, 5] += 500  # a bright source on the border
+    white = whiten(data, np.ones(SHAPE, bool), model)
+    back = white.restore(white.data, np.ones(SHAPE, np.float32))
+    assert np.abs(back - data).max() < 1e-3
+
+
+def test_white_noise_is_left_alone():
+    model = NoiseModel.white((3, 8, 9), 1.0)
+    data = model.sample(seed=1)
+    white = whiten(data, np.ones(data.shape, bool), model)
+    assert white.data is data
+    assert filters_for(model) is None
+    assert white.restore(data, data) is data
+
+
+def test_threads_do_not_matter_and_tiny_planes_work():
+    _, model = drawn((5.0, 4.0, 30.0), "imaged", (9, 40, 40))
+    data = model.sample(seed=2)
+    kernel = filters_for(model).whiten
+    assert np.array_equal(convolve(data, kernel), convolve(data, kernel, threads=3))
+    for shape in ((2, 1, 1), (1, 1, 7), (3, 2, 5)):
+        assert np.isfinite(convolve(np.ones(shape, np.float32), kernel)).all()
+
+
+def test_convolution_equals_scipy():
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(2, 30, 41)).astype(np.float32)
+    kernel = rng.normal(size=(7, 5))
+    kernel = kernel + kernel[::-1, ::-1]
+    wanted = np.stack([ndimage.convolve(plane.astype(float), kernel, mode="mirror") for plane in data])
+    assert np.abs(convolve(data, kernel) - wanted).max() < 1e-4
