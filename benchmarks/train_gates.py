@@ -39,7 +39,7 @@ FIRST_SEED = {"train": 10_000_000, "validation": 15_000_000}
 KINDS = {"disc": 0.34, "unresolved": 0.18, "multi": 0.18, "merger": 0.2, "empty": 0.04, "filled": 0.06}
 HANNING = np.array([1, 2 / 3, 1 / 6])  # autocorrelation of channels smoothed by 1/4, 1/2, 1/4
 SEEN = 0.02  # weight of the region below which a voxel is not used
-ROWS = 5000  # voxels of a cube in one step
+ROWS = 8000  # voxels of a cube in one step
 MOST_ROWS = 14_000  # voxels of a cube kept, beside those near its peak
 
 
@@ -242,7 +242,7 @@ def loss(
     """See the module."""
     found = terms(gate, cube, rows)
     total = sum(weight[name] * torch.log(found[name] + 1) for name in ("emission", "aperture", "cube"))
-    snr = min(float(cube["snr"]), 40.0)
+    snr = min(float(cube["snr"]), 20.0)
     total = total + weight["bias_flux"] * found["bias_flux"] ** 2
     total = total + weight["bias_outside"] * snr**2 * min(1.0, snr / 8) ** 4 * found["bias_outside"] ** 2
     return total + weight["bias_peak"] * found["bias_peak"] ** 2
