@@ -31,7 +31,7 @@ from denoise.noise import NoiseModel
 from denoise.simulate import simulate_cube
 from denoise.simulate.populations import draw_galaxies
 from denoise.transforms import detection, starlet, wavelets
-from denoise.transforms.gates import SIDE, padded
+from denoise.transforms.gates import SIDE, brightness, padded
 from denoise.transforms.whitening import whiten
 
 BANDS = SIDE**2
@@ -39,7 +39,7 @@ FIRST_SEED = {"train": 10_000_000, "validation": 15_000_000}
 KINDS = {"disc": 0.34, "unresolved": 0.18, "multi": 0.18, "merger": 0.2, "empty": 0.04, "filled": 0.06}
 HANNING = np.array([1, 2 / 3, 1 / 6])  # autocorrelation of channels smoothed by 1/4, 1/2, 1/4
 SEEN = 0.02  # weight of the region below which a voxel is not used
-ROWS = 8000  # voxels of a cube in one step
+ROWS = 5000  # voxels of a cube in one step
 MOST_ROWS = 14_000  # voxels of a cube kept, beside those near its peak
 
 
@@ -132,8 +132,9 @@ def table(seed: int) -> dict[str, np.ndarray]:
     scales = tuple(min(SIDE - 1, n) for n in wavelets.default_scales(truth.shape))
     left = padded(detection.noise_left(seen.white.noise, scales))
     bands = _bands(seen.white.data, scales)[:, rows]
+    near = brightness(seen.white.data, detection.noise_left(seen.white.noise, scales)).ravel()[rows]
     return {
-        "inputs": _inputs(bands, left, region[rows]),
+        "inputs": _inputs(bands, left, np.stack([region[rows], near])),
         "bands": np.ascontiguousarray(bands.T),
         "noise": _spread(detection.band_noise(seen.white.noise, scales), np.float32(1e9)).ravel(),
         "region": region[rows],
@@ -175,7 +176,7 @@ def _bands(data: np.ndarray, scales: Any) -> np.ndarray:
     return _spread(bands, np.float32(0)).reshape(BANDS, -1)
 
 
-def _inputs(bands: np.ndarray, left: np.ndarray, region: np.ndarray, knee: float = 4.0) -> np.ndarray:
+def _inputs(bands: np.ndarray, left: np.ndarray, other: np.ndarray, knee: float = 4.0) -> np.ndarray:
     sums = bands.reshape(SIDE, SIDE, -1)
     for axis in (0, 1):
         sums = np.flip(np.cumsum(np.flip(sums, axis), axis=axis), axis)
@@ -183,8 +184,8 @@ def _inputs(bands: np.ndarray, left: np.ndarray, region: np.ndarray, knee: float
     numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]]))
     columns = [
         ratio / (1 + np.abs(ratio) / knee),
-        region[None],
-        np.repeat(numbers[:, None], region.size, axis=1),
+        other,
+        np.repeat(numbers[:, None], other.shape[1], axis=1),
     ]
     return np.ascontiguousarray(np.concatenate(columns).T.astype(np.float32))
 
@@ -194,7 +195,7 @@ class Gate(torch.nn.Module):
 
     def __init__(self, units: int, floor: float) -> None:
         super().__init__()
-        self.hidden = torch.nn.Linear(BANDS + 1 + 2 * (SIDE - 1), units)
+        self.hidden = torch.nn.Linear(BANDS + 2 + 2 * (SIDE - 1), units)
         self.out = torch.nn.Linear(units, BANDS)
         self.floor = floor
         torch.nn.init.zeros_(self.out.weight)

@@ -21,7 +21,8 @@ from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, positivity, wavelets
-from denoise.transforms.gates import SIDE, gated
+from denoise.transforms.gaps import WIDEST, bridged
+from denoise.transforms.gates import BRIGHT, SIDE, gated
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
 from denoise.transforms.whitening import whiten
 
@@ -136,6 +137,8 @@ class Ist(Denoiser):
         step = wavelets.halo(*self._scales(shape), spectral=self.parameters.wavelet)
         channels, pixels = self.iterations * step[0], self.iterations * step[1]
         search = detection.emission_halo(shape, noise)
+        # what is bright nearby decides too
+        search = (search[0] + BRIGHT[0] + 2 + WIDEST, search[1] + BRIGHT[1] + 2, search[2] + BRIGHT[1] + 2)
         cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
         far = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
         return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, far, far)
@@ -200,7 +203,7 @@ class Ist(Denoiser):
         scales = self._scales(noise.cube_shape)  # of the cube: tiles agree
         known = min(scales[0], _MOST[0]), min(scales[1], _MOST[1])
         estimate = gated(
-            white.data,
+            bridged(white.data, seen.valid),
             region=region,
             network=trained_gates().network,
             left=detection.noise_left(white.noise, known),

@@ -19,11 +19,11 @@ LEAST = np.float32(0.02)  # weight of a region below which there is none
 
 
 @kernel
-def gate_columns(details, region, out, low, nx, call, network, tables, filters, first, last):
+def gate_columns(details, region, bright, out, low, nx, call, network, tables, filters, first, last):
     """Gated sum of the bands of pixels first to last (flat index into the rows of `details`).
 
     details : (spatial scale, channel, pixel).
-    region, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
+    region, bright, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
     call : (inverse, noise, knee, keep).
     network : (w1, b1, w2, b2), see ``gains``.
     """
@@ -45,7 +45,7 @@ def gate_columns(details, region, out, low, nx, call, network, tables, filters, 
             for i in range(n):
                 target[i] = ZERO
             if busy and counts(share):
-                gather(levels, k, share, call[0], call[2], inputs)
+                gather(levels, k, share, bright[k, at : at + n], call[0], call[2], inputs)
                 gains(inputs, network, call[0].size, hidden, logits)
                 add_gated(levels, k, logits[0], share, call, target)
 
@@ -69,12 +69,13 @@ def smoothings(details, start, n, tables, filters, spare, levels):
 
 
 @kernel
-def gather(levels, k, share, inverse, knee, inputs):
-    """Inputs of the network: significances of the data, and the weight of the region."""
+def gather(levels, k, share, near, inverse, knee, inputs):
+    """Inputs of the network: significances of the data, the weight of the region, and what is bright nearby."""
     side = inverse.size
     significances(levels, k, inverse, knee, inputs[:side])
     for i in range(LANES):
         inputs[side, i] = share[i] if i < share.shape[0] else ZERO
+        inputs[side + 1, i] = near[i] if i < near.shape[0] else ZERO
 
 
 @kernel
@@ -113,10 +114,9 @@ def gains(inputs, network, side, hidden, logits):
     """Logits of the gains in ``logits[0]``: for the data or for their negative, whichever is larger."""
     layer(network[0], network[1], inputs, True, hidden)
     layer(network[2], network[3], hidden, False, logits[0])
-    for d in range(inputs.shape[0]):
-        if d != side:
-            for i in range(LANES):
-                inputs[d, i] = -inputs[d, i]
+    for d in range(side):
+        for i in range(LANES):
+            inputs[d, i] = -inputs[d, i]
     layer(network[0], network[1], inputs, True, hidden)
     layer(network[2], network[3], hidden, False, logits[1])
     for b in range(logits.shape[1]):

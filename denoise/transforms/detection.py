@@ -72,12 +72,15 @@ class Emission:
         The block with white noise.
     found : Found
         What the search gave there.
+    valid : ndarray of bool, shape (channel, y, x)
+        Where there is coverage.
     support : ndarray of bool, shape (channel, y, x)
         The emission found in the block as it was: as wide as the beam makes it.
     """
 
     white: Whitened
     found: Found
+    valid: NDArray[np.bool_]
     support: NDArray[np.bool_]
 
 
@@ -262,7 +265,7 @@ def find_emission(
     # what is found where the noise is white is as wide as beam and source where it is not
     spread = 0 if white.filters is None else white.filters.spread
     support = dilate(found.support, (0, spread, spread), threads=threads) if spread else found.support
-    return Emission(white, found, support & valid)
+    return Emission(white, found, valid, support & valid)
 
 
 def support(

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from denoise.transforms import _gate_kernels as kernels
 from denoise.transforms._jit import run_ranges
+from denoise.transforms.smoothing import box_max, correlate
 from denoise.transforms.starlet import (
     Array,
     Scales,
@@ -31,8 +32,11 @@ from denoise.transforms.starlet import (
     spatial_forward,
     strip_rows,
 )
+from denoise.transforms.wavelets import B3
 
 SIDE = 5  # spatial and spectral scales that a network knows: no smoothing to four B3 smoothings
+BRIGHT = (3, 10)  # how far a bright source tells its surroundings: channels, pixels
+_BEND = 20.0
 NAMES = ("w1", "b1", "w2", "b2", "floor", "knee")
 
 
@@ -43,8 +47,9 @@ class GateNetwork:
     Attributes
     ----------
     hidden : ndarray, shape (units, inputs), float32
-        Inputs: significances of the data (spatial scale major), the weight of the region, eight numbers of the
-        noise (logarithms of what it keeps at spatial scales 1 to 4 and at spectral scales 1 to 4).
+        Inputs: significances of the data (spatial scale major), the weight of the region, the brightness of what
+        is near (see ``brightness``), and eight numbers of the noise (logarithms of what it keeps at spatial
+        scales 1 to 4 and at spectral scales 1 to 4).
     hidden_bias : ndarray, shape (units,), float32
     out : ndarray, shape (25, units), float32
     out_bias : ndarray, shape (25,), float32
@@ -69,7 +74,7 @@ class GateNetwork:
 
     def for_noise(self, left: Array) -> tuple[Array, Array, Array, Array]:
         """The layers with the numbers of the noise, which are the same for every voxel, taken into the bias."""
-        first = SIDE**2 + 1
+        first = SIDE**2 + 2
         numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]])).astype(np.float32)
         bias = self.hidden_bias + self.hidden[:, first:] @ numbers
         return *_even(self.hidden[:, :first], bias), *_even(self.out, self.out_bias)
@@ -123,6 +128,7 @@ def gated(
     plan = _Plan(
         scales,
         same_shape(prepared(region), cube),
+        brightness(cube, np.asarray(left, np.float32), threads=threads),
         (
             np.ascontiguousarray(1 / kept),
             per_band(noise, scales.bands, "noise"),
@@ -132,6 +138,30 @@ def gated(
         network.for_noise(kept),
     )
     return _in_strips(cube, plan, threads=threads, memory=memory)
+
+
+def brightness(data: Array, left: Array, *, threads: int = 1) -> Array:
+    """Largest significance of the finest smoothing nearby, bent.
+
+    It tells faint emission from the outskirts of bright emission.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+        In units of sigma.
+    left : ndarray
+        What unit noise keeps after each smoothing, as in ``gated``.
+    threads : int
+        Threads of this call.
+    """
+    fine = min(1, left.shape[0] - 1), min(1, left.shape[1] - 1)
+    smooth = correlate(
+        data, spatial_taps=B3 if fine[0] else None, spectral_taps=B3 if fine[1] else None, threads=threads
+    )
+    np.abs(smooth, out=smooth)
+    largest = box_max(smooth, (BRIGHT[0] if fine[1] else 0, BRIGHT[1], BRIGHT[1]), threads=threads)
+    largest /= left[fine]
+    return np.asarray(largest / (4 + largest * np.float32(4 / _BEND)), np.float32)
 
 
 def _even(weights: Array, bias: Array) -> tuple[Array, Array]:
@@ -150,6 +180,7 @@ def padded(left: Array) -> Array:
 class _Plan:
     scales: Scales
     region: Array
+    bright: Array
     call: tuple[Any, ...]
     network: tuple[Array, Array, Array, Array]
 
@@ -171,6 +202,7 @@ def _in_strips(cube: Array, plan: _Plan, *, threads: int, memory: float) -> Arra
                 kernels.gate_columns,
                 details,
                 plan.region.reshape(nchan, -1),
+                plan.bright.reshape(nchan, -1),
                 out.reshape(nchan, -1),
                 low,
                 nx,

@@ -9,13 +9,14 @@ from denoise.methods import _gates
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, starlet
 from denoise.transforms.bitmask import BitMask
-from denoise.transforms.gates import SIDE, GateNetwork, gated, padded
+from denoise.transforms.gaps import bridged
+from denoise.transforms.gates import SIDE, GateNetwork, brightness, gated, padded
 from denoise.transforms.positivity import without_negatives
 
 
 def network(seed=0, units=7):
     rng = np.random.default_rng(seed)
-    sizes = ((units, SIDE**2 + 9), (units,), (SIDE**2, units), (SIDE**2,))
+    sizes = ((units, SIDE**2 + 10), (units,), (SIDE**2, units), (SIDE**2,))
     return GateNetwork(*(rng.normal(scale=0.3, size=size).astype(np.float32) for size in sizes), 4.0, 4.0)
 
 
@@ -31,7 +32,8 @@ def by_definition(data, region, net, left, noise):
     numbers = np.log(np.concatenate([kept[1:, 0], kept[0, 1:]]))[:, None].repeat(seen.shape[1], axis=1)
 
     def logits(sign):
-        inputs = np.concatenate([sign * seen, region.reshape(1, -1), numbers])
+        near = brightness(data, left).reshape(1, -1)
+        inputs = np.concatenate([sign * seen, region.reshape(1, -1), near, numbers])
         hidden = np.maximum(net.hidden @ inputs + net.hidden_bias[:, None], 0)
         return net.out @ hidden + net.out_bias[:, None]
 
@@ -125,3 +127,18 @@ def test_negative_values_go_and_the_flux_stays():
     assert abs(out.sum() - data.sum()) < added / 3
     positive = np.abs(rng.normal(size=(4, 9, 9))).astype(np.float32)
     assert np.array_equal(without_negatives(positive, positive > 0), positive)
+
+
+def test_short_gaps_are_bridged_and_long_ones_are_not():
+    data = np.arange(20, dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
+    valid = np.ones(data.shape, bool)
+    valid[[0, 4, 5, 19]] = False
+    valid[8:14] = False
+    valid[2, 0, 0] = False
+    holes = np.where(valid, data, np.float32(0))
+    out = bridged(holes, valid)
+    assert out[4:6] == pytest.approx(data[4:6])
+    untouched = [0, 2, *range(8, 14), 19]
+    assert np.array_equal(out[untouched], holes[untouched])
+    assert bridged(data, np.ones(data.shape, bool)) is data
+    assert np.array_equal(bridged(holes, np.zeros(data.shape, bool)), holes)
