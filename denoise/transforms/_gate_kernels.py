@@ -25,14 +25,15 @@ def gate_columns(details, region, bright, out, low, nx, call, network, tables, f
     details : (spatial scale, channel, pixel).
     region, bright, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
     call : (inverse, noise, knee, keep).
-    network : (w1, b1, w2, b2), see ``gains``.
+    network : (weights of significances, of region and brightness, bias, second layer, its bias); see ``gains``.
     """
     nchan, spatial, spectral = details.shape[1], details.shape[0], tables.shape[0] + 1
     levels = np.empty((spatial, spectral, nchan, LANES), np.float32)
     spare = np.empty((nchan, LANES), np.float32)
     inputs = np.zeros((network[0].shape[1], LANES), np.float32)
-    hidden = np.empty((network[0].shape[0], LANES), np.float32)
-    logits = np.empty((2, network[2].shape[0], LANES), np.float32)
+    others = np.zeros((network[1].shape[1], LANES), np.float32)
+    hidden = np.empty((4, network[0].shape[0], LANES), np.float32)
+    logits = np.empty((2, network[3].shape[0], LANES), np.float32)
     for start in range(first, last, LANES):
         n, at = min(LANES, last - start), low * nx + start
         busy = False
@@ -45,8 +46,10 @@ def gate_columns(details, region, bright, out, low, nx, call, network, tables, f
             for i in range(n):
                 target[i] = ZERO
             if busy and counts(share):
-                gather(levels, k, share, bright[k, at : at + n], call[0], call[2], inputs)
-                gains(inputs, network, call[0].size, hidden, logits)
+                significances(levels, k, call[0], call[2], inputs[: call[0].size])
+                for i in range(n):
+                    others[0, i], others[1, i] = share[i], bright[k, at + i]
+                gains(inputs, others, network, hidden, logits)
                 add_gated(levels, k, logits[0], share, call, target)
 
 
@@ -66,16 +69,6 @@ def smoothings(details, start, n, tables, filters, spare, levels):
         load(details[a], start, n, levels[a, 0])
         for j in range(tables.shape[0]):
             analyse(levels[a, j], levels[a, j + 1], spare, tables[j], filters[0], filters[1])
-
-
-@kernel
-def gather(levels, k, share, near, inverse, knee, inputs):
-    """Inputs of the network: significances of the data, the weight of the region, and what is bright nearby."""
-    side = inverse.size
-    significances(levels, k, inverse, knee, inputs[:side])
-    for i in range(LANES):
-        inputs[side, i] = share[i] if i < share.shape[0] else ZERO
-        inputs[side + 1, i] = near[i] if i < near.shape[0] else ZERO
 
 
 @kernel
@@ -110,30 +103,35 @@ def accumulate(values, out):
 
 
 @kernel
-def gains(inputs, network, side, hidden, logits):
-    """Logits of the gains in ``logits[0]``: for the data or for their negative, whichever is larger."""
-    layer(network[0], network[1], inputs, True, hidden)
-    layer(network[2], network[3], hidden, False, logits[0])
-    for d in range(side):
+def gains(inputs, others, network, hidden, logits):
+    """Logits of the gains in ``logits[0]``: for the data or for their negative, whichever is larger.
+
+    The first layer is linear in the significances, so that their negative costs no second one.
+    """
+    layer(network[0], inputs, hidden[0])
+    layer(network[1], others, hidden[1])
+    for h in range(hidden.shape[1]):
         for i in range(LANES):
-            inputs[d, i] = -inputs[d, i]
-    layer(network[0], network[1], inputs, True, hidden)
-    layer(network[2], network[3], hidden, False, logits[1])
+            signed, plain = hidden[0, h, i], hidden[1, h, i] + network[2][h]
+            hidden[2, h, i] = max(plain + signed, ZERO)
+            hidden[3, h, i] = max(plain - signed, ZERO)
+    layer(network[3], hidden[2], logits[0])
+    layer(network[3], hidden[3], logits[1])
     for b in range(logits.shape[1]):
         for i in range(LANES):
-            logits[0, b, i] = max(logits[0, b, i], logits[1, b, i])
+            logits[0, b, i] = max(logits[0, b, i], logits[1, b, i]) + network[4][b]
 
 
 @kernel
-def layer(weights, bias, inputs, rectify, out):
-    """``weights inputs + bias`` for all lanes, negative values cut where asked.
+def layer(weights, inputs, out):
+    """``weights inputs`` for all lanes.
 
     Two rows and four inputs at a time: what is loaded is used eight times. Numbers of both are multiples of that.
     """
     for h in range(0, weights.shape[0], 2):
         for i in range(LANES):
-            out[h, i] = bias[h]
-            out[h + 1, i] = bias[h + 1]
+            out[h, i] = ZERO
+            out[h + 1, i] = ZERO
         for d in range(0, weights.shape[1], 4):
             a0, a1, a2, a3 = weights[h, d], weights[h, d + 1], weights[h, d + 2], weights[h, d + 3]
             b0, b1, b2, b3 = (
@@ -146,10 +144,6 @@ def layer(weights, bias, inputs, rectify, out):
                 x0, x1, x2, x3 = inputs[d, i], inputs[d + 1, i], inputs[d + 2, i], inputs[d + 3, i]
                 out[h, i] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
                 out[h + 1, i] += b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-    if rectify:
-        for h in range(weights.shape[0]):
-            for i in range(LANES):
-                out[h, i] = max(out[h, i], ZERO)
 
 
 @kernel

@@ -72,12 +72,16 @@ class GateNetwork:
         w1, b1, w2, b2 = (np.ascontiguousarray(values[name], np.float32) for name in NAMES[:4])
         return cls(w1, b1, w2, b2, float(values["floor"].item()), float(values["knee"].item()))
 
-    def for_noise(self, left: Array) -> tuple[Array, Array, Array, Array]:
-        """The layers with the numbers of the noise, which are the same for every voxel, taken into the bias."""
-        first = SIDE**2 + 2
+    def for_noise(self, left: Array) -> tuple[Array, ...]:
+        """Weights of the significances, of what has no sign, bias, and the second layer, as kernels take them.
+
+        The numbers of the noise are the same for every voxel and go into the bias.
+        """
+        signed, plain = SIDE**2, SIDE**2 + 2
         numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]])).astype(np.float32)
-        bias = self.hidden_bias + self.hidden[:, first:] @ numbers
-        return *_even(self.hidden[:, :first], bias), *_even(self.out, self.out_bias)
+        bias = self.hidden_bias + self.hidden[:, plain:] @ numbers
+        first, _ = _even(self.hidden[:, :signed], bias)
+        return first, *_even(self.hidden[:, signed:plain], bias), *_even(self.out, self.out_bias)
 
 
 def gated(
@@ -165,8 +169,8 @@ def brightness(data: Array, left: Array, *, threads: int = 1) -> Array:
 
 
 def _even(weights: Array, bias: Array) -> tuple[Array, Array]:
-    """A layer with rows and inputs of no weight added, so that kernels may take two and four at a time."""
-    rows, inputs = -len(weights) % 2, -weights.shape[1] % 4
+    """A layer with rows and inputs of no weight added, so that kernels may take four at a time."""
+    rows, inputs = -len(weights) % 4, -weights.shape[1] % 4
     return np.ascontiguousarray(np.pad(weights, ((0, rows), (0, inputs)))), np.pad(bias, (0, rows))
 
 
@@ -182,7 +186,7 @@ class _Plan:
     region: Array
     bright: Array
     call: tuple[Any, ...]
-    network: tuple[Array, Array, Array, Array]
+    network: tuple[Array, ...]
 
 
 def _in_strips(cube: Array, plan: _Plan, *, threads: int, memory: float) -> Array:
