@@ -11,15 +11,15 @@ from __future__ import annotations
 import numpy as np
 
 from denoise.transforms._jit import kernel
-from denoise.transforms._starlet_kernels import analyse, copy, load
+from denoise.transforms._starlet_kernels import C0, C1, C2, copy, load
 
 ONE, ZERO, HALF = np.float32(1), np.float32(0), np.float32(0.5)
-LANES = 64
+LANES = 32
 LEAST = np.float32(0.02)  # weight of a region below which there is none
 
 
 @kernel
-def gate_columns(details, region, bright, out, low, nx, call, network, tables, filters, first, last):
+def gate_columns(details, region, bright, out, low, nx, call, network, tables, first, last):
     """Gated sum of the bands of pixels first to last (flat index into the rows of `details`).
 
     details : (spatial scale, channel, pixel).
@@ -29,7 +29,6 @@ def gate_columns(details, region, bright, out, low, nx, call, network, tables, f
     """
     nchan, spatial, spectral = details.shape[1], details.shape[0], tables.shape[0] + 1
     levels = np.empty((spatial, spectral, nchan, LANES), np.float32)
-    spare = np.empty((nchan, LANES), np.float32)
     inputs = np.zeros((network[0].shape[1], LANES), np.float32)
     others = np.zeros((network[1].shape[1], LANES), np.float32)
     hidden = np.empty((4, network[0].shape[0], LANES), np.float32)
@@ -40,7 +39,7 @@ def gate_columns(details, region, bright, out, low, nx, call, network, tables, f
         for k in range(nchan):
             busy = busy or counts(region[k, at : at + n])
         if busy:
-            smoothings(details, start, n, tables, filters, spare, levels)
+            smoothings(details, start, n, tables, levels)
         for k in range(nchan):
             share, target = region[k, at : at + n], out[k, at : at + n]
             for i in range(n):
@@ -63,12 +62,23 @@ def counts(share):
 
 
 @kernel
-def smoothings(details, start, n, tables, filters, spare, levels):
+def smoothings(details, start, n, tables, levels):
     """Spectral smoothings ``levels[spatial scale, level]`` of the details of pixels start to start + n."""
     for a in range(details.shape[0]):
         load(details[a], start, n, levels[a, 0])
         for j in range(tables.shape[0]):
-            analyse(levels[a, j], levels[a, j + 1], spare, tables[j], filters[0], filters[1])
+            smoothed(levels[a, j], tables[j], levels[a, j + 1])
+
+
+@kernel
+def smoothed(fine, table, out):
+    """B3 smoothing along channels of a block (channel, lane); a function of its own, or it is not vectorised."""
+    nchan, width = fine.shape
+    for k in range(nchan):
+        p, q, r, t = table[k, 0], table[k, 1], table[k, 3], table[k, 4]
+        for i in range(width):
+            inner, outer = fine[q, i] + fine[r, i], fine[p, i] + fine[t, i]
+            out[k, i] = C0 * fine[k, i] + C1 * inner + C2 * outer
 
 
 @kernel

@@ -213,7 +213,6 @@ def _in_strips(cube: Array, plan: _Plan, *, threads: int, memory: float) -> Arra
                 plan.call,
                 plan.network,
                 plan.scales.tables,
-                plan.scales.filters,
             ),
             (high - low) * nx,
             threads=threads,
