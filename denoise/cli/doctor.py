@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from denoise._version import __version__
 from denoise.cli import console
+from denoise.cores import usable_cores
 
 REQUIRED = (
     "numpy", "scipy", "astropy", "PyWavelets", "scikit-learn", "numba", "radio-beam", "pydantic", "typer",
-    "rich", "PyYAML", "matplotlib", "jinja2", "psutil", "safetensors",
+    "rich", "PyYAML", "matplotlib", "jinja2", "psutil", "safetensors", "threadpoolctl",
 )  # fmt: skip
 
 OPTIONAL = {  # distribution: (what it is for, the extra that brings it)
@@ -71,7 +72,7 @@ def _machine() -> dict[str, str]:
         "denoise": __version__,
         "Python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": f"{_cores()} usable of {os.cpu_count()}",
+        "cores": f"{usable_cores()} usable of {os.cpu_count()}",
         "memory": _memory(),
         "numba": _numba(),
         "GPU": _gpu(),
@@ -118,10 +119,6 @@ def _present(name: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> str:

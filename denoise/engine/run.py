@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from denoise.cores import usable_cores
 from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
 from denoise.engine.conditioning import condition
@@ -44,6 +44,7 @@ def denoise(
     vst: Mapping[str, float] | None = None,
     companion: str = "trust",
     memory: int | None = None,
+    threads: int | None = None,
     noise: NoiseModel | None = None,
     beam: Any = None,
     unit: Any = None,
@@ -72,6 +73,8 @@ def denoise(
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
     memory : int, optional
         Bytes a run may take above the imports' own; None: half of what is free.
+    threads : int, optional
+        Threads that compute; None: one for each core that the process may use. The result does not depend on it.
     noise : NoiseModel, optional
         Known noise; None: from the file's own companion, or estimated.
     beam, unit
@@ -109,7 +112,10 @@ def denoise(
         memory=memory,
     )
     monitor = Monitor(progress, cancel)
-    return Run(as_cube(cube, beam=beam, unit=unit), options, monitor, noise=noise).into(ArraySink())
+    run = Run(
+        as_cube(cube, beam=beam, unit=unit), options, monitor, noise=noise, threads=threads or usable_cores()
+    )
+    return run.into(ArraySink())
 
 
 def run_file(
@@ -193,7 +199,7 @@ def as_cube(cube: Cube | str | Path | NDArray[Any], *, beam: Any = None, unit: A
     return Cube(cube, beam=beam, unit=unit)
 
 
-def make_denoiser(options: RunOptions, *, positivity: bool) -> Denoiser:
+def make_denoiser(options: RunOptions, *, positivity: bool, threads: int = 1) -> Denoiser:
     """The method of a run with its parameters.
 
     Raises
@@ -201,7 +207,7 @@ def make_denoiser(options: RunOptions, *, positivity: bool) -> Denoiser:
     UnknownMethodError, ParameterError
     """
     method = get_method(options.method)
-    return method(positivity=positivity, threads=os.cpu_count() or 1, **options.parameters)
+    return method(positivity=positivity, threads=threads, **options.parameters)
 
 
 def memory_budget(asked: int | None) -> int:
@@ -289,6 +295,8 @@ class Run:
         How the input was read, for the record.
     said : sequence of str
         Warnings of the reading.
+    threads : int
+        Threads that compute.
     """
 
     cube: Cube
@@ -297,6 +305,7 @@ class Run:
     noise: NoiseModel | None = None
     input_options: Mapping[str, Any] | None = None
     said: Sequence[str] = ()
+    threads: int = field(default_factory=usable_cores)
 
     def into(self, sink: Sink) -> Result:
         """Run, and return the result once the sink has all of it."""
@@ -359,7 +368,7 @@ class Run:
                 action=f"give one of shape {cube.shape}",
             )
         noise = self.noise or self._estimated(data.cube)
-        denoiser = make_denoiser(self.options, positivity=self._positive(noise))
+        denoiser = make_denoiser(self.options, positivity=self._positive(noise), threads=self.threads)
         estimated = self.noise is None
         plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed, estimated=estimated)
         return Prepared(data, noise, denoiser, plan, self.monitor)
@@ -369,6 +378,7 @@ class Run:
             cube,
             psf=self.cube.psf_image(),
             companion=self.options.companion,
+            threads=self.threads,
             check=self.monitor.check,
         )
 

@@ -12,6 +12,16 @@ from denoise.metrics.accuracy import (
     snr_gain,
 )
 from denoise.metrics.apertures import aperture_diameter, circular_aperture, emission_mask, near_truth
+from denoise.metrics.fidelity import (
+    FIDELITY_KEYS,
+    SourceWindow,
+    beam_broadening,
+    completeness,
+    fidelity,
+    moment_errors,
+    spectrum_error,
+)
+from denoise.metrics.independent import half_rmse_ratio, observed_rmse_ratio
 from denoise.metrics.moments import Moments, integrated_spectrum, moment_maps
 from denoise.metrics.photometry import (
     Measurement,
@@ -26,6 +36,7 @@ from denoise.metrics.regions import FalseRegion, FalseStructure, expected_flukes
 from denoise.metrics.scores import SCORE_KEYS, Observation, Summary, score, score_function, summarise
 
 __all__ = [
+    "FIDELITY_KEYS",
     "SCORE_KEYS",
     "FalseRegion",
     "FalseStructure",
@@ -33,21 +44,28 @@ __all__ = [
     "Moments",
     "Observation",
     "ResidualStatistics",
+    "SourceWindow",
     "Summary",
     "aperture_diameter",
     "background_noise",
+    "beam_broadening",
     "bright_mean_kept",
     "circular_aperture",
+    "completeness",
     "emission_mask",
     "expected_flukes",
     "false_structure",
+    "fidelity",
     "flux_percent",
+    "half_rmse_ratio",
     "integrated_spectrum",
     "mad_gain",
     "mad_sigma",
     "masked_flux",
+    "moment_errors",
     "moment_maps",
     "near_truth",
+    "observed_rmse_ratio",
     "peak_kept",
     "peak_snr",
     "peak_voxel_kept",
@@ -57,6 +75,7 @@ __all__ = [
     "score",
     "score_function",
     "snr_gain",
+    "spectrum_error",
     "sum_error",
     "summarise",
 ]

@@ -22,20 +22,20 @@ MAD_TO_SIGMA = 1.482602218505602
 
 def rmse(estimate: Array, truth: Array, mask: Mask | None = None) -> float | None:
     """Root mean square of ``estimate - truth`` in the mask, in the unit of the data."""
-    use = _usable(mask, estimate, truth)
+    use = usable(mask, estimate, truth)
     difference = estimate[use].astype(np.float64) - truth[use]
     return float(np.sqrt(np.mean(difference**2))) if difference.size else None
 
 
 def rmse_ratio(truth: Array, noisy: Array, denoised: Array, mask: Mask | None = None) -> float | None:
     """``RMSE(denoised - truth) / RMSE(noisy - truth)`` in the mask; 1 is what the input had."""
-    use = _usable(mask, truth, noisy, denoised)
+    use = usable(mask, truth, noisy, denoised)
     return _ratio(rmse(denoised, truth, use), rmse(noisy, truth, use))
 
 
 def flux_percent(truth: Array, denoised: Array, mask: Mask | None = None) -> float | None:
     """``100 sum(denoised) / sum(truth)`` in the mask, with its sign."""
-    use = _usable(mask, truth, denoised)
+    use = usable(mask, truth, denoised)
     ratio = _ratio(float(denoised[use].sum(dtype=np.float64)), float(truth[use].sum(dtype=np.float64)))
     return None if ratio is None else 100.0 * ratio
 
@@ -59,13 +59,13 @@ def bright_mean_kept(truth: Array, denoised: Array, *, fraction: float = 0.5) ->
     peak = _largest(truth)
     if peak is None or peak <= 0:
         return None
-    use = _usable(truth > fraction * peak, truth, denoised)
+    use = usable(truth > fraction * peak, truth, denoised)
     return _ratio(float(denoised[use].sum(dtype=np.float64)), float(truth[use].sum(dtype=np.float64)))
 
 
 def mad_sigma(data: Array, mask: Mask | None = None) -> float | None:
     """1.4826 times the median absolute deviation from the median, in the unit of the data."""
-    values = data[_usable(mask, data)]
+    values = data[usable(mask, data)]
     if not values.size:
         return None
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
@@ -116,7 +116,7 @@ def _largest(data: Array) -> float | None:
     return float(finite.max()) if finite.size else None
 
 
-def _usable(mask: Mask | None, *arrays: Array) -> Mask:
+def usable(mask: Mask | None, *arrays: Array) -> Mask:
     """Mask of the cube's shape: inside ``mask`` and finite in every array."""
     shape = arrays[0].shape
     if any(array.shape != shape for array in arrays):

@@ -157,13 +157,15 @@ def score_function(
     return rows
 
 
-def summarise(scores: Sequence[Mapping[str, Any]]) -> dict[str, Summary]:
+def summarise(scores: Sequence[Mapping[str, Any]], keys: Sequence[str] | None = None) -> dict[str, Summary]:
     """Medians of the RMSE ratios, means of everything else, with standard errors.
 
+    Of `keys`, or of ``SCORE_KEYS`` and whatever other numbers there are.
+
     The error of a mean is s / sqrt(n); that of a median 1.2533 s / sqrt(n), exact for a Gaussian spread.
-    Cubes where a score is None do not count in it. Other numeric entries are averaged too.
+    Cubes where a score is None do not count in it.
     """
-    keys = [*SCORE_KEYS, *_other_numbers(scores)]
+    keys = [*SCORE_KEYS, *_other_numbers(scores)] if keys is None else keys
     return {key: _summary(key, [row.get(key) for row in scores]) for key in keys}
 
 

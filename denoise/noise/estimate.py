@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cores import usable_cores
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import channels, covariance, known
 from denoise.noise.count import Seen, Totals, count_block, in_order, see
@@ -67,7 +67,7 @@ def estimate_noise(
     block_voxels : int
         Voxels read at once, about.
     threads : int, optional
-        Threads that compute; None: one per processor. The result does not depend on it.
+        Threads that compute; None: one for each usable core. The result does not depend on it.
     check : callable, optional
         Called between blocks; what it raises ends the estimate.
 
@@ -108,7 +108,7 @@ def estimate_noise(
     totals = Totals.of(cube.shape, cells)
     seen = _blocks(view, guess, found, voxels=block_voxels, step=step)
     count = partial(count_block, found=found, cells=cells)
-    for counted in in_order(count, seen, threads=threads or os.cpu_count() or 1):
+    for counted in in_order(count, seen, threads=threads or usable_cores()):
         totals.add(counted)
     return _finish(view, guess, found, totals, cells, step, given)
 

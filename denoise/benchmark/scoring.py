@@ -1,0 +1,141 @@
+"""Run every row of a suite on one case and score what comes out."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.benchmark.cases import Case, Made, make_case
+from denoise.benchmark.floors import gauss_oracle, wiener_oracle
+from denoise.benchmark.suite import FLOORS, Row, Suite
+from denoise.engine import denoise
+from denoise.errors import DenoiseError
+from denoise.metrics import (
+    FIDELITY_KEYS,
+    SCORE_KEYS,
+    emission_mask,
+    fidelity,
+    flux_percent,
+    half_rmse_ratio,
+    observed_rmse_ratio,
+    residual_statistics,
+    score,
+)
+from denoise.noise import NoiseModel
+
+Array = NDArray[np.float32]
+RESIDUAL_KEYS = ("residual_std", "residual_acf_difference")
+KEYS = (*SCORE_KEYS, *FIDELITY_KEYS, *RESIDUAL_KEYS)
+
+
+def rows_of(suite: Suite) -> dict[str, Row]:
+    """Every row of the table: the floors that the suite's data allow, then its methods."""
+    known = suite.cases.source in ("simulated", "stored", "degraded")
+    names = [name for name in FLOORS if known or "oracle" not in name]
+    floors = {name: Row(method="smooth" if name == "smooth" else name) for name in names}
+    return floors | dict(suite.methods)
+
+
+def score_case(
+    suite: Suite, case: Case, names: Iterable[str], data: Path | None = None
+) -> list[dict[str, Any]]:
+    """Scores of these rows on one case: dictionaries that JSON can hold, one a row.
+
+    A method that fails gives a row with ``error`` and no numbers: one failure does not stop a suite, and it is not
+    left out of the table.
+    """
+    made = make_case(suite, case, data)
+    rows = rows_of(suite)
+    return list(_scored(suite, case, made, {name: rows[name] for name in names}))
+
+
+def _scored(suite: Suite, case: Case, made: Made, rows: dict[str, Row]) -> Iterator[dict[str, Any]]:
+    noise = made.noise
+    for name, row in rows.items():
+        start = time.perf_counter()
+        entry = {"case": case.key, "row": name, "group": case.group, "bin": case.bin, "cube": case.name}
+        entry |= {"number": case.number, "draw": case.draw, **made.facts}
+        try:
+            output, used = apply_row(row, made, seed=suite.seed)
+        except DenoiseError as err:
+            yield {**entry, "error": err.message}
+            continue
+        seconds = time.perf_counter() - start
+        noise = noise or used
+        yield {**entry, **numbers(made, output, noise), "seconds": seconds}
+
+
+def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | None]:
+    """Output of one row, shape (channel, y, x), and the noise model that its method measured, if it did."""
+    noisy, truth = made.observation.noisy, made.observation.truth
+    if row.method == "noisy":
+        return noisy, None
+    if row.method == "zeros":
+        return np.zeros_like(noisy), None
+    if row.method == "gauss_oracle":
+        return gauss_oracle(noisy, truth, made.observation.beam_pixels), None
+    if row.method == "wiener_oracle":
+        noise = made.noise or _noise_of(made)
+        return wiener_oracle(noisy, truth, noise), noise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a table of thousands of runs; `denoise run` shows them
+        result = denoise(
+            made.cube,
+            row.method,
+            seed=seed,
+            positivity=row.positivity,
+            continuum=row.continuum,
+            **row.parameters,
+        )
+    return np.asarray(result.cube.read(), np.float32), result.noise
+
+
+def numbers(made: Made, output: Array, noise: NoiseModel | None) -> dict[str, float | None]:
+    """Every score of one output; None where the case does not define it."""
+    if made.other is not None:
+        return _against_half(made, output)
+    one = made.observation
+    found = score(one.truth, one.noisy, output, aperture=one.aperture, beam=one.beam_pixels, noise=noise)
+    result: dict[str, float | None] = dict.fromkeys(KEYS) | found
+    if made.observed is not None:
+        return result | _corrected(made, output)
+    result |= fidelity(one.truth, output, aperture=one.aperture, beam=one.beam_pixels, sources=made.sources)
+    if noise is not None:
+        left = residual_statistics(one.noisy - output, noise)
+        result |= {"residual_std": left.std, "residual_acf_difference": left.acf_difference}
+    return result
+
+
+def _corrected(made: Made, output: Array) -> dict[str, float | None]:
+    """RMSE ratios less the noise that the truth itself has."""
+    one, sigma = made.observation, made.observed
+    assert sigma is not None
+    masks = {"aperture": one.aperture, "emission": emission_mask(one.truth), "cube": None}
+    return {
+        f"rmse_ratio_{name}": observed_rmse_ratio(one.truth, sigma, one.noisy, output, mask)
+        for name, mask in masks.items()
+    }
+
+
+def _against_half(made: Made, output: Array) -> dict[str, float | None]:
+    """Errors and flux against the other half, in masks that the first half alone chose."""
+    one, other = made.observation, made.other
+    assert other is not None
+    masks = {"aperture": one.aperture, "emission": made.support, "cube": None}
+    result: dict[str, float | None] = dict.fromkeys(KEYS)
+    for name, mask in masks.items():
+        result[f"rmse_ratio_{name}"] = half_rmse_ratio(other.data, other.variance, one.noisy, output, mask)
+        result[f"flux_{name}_percent"] = flux_percent(other.data, output, mask)
+    return result
+
+
+def _noise_of(made: Made) -> NoiseModel:
+    from denoise.noise import estimate_noise
+
+    return estimate_noise(made.cube)
