@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,17 +146,16 @@ def _simulated(suite: Suite, source: Simulated, case: Case) -> Made:
     kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
     snr = float(rng.uniform(*case.snr))
     galaxies = _galaxies(rng, kind, case.group, source.shape, fwhm)
-    seed = int(np.random.SeedSequence((*entropy, case.draw)).generate_state(1)[0])
-    made = simulate_cube(
-        seed,
-        shape=source.shape,
-        galaxies=galaxies,
-        beam=beam,
-        peak_snr=snr,
-        noise=source.noise,  # type: ignore[arg-type]
-        **source.setting,
-    )
+    options: dict[str, Any] = {"shape": source.shape, "beam": beam, "peak_snr": snr, "noise": source.noise}
+    made = simulate_cube(_seed(*entropy, 0), galaxies=galaxies, **options, **source.setting)
+    if case.draw:
+        noise = simulate_cube(_seed(*entropy, case.draw), galaxies=[], **options).noise
+        made = replace(made, noise=noise, noisy=made.truth + np.float32(made.sigma) * noise)
     return _made(made, case, kind, snr, source.noise)
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def _galaxies(rng: np.random.Generator, kind: str, group: str, shape: Any, fwhm: float) -> list[Any]:

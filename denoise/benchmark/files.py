@@ -27,9 +27,11 @@ def list_cases(source: Any, data: Path | None) -> list[Case]:
     if isinstance(source, Stored):
         paths = sorted(_folder(data).glob(source.files))
         if not paths:
-            raise InputError(f"no {source.files} in {data}", action="name the folder that holds them with --data")
+            raise InputError(
+                f"no {source.files} in {data}", action="name the folder that holds them with --data"
+            )
         return [
-            Case(path.stem.split("_")[0], f"{snr:g}", k, 0, path.stem, (snr, snr))
+            Case("all", f"{snr:g}", k, 0, path.stem, (snr, snr))
             for snr in source.peak_snr
             for k, path in enumerate(paths)
         ]
@@ -88,7 +90,12 @@ def _stored(source: Stored, case: Case, data: Path | None) -> Made:
     sigma, beam = 1.0 / case.snr[0], (major, minor, angle)
     one = Observation(case.name, truth, unit * np.float32(sigma), beam, aperture, sigma)
     noise = NoiseModel.from_beam(truth.shape, sigma, beam)
-    return Made(Cube(one.noisy, beam=beam), one, noise, facts={"kind": case.group, "peak_snr": case.snr[0]})
+    return Made(
+        Cube(one.noisy, beam=beam),
+        one,
+        noise,
+        facts={"kind": case.name.split("_")[0], "peak_snr": case.snr[0]},
+    )
 
 
 def _degraded(suite: Suite, source: Degraded, case: Case, data: Path | None) -> Made:
@@ -116,7 +123,9 @@ def _degraded(suite: Suite, source: Degraded, case: Case, data: Path | None) -> 
     one = Observation(
         case.name, truth, added, _beam(cube), _bright(ratio), float(np.nanmedian(sigma)) * peak / wanted
     )
-    return Made(cube.with_pixels(one.noisy), one, None, observed=sigma, facts={"kind": "real", "peak_snr": wanted})
+    return Made(
+        cube.with_pixels(one.noisy), one, None, observed=sigma, facts={"kind": "real", "peak_snr": wanted}
+    )
 
 
 def _half(source: Halves, case: Case, data: Path | None) -> Made:
@@ -148,4 +157,3 @@ def _bright(ratio: NDArray[Any]) -> NDArray[np.bool_]:
 
     highest = np.nanmax(np.nan_to_num(ratio), axis=0)
     return np.asarray(binary_dilation(highest > 0.1 * highest.max(), iterations=2))
-

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -88,8 +90,6 @@ def run_suite(
 def _tracked(
     finished: Iterator[list[Entry]], done: int, total: int, progress: Progress | None, stage: str
 ) -> Iterator[list[Entry]]:
-    import time
-
     start = time.perf_counter()
     for number, entries in enumerate(finished, start=1):
         yield entries
@@ -136,10 +136,19 @@ def _executor(workers: int | None) -> ProcessPoolExecutor:
 
 
 def _alone() -> None:
-    """One worker, one thread: the processes are the parallelism."""
+    """One worker, one thread: the processes are the parallelism. It ends with the process that started it."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot tell its workers, and they would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class _Record:

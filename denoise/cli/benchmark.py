@@ -28,7 +28,11 @@ def benchmark(
     methods: Annotated[
         list[str] | None,
         typer.Option(
-            "--method", "-m", metavar="NAME[:P=V,...]", help="Rows in place of the suite's; repeat.", show_default=False
+            "--method",
+            "-m",
+            metavar="NAME[:P=V,...]",
+            help="Rows in place of the suite's; repeat.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -38,7 +42,9 @@ def benchmark(
         Path | None, typer.Option("--data", help="Folder of the files that a suite on real data names.")
     ] = None,
     cubes: Annotated[int | None, typer.Option(min=1, help="Cubes a bin, in place of the suite's.")] = None,
-    draws: Annotated[int | None, typer.Option(min=1, help="Noise draws a cube, in place of the suite's.")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=1, help="Noise draws a cube, in place of the suite's.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Other cubes than the fixed ones.")] = None,
     compare: Annotated[
         Path | None, typer.Option("--compare", metavar="OLD.json", help="results.json of an earlier run.")
@@ -111,7 +117,9 @@ def show(suite: Suite, lines: list[Line]) -> None:
         for line in (one for one in lines if one.group == group):
             values = cells(line, errors=False)
             rows.append((line.bin, line.row, *(values[k] for k in keep)))
-        table(f"{suite.title} ({suite.label}): {group}", ("peak SNR", "row", *(titles[k] for k in keep)), rows)
+        table(
+            f"{suite.title} ({suite.label}): {group}", ("peak SNR", "row", *(titles[k] for k in keep)), rows
+        )
 
 
 def _list() -> None:
@@ -128,8 +136,12 @@ def _rows(methods: list[str] | None) -> dict[str, Any] | None:
     """Rows from the command line: ``ist:threshold=4`` is shown under that name."""
     if not methods:
         return None
+    from denoise.benchmark import FLOORS
+
     rows = {}
     for text in methods:
+        if text in FLOORS:  # in every table anyway
+            continue
         name, _, settings = text.partition(":")
         parameters = parse.assignments(settings.split(",")) if settings else {}
         rows[text] = {"method": name, "parameters": parameters}

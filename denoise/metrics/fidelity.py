@@ -71,9 +71,9 @@ def fidelity(
 def moment_errors(truth: Array, denoised: Array) -> tuple[float | None, float | None, float | None]:
     """Errors of moment 0 (relative), 1 and 2 (channels), where the truth's moment 0 exceeds a tenth of its peak.
 
-    Moment 0: RMS difference over the truth's RMS there. Moments 1 and 2: RMS difference weighted by the truth's
-    moment 0, both within the truth's emission (above 5 % of its peak), which makes noise outside not count; pixels
-    where the output has no flux do not count in moments 1 and 2.
+    Moment 0: RMS difference over the truth's RMS there. Moments 1 and 2: median absolute difference weighted by the
+    truth's moment 0 (a pixel with hardly any flux can have any moment 1); pixels where the output has no flux do
+    not count. All within the truth's emission (above 5 % of its peak), so that noise outside does not count.
     """
     emission = emission_mask(truth)
     if not emission.any():
@@ -84,16 +84,19 @@ def moment_errors(truth: Array, denoised: Array) -> tuple[float | None, float | 
     level = math.sqrt(float(np.mean(true.moment0[bright] ** 2)))
     zeroth = math.sqrt(float(np.mean(difference**2))) / level
     others = [
-        _weighted_rms(a - b, true.moment0, bright)
+        _weighted_median(np.abs(a - b), true.moment0, bright)
         for a, b in ((found.moment1, true.moment1), (found.moment2, true.moment2))
     ]
     return zeroth, others[0], others[1]
 
 
-def _weighted_rms(difference: Array, weight: Array, where: Mask) -> float | None:
-    use = where & np.isfinite(difference)
-    total = float(weight[use].sum())
-    return math.sqrt(float((weight[use] * difference[use] ** 2).sum()) / total) if total > 0 else None
+def _weighted_median(size: Array, weight: Array, where: Mask) -> float | None:
+    use = where & np.isfinite(size)
+    if not use.any():
+        return None
+    order = np.argsort(size[use])
+    share = np.cumsum(weight[use][order])
+    return float(size[use][order][int(np.searchsorted(share, 0.5 * share[-1]))])
 
 
 def spectrum_error(truth: Array, denoised: Array, aperture: Mask) -> float | None:
