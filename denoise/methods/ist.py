@@ -138,10 +138,11 @@ class Ist(Denoiser):
         channels, pixels = self.iterations * step[0], self.iterations * step[1]
         search = detection.emission_halo(shape, noise)
         # what is bright nearby decides too
-        search = (search[0] + BRIGHT[0] + 2 + WIDEST, search[1] + BRIGHT[1] + 2, search[2] + BRIGHT[1] + 2)
+        far = BRIGHT[-1][0] + 2, BRIGHT[-1][1] + 2
+        search = (search[0] + far[0] + WIDEST, search[1] + far[1], search[2] + far[1])
         cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
-        far = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
-        return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, far, far)
+        side = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
+        return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
