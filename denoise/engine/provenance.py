@@ -58,6 +58,8 @@ def describe_run(
         "input_checksum": cube.checksum(),
         "version": version("astro-denoise"),
     }
+    if prepared.noise.seams:
+        science["noise_seams"] = str(prepared.noise.seams)
     if prepared.denoiser.weights:
         science["weights"] = prepared.denoiser.weights
     run = {

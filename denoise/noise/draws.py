@@ -10,12 +10,15 @@ is asked for.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
+
+from denoise.noise.seams import Piece, overlap
 
 _BLOCK = 192  # pixels; the blocks of the absolute grid are at most this large
 _SLAB = 16  # channels coloured at once
@@ -129,9 +132,36 @@ class Colouring:
         self.transfer = fft.rfft2(np.roll(grid, [-r for r in self.radius], axis=(0, 1)))
 
     def draw(
+        self,
+        start: tuple[int, int, int],
+        shape: tuple[int, int, int],
+        pieces: Sequence[Piece],
+        *,
+        seed: int,
+        draw: int,
+    ) -> NDArray[np.float32]:
+        """Unit noise (channel, y, x) whose first voxel is the absolute voxel `start`.
+
+        The noise of each of the `pieces` of the cube is that of a place so far away in y, in noise without end,
+        that nothing reaches from one to the next.
+        """
+        out = np.empty(shape, dtype=np.float32)
+        beyond = max((rows.stop for rows, _ in pieces), default=0) + 2 * self.radius[0]
+        apart = self.block[0] * (1 + -(-beyond // self.block[0]))
+        for number, piece in enumerate(pieces):
+            rows, columns = overlap(piece, start[1:], shape[1:])
+            size = (shape[0], rows.stop - rows.start, columns.stop - columns.start)
+            if min(size) > 0:
+                place = (start[0], rows.start + number * apart, columns.start)
+                y, x = rows.start - start[1], columns.start - start[2]
+                own = out[:, y : y + size[1], x : x + size[2]]
+                own[...] = self._endless(place, size, seed=seed, draw=draw)
+        return out
+
+    def _endless(
         self, start: tuple[int, int, int], shape: tuple[int, int, int], *, seed: int, draw: int
     ) -> NDArray[np.float32]:
-        """Unit noise (channel, y, x) whose first voxel is the absolute voxel `start`."""
+        """Noise that no seam crosses."""
         out = np.empty(shape, dtype=np.float32)
         stop = tuple(a + n for a, n in zip(start, shape, strict=True))
         (by, bx) = self.block

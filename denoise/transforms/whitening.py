@@ -8,6 +8,7 @@ The inverse filter brings the estimate back, and with it the smoothness that noi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -72,7 +73,7 @@ class Whitened(NamedTuple):
     noise : NoiseModel
         Its noise.
     scale : ndarray, shape (channel, y, x) or 1s, float32
-        What was divided out near borders.
+        What was divided out near borders and seams.
     filters : Filters or None
         None: the noise was white already.
     """
@@ -97,7 +98,10 @@ class Whitened(NamedTuple):
     def _coloured(self, white: Array, threads: int) -> Array:
         if self.filters is None:
             return white
-        return convolve(white * self.scale, self.filters.colour, threads=threads)
+        scaled, out = white * self.scale, np.empty_like(white)
+        for piece in _pieces(self.noise):
+            convolve(scaled[piece], self.filters.colour, out=out[piece], threads=threads)
+        return out
 
 
 def filters_for(noise: NoiseModel) -> Filters | None:
@@ -108,14 +112,14 @@ def filters_for(noise: NoiseModel) -> Filters | None:
 
 
 def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> Whitened:
-    """Whiten one block.
+    """Whiten one block, each of the pieces between seams of the noise as a field of its own.
 
     Parameters
     ----------
     data : ndarray, shape (channel, y, x), float32
         Over sigma, 0 where there is no coverage.
     valid : ndarray of bool, same shape
-        Where there is. Beyond its edges, as beyond the borders, the data are mirrored.
+        Where there is. Beyond its edges, as beyond borders and seams, the data are mirrored.
     noise : NoiseModel
         Of the block.
     threads : int
@@ -129,15 +133,26 @@ def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> 
     left = replace(
         noise, channel_sigma=unit[0], relative=unit[1], spatial_acf=filters.acf, pixels=None, tails=None
     )
-    scale = _border_scale(valid, filters.border)
-    white = convolve(_mirrored(data, valid), filters.whiten, threads=threads)
+    planes = valid[:1] if (valid == valid[:1]).all() else valid
+    scale, white = np.empty(planes.shape, np.float32), np.empty_like(data)
+    for piece in _pieces(noise):
+        scale[piece] = _border_scale(planes[piece], filters.border)
+        convolve(_mirrored(data[piece], valid[piece]), filters.whiten, out=white[piece], threads=threads)
     white /= scale
     if not valid.all():
         white[~valid] = 0
     return Whitened(data, white, left, scale, filters)
 
 
-def convolve(data: Array, kernel: NDArray[np.float64], *, threads: int = 1) -> Array:
+def _pieces(noise: NoiseModel) -> Iterator[tuple[slice, slice, slice]]:
+    """Parts (channel, y, x) of the block of a noise model that no seam crosses."""
+    for rows, columns in noise.local_seams.pieces(noise.shape[1:]):
+        yield slice(None), rows, columns
+
+
+def convolve(
+    data: Array, kernel: NDArray[np.float64], *, out: Array | None = None, threads: int = 1
+) -> Array:
     """Each plane of (channel, y, x) convolved with a point-symmetric kernel, mirrored borders, in float32."""
     from scipy import fft
 
@@ -147,17 +162,17 @@ def convolve(data: Array, kernel: NDArray[np.float64], *, threads: int = 1) -> A
     grid = np.zeros(size, np.float32)
     grid[: kernel.shape[0], : kernel.shape[1]] = kernel
     transfer = fft.rfft2(np.roll(grid, (-hy, -hx), axis=(0, 1)))
-    out = np.empty_like(data)
+    result = np.empty_like(data) if out is None else out
 
     def planes(first: int, last: int) -> None:
         for k in range(first, last):
             wide = np.pad(data[k], ((hy, hy), (hx, hx)), mode="reflect")
             spectrum = fft.rfft2(wide, s=size, overwrite_x=True)
             spectrum *= transfer
-            out[k] = fft.irfft2(spectrum, s=size, overwrite_x=True)[hy : hy + ny, hx : hx + nx]
+            result[k] = fft.irfft2(spectrum, s=size, overwrite_x=True)[hy : hy + ny, hx : hx + nx]
 
     run_ranges(planes, len(data), threads=threads)
-    return out
+    return result
 
 
 def _mirrored(data: Array, valid: Mask) -> Array:
@@ -191,9 +206,8 @@ def _reflections(mask: Mask) -> NDArray[np.int64]:
     return np.asarray(y * mask.shape[1] + x, np.int64)
 
 
-def _border_scale(valid: Mask, border: NDArray[np.float64]) -> Array:
+def _border_scale(planes: Mask, border: NDArray[np.float64]) -> Array:
     """Noise over that far from any border: the product of what the distance along y and along x says."""
-    planes = valid[:1] if (valid == valid[:1]).all() else valid
     scale = np.ones(planes.shape, np.float32)
     for axis in (1, 2):
         inside, near = planes, np.zeros(planes.shape, np.bool_)
