@@ -79,3 +79,21 @@ def test_ranges_cover_everything_once(size, threads):
 
     _jit.run_ranges(task, size, threads=threads, grain=16)
     assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_mapped_keeps_the_order_and_may_be_nested(threads):
+    def inner(x):
+        return sum(_jit.mapped(lambda y: x * y, range(4), threads=threads))
+
+    assert _jit.mapped(inner, iter(range(20)), threads=threads) == [6 * x for x in range(20)]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_mapped_passes_on_what_a_task_raises(threads):
+    def task(x):
+        if x == 7:
+            raise KeyError(x)
+
+    with pytest.raises(KeyError):
+        _jit.mapped(task, range(20), threads=threads)
