@@ -242,7 +242,7 @@ def emission(source: Source, basis: Basis, *, threads: int = 1) -> Iterator[Emis
     """The emission found in each block of one pass."""
     for sample in source:
         sigma = np.broadcast_to(sample.noise.sigma(), sample.data.shape)
-        data, known = detection.standardise(sample.data, sigma)
+        data, known = detection.standardise(sample.data, sigma, threads=threads)
         both = not basis.positivity
         region, _ = find(
             data,
