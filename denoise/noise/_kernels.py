@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from denoise.compiled import compiled
 
 
 def _thin_py(block: Any, step: Any, whole: Any, picks: Any, means: Any, lowest: Any, covered: Any) -> None:
@@ -83,6 +84,6 @@ def _below_py(values: Any, limit: Any) -> Any:
     return total, number
 
 
-thin = njit(cache=True, nogil=True, error_model="numpy")(_thin_py)
-tally = njit(cache=True, nogil=True)(_tally_py)
-below = njit(cache=True, nogil=True)(_below_py)
+thin = compiled(_thin_py, error_model="numpy")
+tally = compiled(_tally_py)
+below = compiled(_below_py)

@@ -16,26 +16,18 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from numba import njit
+from denoise.compiled import compiled
 
 One = TypeVar("One")
 Other = TypeVar("Other")
 
 # Fused multiply-add only: reassociation or "no NaN" assumptions would change what NaN does.
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` with the package's options, cached beside the source or in the user's cache folder.
-
-    Where neither can be written (a read-only installation without a home) it compiles in memory instead.
-    """
-    compiled: Callable[..., Any]
-    try:
-        compiled = njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # numba: no locator available
-        compiled = njit(**_OPTIONS)(function)
-    return compiled
+    """``compiled`` with the options of the transforms."""
+    return compiled(function, **_OPTIONS)
 
 
 def run_ranges(task: Callable[[int, int], object], size: int, *, threads: int, grain: int = 1) -> None:
