@@ -293,4 +293,4 @@ def _row_of_covariance(support: PackedMask, noise: NoiseModel, place: list[int])
     spatial = noise.spatial_acf[np.ix_(lags[1] + reach[1], lags[2] + reach[2])]
     spectral = noise.spectral_acf[np.abs(lags[0])]
     own = u[tuple(at - part.start for at, part in zip(place, window, strict=True))]
-    return float(own * np.einsum("cyx,yx,c->", u, spatial, spectral))
+    return float(own * (spectral @ (u.reshape(len(u), -1) @ spatial.ravel())))

@@ -138,7 +138,9 @@ def _drawn(found: Emission, white: Whitening, seed: int, threads: int) -> Iterat
     noise = found.unit_noise()
 
     def spectra(k: int) -> list[Array]:
-        values = np.where(found.known, noise.sample(seed=seed, draw=k), np.float32(0))
+        values = noise.sample(seed=seed, draw=k)
+        if not found.known.all():
+            values[~found.known] = 0
         return [white.applied(each) for each in found.spectra(values)]
 
     with one_blas_thread(), ThreadPoolExecutor(min(threads, DRAWS)) as pool:
