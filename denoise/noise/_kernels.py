@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from denoise.compiled import compiled
 
 
 def _thin_py(block: Any, step: Any, whole: Any, picks: Any, means: Any, lowest: Any, covered: Any) -> None:
@@ -114,7 +115,7 @@ def _neighbours_py(noise: Any, limit: Any, rows: Any, columns: Any) -> None:
                     sums[3, at] += 1
 
 
-thin = njit(cache=True, nogil=True, error_model="numpy")(_thin_py)
-tally = njit(cache=True, nogil=True)(_tally_py)
-neighbours = njit(cache=True, nogil=True)(_neighbours_py)
-below = njit(cache=True, nogil=True)(_below_py)
+thin = compiled(_thin_py, error_model="numpy")
+tally = compiled(_tally_py)
+neighbours = compiled(_neighbours_py)
+below = compiled(_below_py)

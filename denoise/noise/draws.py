@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
+from denoise.compiled import compiled
 from denoise.noise.seams import Piece, overlap
 
 _BLOCK = 192  # pixels; the blocks of the absolute grid are at most this large
@@ -41,7 +41,7 @@ def _philox_py(counter: Any, key: Any) -> Any:
     return c0, c1, c2, c3
 
 
-philox = njit(cache=True, nogil=True, inline="always")(_philox_py)
+philox = compiled(_philox_py, inline="always")
 
 
 def _normals_py(first: Any, second: Any) -> Any:
@@ -50,7 +50,7 @@ def _normals_py(first: Any, second: Any) -> Any:
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-_normals = njit(cache=True, nogil=True, inline="always")(_normals_py)
+_normals = compiled(_normals_py, inline="always")
 
 
 def _fill_white_py(out: Any, start: Any, key: Any, draw: Any) -> None:
@@ -70,7 +70,7 @@ def _fill_white_py(out: Any, start: Any, key: Any, draw: Any) -> None:
                         out[channel, y, x] = values[k]
 
 
-_fill_white = njit(cache=True, nogil=True)(_fill_white_py)
+_fill_white = compiled(_fill_white_py)
 
 
 def white(
@@ -105,7 +105,7 @@ def _mix_channels_py(slab: Any, taps: Any) -> Any:
     return out
 
 
-_mix_channels = njit(cache=True, nogil=True)(_mix_channels_py)
+_mix_channels = compiled(_mix_channels_py)
 
 
 class Colouring:
