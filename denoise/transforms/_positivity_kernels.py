@@ -8,33 +8,36 @@ import numpy as np
 
 from denoise.transforms._jit import kernel
 
-ZERO = np.float32(0)
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @kernel
-def lacking(values, inside, room, out, first, last):
-    """Planes first to last: what values below zero lack, over the share `room` of the box that is inside."""
+def excess(data, inside, level, out, above, first, last):
+    """Planes first to last: what cutting at `level` leaves less what was there, and 1 where it leaves something."""
     for c in range(first, last):
-        for y in range(values.shape[1]):
-            for x in range(values.shape[2]):
-                below = inside[c, y, x] and values[c, y, x] < ZERO
-                out[c, y, x] = -values[c, y, x] / room[c, y, x] if below else ZERO
+        for y in range(data.shape[1]):
+            for x in range(data.shape[2]):
+                value, left = ZERO, ZERO
+                if inside[c, y, x]:
+                    value = data[c, y, x]
+                    left = max(value - level[c, y, x], ZERO)
+                out[c, y, x] = left - value
+                above[c, y, x] = ONE if left > ZERO else ZERO
 
 
 @kernel
-def taken_back(values, inside, mean, out, first, last):
-    """Planes first to last: values without negatives, less the mean; 0 outside. `out` may be `values`."""
+def raised(too_much, share, fewest, level, first, last):
+    """Planes first to last: the level raised so that what is too much goes, if all above it stay above."""
     for c in range(first, last):
-        for y in range(values.shape[1]):
-            for x in range(values.shape[2]):
-                value = max(values[c, y, x], ZERO) - mean[c, y, x]
-                out[c, y, x] = value if inside[c, y, x] else ZERO
+        for y in range(level.shape[1]):
+            for x in range(level.shape[2]):
+                level[c, y, x] += max(too_much[c, y, x], ZERO) / max(share[c, y, x], fewest)
 
 
 @kernel
-def clip(values, first, last):
-    """Planes first to last without negatives, in place."""
+def cut(data, inside, level, out, first, last):
+    """Planes first to last: what is above the level, inside."""
     for c in range(first, last):
-        for y in range(values.shape[1]):
-            for x in range(values.shape[2]):
-                values[c, y, x] = max(values[c, y, x], ZERO)
+        for y in range(data.shape[1]):
+            for x in range(data.shape[2]):
+                out[c, y, x] = max(data[c, y, x] - level[c, y, x], ZERO) if inside[c, y, x] else ZERO

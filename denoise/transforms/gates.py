@@ -48,8 +48,8 @@ class GateNetwork:
     ----------
     hidden : ndarray, shape (units, inputs), float32
         Inputs: significances of the data (spatial scale major), the weight of the region, the brightness of what
-        is near and of what is farther away (see ``brightness``), and eight numbers of the noise (logarithms of what it keeps at spatial
-        scales 1 to 4 and at spectral scales 1 to 4).
+        is near and of what is farther away (see ``brightness``), and eight numbers of the noise (logarithms of
+        what it keeps at spatial scales 1 to 4 and at spectral scales 1 to 4).
     hidden_bias : ndarray, shape (units,), float32
     out : ndarray, shape (25, units), float32
     out_bias : ndarray, shape (25,), float32

@@ -11,19 +11,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
-from denoise.noise.covariance import filtered_variance, whitening_kernels
+from denoise.noise.covariance import crop_acf, filtered_variance, taper_acf, valid_acf, whitening_kernels
 from denoise.transforms._jit import run_ranges
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FLOOR = 0.01  # of the largest noise power: below it neither the noise model nor a beam is known well enough
+# half width of the ACF that counts, in its FWHM: mirrored borders are wrong for far sidelobes of a dirty beam, and
+# filters as wide as the field amplify that
+_WIDEST = 4
 _BORDER = 3  # pixels from a border beyond which they do not
 
 
@@ -108,7 +112,8 @@ def filters_for(noise: NoiseModel) -> Filters | None:
     """Filters for the noise's spatial ACF; None where it is white."""
     if noise.spatial_acf.size == 1:
         return None
-    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape)
+    half = ceil(_WIDEST * max(noise.correlation_fwhm))
+    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape, half)
 
 
 def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> Whitened:
@@ -227,8 +232,10 @@ def _shrunk(mask: Mask, axis: int) -> Mask:
 
 
 @lru_cache(maxsize=16)
-def _filters(content: bytes, shape: tuple[int, int]) -> Filters:
+def _filters(content: bytes, shape: tuple[int, int], half: int) -> Filters:
     acf = np.frombuffer(content, np.float64).reshape(shape)
+    if max(shape) > 2 * half + 1:
+        acf = valid_acf(taper_acf(crop_acf(acf, half)))
     forward, back, left = whitening_kernels(acf, floor=FLOOR)
     return Filters(forward, back, left, _border_noise(acf, forward))
 

@@ -143,6 +143,6 @@ def test_dirty_sidelobes(psf, positivity):
     extra = {"psf": noise_acf(power, plane, 40)} if psf else {}
     out = [
         denoise.denoise(Cube(truth + noise, beam=BEAM, **extra), "ist", positivity=positivity).cube.data
-        for noise in draws(family="imaged", coverage=coverage)
+        for noise in draws(family="imaged", coverage=coverage, count=4)
     ]
     assert flux_ratio(out, truth, within(truth, aperture)) == pytest.approx(1, abs=TOLERANCE)
