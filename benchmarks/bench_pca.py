@@ -30,6 +30,7 @@ from denoise.methods._scatter import Scatter
 
 COMPONENTS = 10
 ROWS = 64  # of a strip
+PAUSE = 0.1  # seconds between calls: the threads of BLAS spin that long for more work, and would slow what comes next
 
 
 def sources(shape: tuple[int, int, int], *, rank: int = COMPONENTS) -> np.ndarray:
@@ -96,6 +97,7 @@ def compare(methods: dict[str, Callable[[], np.ndarray]], rounds: int) -> None:
     for _ in range(rounds):
         for name, function in methods.items():
             gc.collect()
+            time.sleep(PAUSE)
             start = time.perf_counter()
             function()
             times[name].append(time.perf_counter() - start)

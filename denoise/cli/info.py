@@ -93,9 +93,13 @@ def noise_facts(cube: Cube) -> dict[str, str]:
         return {"noise": f"cannot be estimated: {err.message}"}
     unit = f" {cube.unit_text}" if cube.unit_text else ""
     spatial, spectral = _neighbours(noise)
-    return {
+    values = {
         "noise (1 sigma)": f"{noise.typical:.4g}{unit}, median over the cube; {noise.origin}",
         "noise correlation": f"{spatial} of the next pixel, {spectral} of the next channel",
+    }
+    if noise.seams:
+        values["noise breaks"] = f"at {noise.seams}, counted from 0: seams of a mosaic?"
+    return values | {
         "peak SNR": f"{_peak_snr(cube, noise):.1f} in one voxel",
         "suggested": "denoise run -m ist (the default)",
     }

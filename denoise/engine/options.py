@@ -36,7 +36,8 @@ class RunOptions(BaseModel):
         "auto": subtracted from optical and infrared spectra and from images without a beam, not from radio
         data; "none"; "median"; "smooth" or "smooth:CHANNELS"; "polynomial:ORDER".
     positivity : {"auto", "on", "off"}
-        Clip the emission at zero; "auto" only where the negative tail of the data agrees with the noise.
+        Clip the emission at zero; "auto" only where the negative tail of the data agrees with the noise and no
+        continuum was subtracted.
     vst : Stabilisation, optional
         Poisson counts: stabilise their variance first.
     companion : {"trust", "scale", "ignore"}

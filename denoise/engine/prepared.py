@@ -93,11 +93,13 @@ class Prepared:
             both = not self.denoiser.positivity
             support = detection.support(block, noise, both_signs=both, threads=self.denoiser.threads)
         before = block[tile.inner]
-        found = support[tile.inner] & ~np.isnan(before)
-        self.support.write(tile.core, found)
-        after = np.where(np.isnan(before), np.float32(np.nan), estimate.data[tile.inner])
+        missing = np.isnan(before)
+        after, found = estimate.data[tile.inner], support[tile.inner]
         if self.denoiser.positivity:
-            np.maximum(after, 0, out=after)
+            after = np.maximum(after, 0)
+        if missing.any():
+            after, found = np.where(missing, np.float32(np.nan), after), found & ~missing
+        self.support.write(tile.core, found)
         self._account.add(before, after, noise.window(tile.inner).sigma(), found)
         variance = estimate.variance if self.denoiser.info.error_bar else None
         sigma = None if variance is None else np.sqrt(variance[tile.inner])
@@ -106,7 +108,10 @@ class Prepared:
     def _in_input_units(self, tile: Tile, given: Floats, after: Floats, sigma: Floats | None) -> Piece:
         """Undo the scaling and the conditioning; excluded voxels come out as they went in."""
         scale, out = self._blocks.scale, self.data.cube.dtype
-        data = np.multiply(after, scale, dtype=np.float64).astype(out)
+        # in double precision, a buffer at a time
+        data = np.multiply(
+            after, scale, out=np.empty(after.shape, out), dtype=np.float64, casting="same_kind"
+        )
         error = None if sigma is None else np.multiply(sigma, scale, dtype=np.float64).astype(np.float32)
         kept = self.data.cube.excluded(tile.core) if self.data.cube.has_exclusions else np.zeros((), bool)
         if kept.any():
@@ -127,7 +132,8 @@ class Prepared:
         name = self.denoiser.info.name
         if estimate.data.shape != block.shape:
             raise DenoiseError(f"method {name} returned a block of another shape", value=estimate.data.shape)
-        lost = int((np.isfinite(block) & ~np.isfinite(estimate.data)).sum())
+        finite = np.isfinite(estimate.data)
+        lost = 0 if finite.all() else int((np.isfinite(block) & ~finite).sum())
         if lost:
             raise DenoiseError(f"method {name} returned values that are not finite", value=f"{lost} voxels")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,8 @@ def describe_run(
         "input_checksum": cube.checksum(),
         "version": version("astro-denoise"),
     }
+    if prepared.noise.seams:
+        science["noise_seams"] = str(prepared.noise.seams)
     if prepared.denoiser.weights:
         science["weights"] = prepared.denoiser.weights
     run = {
@@ -69,9 +72,15 @@ def describe_run(
         "save": ",".join(options.save),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        **{name: version(name) for name in _PACKAGES},
+        **_versions(),
     }
     return Provenance(science, run)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Reading the metadata of installed packages takes 20 ms, and they do not change."""
+    return {name: version(name) for name in _PACKAGES}
 
 
 def _plain(value: Any) -> Any:

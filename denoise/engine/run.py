@@ -66,7 +66,8 @@ def denoise(
         "auto", "none", "median", "smooth", "smooth:CHANNELS" or "polynomial:ORDER": what is subtracted before
         and restored after.
     positivity : {"auto", "on", "off"}
-        Clip the emission at zero; "auto": only where the negative tail of the data agrees with the noise.
+        Clip the emission at zero; "auto": only where the negative tail of the data agrees with the noise and no
+        continuum was subtracted.
     vst : mapping, optional
         ``gain``, ``offset`` and ``read_noise`` of Poisson counts.
     companion : {"trust", "scale", "ignore"}
@@ -368,7 +369,9 @@ class Run:
                 action=f"give one of shape {cube.shape}",
             )
         noise = self.noise or self._estimated(data.cube)
-        denoiser = make_denoiser(self.options, positivity=self._positive(noise), threads=self.threads)
+        denoiser = make_denoiser(
+            self.options, positivity=self._positive(noise, data.continuum), threads=self.threads
+        )
         estimated = self.noise is None
         plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed, estimated=estimated)
         return Prepared(data, noise, denoiser, plan, self.monitor)
@@ -382,11 +385,13 @@ class Run:
             check=self.monitor.check,
         )
 
-    def _positive(self, noise: NoiseModel) -> bool:
+    def _positive(self, noise: NoiseModel, continuum: str) -> bool:
         if self.options.positivity == "auto" and get_method(self.options.method).info.linear:
             return False  # clipping what noise a linear filter leaves would bias every sum upwards
         if self.options.positivity != "auto":
             return self.options.positivity == "on"
+        if continuum != "none":
+            return False  # what is left of a continuum has both signs, and so have lines before it
         return noise.tails is None or noise.tails.negative_tail_agrees
 
 

@@ -160,7 +160,7 @@ def denoise_components(block: Block, noise: NoiseModel, basis: Basis, *, threads
         found or sigma is unknown.
     """
     sigma = np.broadcast_to(noise.sigma(), block.shape)
-    data, known = detection.standardise(block, sigma)
+    data, known = detection.standardise(block, sigma, threads=threads)
     region, seeded = find(
         data,
         noise,

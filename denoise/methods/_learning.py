@@ -138,7 +138,9 @@ def _drawn(found: Emission, white: Whitening, seed: int, threads: int) -> Iterat
     noise = found.unit_noise()
 
     def spectra(k: int) -> list[Array]:
-        values = np.where(found.known, noise.sample(seed=seed, draw=k), np.float32(0))
+        values = noise.sample(seed=seed, draw=k)
+        if not found.known.all():
+            values[~found.known] = 0
         return [white.applied(each) for each in found.spectra(values)]
 
     with one_blas_thread(), ThreadPoolExecutor(min(threads, DRAWS)) as pool:
@@ -242,7 +244,7 @@ def emission(source: Source, basis: Basis, *, threads: int = 1) -> Iterator[Emis
     """The emission found in each block of one pass."""
     for sample in source:
         sigma = np.broadcast_to(sample.noise.sigma(), sample.data.shape)
-        data, known = detection.standardise(sample.data, sigma)
+        data, known = detection.standardise(sample.data, sigma, threads=threads)
         both = not basis.positivity
         region, _ = find(
             data,

@@ -11,13 +11,15 @@ of the scatter about the mean (some 1e-8 of its trace) and never of a large offs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from denoise.transforms._jit import mapped
 
 Floats = NDArray[np.floating[Any]]
 Singles = NDArray[np.float32]
@@ -42,11 +44,9 @@ class _Limit:
         self._limiter: Any = None
 
     def enter(self) -> None:
-        from threadpoolctl import threadpool_limits
-
         with self._lock:
             if self._users == 0:
-                self._limiter = threadpool_limits(1, user_api="blas")
+                self._limiter = _blas().limit(limits=1)
             self._users += 1
 
     def leave(self) -> None:
@@ -54,6 +54,14 @@ class _Limit:
             self._users -= 1
             if self._users == 0:
                 self._limiter.restore_original_limits()
+
+
+@cache
+def _blas() -> Any:
+    """The BLAS libraries of this process: looking them up takes milliseconds, as long as a few products."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 _LIMIT = _Limit()
@@ -191,8 +199,8 @@ def _summed(of: _Product, spectra: list[Floats], threads: int) -> tuple[Doubles,
             total += more
         return matrix, total
 
-    with one_blas_thread(), ThreadPoolExecutor(max(1, min(threads, _GROUPS))) as pool:
-        matrices, totals = zip(*pool.map(part, filter(len, groups)), strict=True)
+    with one_blas_thread():
+        matrices, totals = zip(*mapped(part, filter(len, groups), threads=threads), strict=True)
     return np.sum(matrices, axis=0), np.sum(totals, axis=0)
 
 

@@ -21,6 +21,7 @@ from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, positivity, wavelets
+from denoise.transforms._jit import run_ranges
 from denoise.transforms.gaps import WIDEST, bridged
 from denoise.transforms.gates import BRIGHT, SIDE, gated
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
@@ -138,10 +139,11 @@ class Ist(Denoiser):
         channels, pixels = self.iterations * step[0], self.iterations * step[1]
         search = detection.emission_halo(shape, noise)
         # what is bright nearby decides too
-        search = (search[0] + BRIGHT[0] + 2 + WIDEST, search[1] + BRIGHT[1] + 2, search[2] + BRIGHT[1] + 2)
+        far = BRIGHT[-1][0] + 2, BRIGHT[-1][1] + 2
+        search = (search[0] + far[0] + WIDEST, search[1] + far[1], search[2] + far[1])
         cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
-        far = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
-        return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, far, far)
+        side = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
+        return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
@@ -156,7 +158,7 @@ class Ist(Denoiser):
         """Threshold that keeps the false-discovery rate (Benjamini & Hochberg 1995) over all scales."""
         counts = SignificanceCounts()
         for data, local, core in source:
-            standardised, valid = detection.standardise(data, local.sigma())
+            standardised, valid = detection.standardise(data, local.sigma(), threads=self.threads)
             white = whiten(standardised, valid, local, threads=self.threads)
             left = detection.noise_left(white.noise, detection.search_scales(source.shape))
             counts.add(white.data, left, valid, core, both_signs=not self.positivity, threads=self.threads)
@@ -165,7 +167,7 @@ class Ist(Denoiser):
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
         sigma = noise.sigma()
-        data, valid = detection.standardise(block, sigma)
+        data, valid = detection.standardise(block, sigma, threads=self.threads)
         if self.parameters.preset == "reference":
             return self._reference(block, valid)
         seen = detection.find_emission(
@@ -179,12 +181,23 @@ class Ist(Denoiser):
         )
         shrunk = self._gate if self._gated else self._thresholded
         estimate = shrunk(data, seen, noise)
-        estimate *= seen.support
         if self.positivity:
             estimate = positivity.without_negatives(estimate, seen.support, threads=self.threads)
-        estimate *= np.where(valid, sigma, 0)
+        estimate = self._back(estimate, sigma, seen.support)
         numbers = {"iterations": float(self.iterations)}
         return Estimate(estimate, support=seen.support, diagnostics=numbers)
+
+    def _back(self, estimate: Block, sigma: Block, support: NDArray[np.bool_]) -> Block:
+        """In the unit of the data; 0 outside the support, where sigma may be unknown."""
+        out = np.zeros_like(estimate)
+
+        def planes(first: int, last: int) -> None:
+            for k in range(first, last):
+                if support[k].any():
+                    np.multiply(estimate[k], sigma[k], out=out[k], where=support[k])
+
+        run_ranges(planes, len(out), threads=self.threads)
+        return out
 
     def _scales(self, shape: tuple[int, int, int]) -> tuple[int, int]:
         spatial, spectral = wavelets.default_scales(shape)

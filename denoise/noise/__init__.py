@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from denoise.noise.estimate import estimate_noise, memory_of_estimate
 from denoise.noise.model import NoiseModel, Tails
+from denoise.noise.seams import Seams
 from denoise.noise.statistics import clipped_std, mad_std
 from denoise.noise.tails import judge_tails
 from denoise.noise.whiteness import AcfComparison, residual_acf
@@ -11,6 +12,7 @@ from denoise.noise.whiteness import AcfComparison, residual_acf
 __all__ = [
     "AcfComparison",
     "NoiseModel",
+    "Seams",
     "Tails",
     "clipped_std",
     "estimate_noise",

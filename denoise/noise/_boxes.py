@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from denoise.compiled import compiled
 
 
 def _box_planes_py(block: Any, width: Any) -> Any:
@@ -93,7 +94,7 @@ def _grow_row_py(marks: Any, reach: Any) -> None:
         marks[x] = marks[x] > 0
 
 
-_grow_row = njit(cache=True, nogil=True)(_grow_row_py)
+_grow_row = compiled(_grow_row_py)
 
 
 def _grow_plane_py(marks: Any, reach: Any, out: Any) -> None:
@@ -109,7 +110,7 @@ def _grow_plane_py(marks: Any, reach: Any, out: Any) -> None:
             out[y] = count > 0
 
 
-_grow_plane = njit(cache=True, nogil=True)(_grow_plane_py)
+_grow_plane = compiled(_grow_plane_py)
 
 
 def _grow_py(hits: Any, reach: Any, mask: Any) -> None:
@@ -129,7 +130,7 @@ def _grow_py(hits: Any, reach: Any, mask: Any) -> None:
                     target[x] |= source[x]
 
 
-box_planes = njit(cache=True, nogil=True)(_box_planes_py)
-box_channels = njit(cache=True, nogil=True)(_box_channels_py)
-beyond = njit(cache=True, nogil=True)(_beyond_py)
-grow = njit(cache=True, nogil=True)(_grow_py)
+box_planes = compiled(_box_planes_py)
+box_channels = compiled(_box_channels_py)
+beyond = compiled(_beyond_py)
+grow = compiled(_grow_py)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from denoise.compiled import compiled
 
 
 def _thin_py(block: Any, step: Any, whole: Any, picks: Any, means: Any, lowest: Any, covered: Any) -> None:
@@ -83,6 +84,38 @@ def _below_py(values: Any, limit: Any) -> Any:
     return total, number
 
 
-thin = njit(cache=True, nogil=True, error_model="numpy")(_thin_py)
-tally = njit(cache=True, nogil=True)(_tally_py)
-below = njit(cache=True, nogil=True)(_below_py)
+def _neighbours_py(noise: Any, limit: Any, rows: Any, columns: Any) -> None:
+    """Add what the correlation across boundaries of rows and of columns is made of.
+
+    Parameters
+    ----------
+    noise : ndarray, shape (channel, y, x)
+        NaN and what is beyond the limit do not count.
+    rows, columns : ndarray, shapes (4, y - 1) and (4, x - 1)
+        Products of the neighbours on both sides, squares before it, squares after it, number of pairs.
+    """
+    nchan, ny, nx = noise.shape
+    for c in range(nchan):
+        for y in range(ny):
+            for x in range(nx):
+                value = noise[c, y, x]
+                if not abs(value) < limit:
+                    continue
+                for axis in range(2):
+                    inside = y + 1 < ny if axis == 0 else x + 1 < nx
+                    if not inside:
+                        continue
+                    other = noise[c, y + 1, x] if axis == 0 else noise[c, y, x + 1]
+                    if not abs(other) < limit:
+                        continue
+                    sums, at = (rows, y) if axis == 0 else (columns, x)
+                    sums[0, at] += value * other
+                    sums[1, at] += value * value
+                    sums[2, at] += other * other
+                    sums[3, at] += 1
+
+
+thin = compiled(_thin_py, error_model="numpy")
+tally = compiled(_tally_py)
+neighbours = compiled(_neighbours_py)
+below = compiled(_below_py)

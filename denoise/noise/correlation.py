@@ -8,26 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import covariance
+from denoise.noise.seams import NONE, Seams
 
 Array = NDArray[np.float64]
 _FLOOR = 0.02  # an ACF below this is not followed further
 _TOGETHER = 1 << 18  # pixels of planes that are transformed together
 
 
-def spatial_sums(block: NDArray[Any], half: int) -> tuple[Array, Array]:
-    """Sums of products and numbers of pairs at lags (y, x) up to `half`, over all planes; NaN pairs do not
-    count.
+def spatial_sums(block: NDArray[Any], half: int, seams: Seams = NONE) -> tuple[Array, Array]:
+    """Sums of products and numbers of pairs at lags (y, x) up to `half`, over all planes; NaN pairs, and those
+    across a seam, do not count.
 
     Parameters
     ----------
     block : ndarray, shape (channel, y, x)
         Zero-mean noise.
+    half : int
+        Largest lag, in pixels.
+    seams : Seams, optional
+        Of the block.
 
     Returns
     -------
     products, pairs : ndarray, shape (2h + 1, 2w + 1)
         h, w at most the size of a plane less one.
     """
+    shape = (block.shape[1], block.shape[2])
+    if not seams:
+        return _sums(block, half)
+    sums = [_sums(block[:, rows, columns], half) for rows, columns in seams.pieces(shape)]
+    size = tuple(2 * min(half, n - 1) + 1 for n in shape)
+    products, pairs = (np.sum([covariance.resize_centred(s[k], size) for s in sums], axis=0) for k in (0, 1))
+    return products, pairs
+
+
+def _sums(block: NDArray[Any], half: int) -> tuple[Array, Array]:
+    """The same without seams."""
     from scipy import fft
 
     ny, nx = block.shape[1:]

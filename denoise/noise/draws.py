@@ -10,12 +10,15 @@ is asked for.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
+
+from denoise.compiled import compiled
+from denoise.noise.seams import Piece, overlap
 
 _BLOCK = 192  # pixels; the blocks of the absolute grid are at most this large
 _SLAB = 16  # channels coloured at once
@@ -38,7 +41,7 @@ def _philox_py(counter: Any, key: Any) -> Any:
     return c0, c1, c2, c3
 
 
-philox = njit(cache=True, nogil=True, inline="always")(_philox_py)
+philox = compiled(_philox_py, inline="always")
 
 
 def _normals_py(first: Any, second: Any) -> Any:
@@ -47,7 +50,7 @@ def _normals_py(first: Any, second: Any) -> Any:
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-_normals = njit(cache=True, nogil=True, inline="always")(_normals_py)
+_normals = compiled(_normals_py, inline="always")
 
 
 def _fill_white_py(out: Any, start: Any, key: Any, draw: Any) -> None:
@@ -67,7 +70,7 @@ def _fill_white_py(out: Any, start: Any, key: Any, draw: Any) -> None:
                         out[channel, y, x] = values[k]
 
 
-_fill_white = njit(cache=True, nogil=True)(_fill_white_py)
+_fill_white = compiled(_fill_white_py)
 
 
 def white(
@@ -102,7 +105,7 @@ def _mix_channels_py(slab: Any, taps: Any) -> Any:
     return out
 
 
-_mix_channels = njit(cache=True, nogil=True)(_mix_channels_py)
+_mix_channels = compiled(_mix_channels_py)
 
 
 class Colouring:
@@ -129,9 +132,36 @@ class Colouring:
         self.transfer = fft.rfft2(np.roll(grid, [-r for r in self.radius], axis=(0, 1)))
 
     def draw(
+        self,
+        start: tuple[int, int, int],
+        shape: tuple[int, int, int],
+        pieces: Sequence[Piece],
+        *,
+        seed: int,
+        draw: int,
+    ) -> NDArray[np.float32]:
+        """Unit noise (channel, y, x) whose first voxel is the absolute voxel `start`.
+
+        The noise of each of the `pieces` of the cube is that of a place so far away in y, in noise without end,
+        that nothing reaches from one to the next.
+        """
+        out = np.empty(shape, dtype=np.float32)
+        beyond = max((rows.stop for rows, _ in pieces), default=0) + 2 * self.radius[0]
+        apart = self.block[0] * (1 + -(-beyond // self.block[0]))
+        for number, piece in enumerate(pieces):
+            rows, columns = overlap(piece, start[1:], shape[1:])
+            size = (shape[0], rows.stop - rows.start, columns.stop - columns.start)
+            if min(size) > 0:
+                place = (start[0], rows.start + number * apart, columns.start)
+                y, x = rows.start - start[1], columns.start - start[2]
+                own = out[:, y : y + size[1], x : x + size[2]]
+                own[...] = self._endless(place, size, seed=seed, draw=draw)
+        return out
+
+    def _endless(
         self, start: tuple[int, int, int], shape: tuple[int, int, int], *, seed: int, draw: int
     ) -> NDArray[np.float32]:
-        """Unit noise (channel, y, x) whose first voxel is the absolute voxel `start`."""
+        """Noise that no seam crosses."""
         out = np.empty(shape, dtype=np.float32)
         stop = tuple(a + n for a, n in zip(start, shape, strict=True))
         (by, bx) = self.block

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from denoise.cores import usable_cores
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import channels, covariance, known
+from denoise.noise.breaks import find_seams
 from denoise.noise.count import Seen, Totals, count_block, in_order, see
 from denoise.noise.fieldmap import Cells, relative_map
 from denoise.noise.guess import Guess, first_guess
@@ -21,6 +22,7 @@ from denoise.noise.histogram import clipped_sigma
 from denoise.noise.known import Given, Use, given_by
 from denoise.noise.model import NoiseModel
 from denoise.noise.scout import Memory, Part, Scout, find_memory, forgetful, scout, start, without_memory
+from denoise.noise.seams import Seams
 from denoise.noise.statistics import mad_std
 from denoise.noise.stream import Check, CubeLike, Region, Shape, View, blocks, windows
 from denoise.noise.thinning import step_for
@@ -53,7 +55,8 @@ def estimate_noise(
     rising where the memory of the noise ends (`denoise.noise.detrend`). Sources, positive or negative, are
     then excluded on several scales (`denoise.noise.sources`), and sigma and both ACFs are measured on what
     is left, if that agrees with the differences; else on what a running fit along the channels leaves.
-    Channels are pooled as far as they agree.
+    Channels are pooled as far as they agree. Seams across which noise does not continue
+    (`denoise.noise.breaks`) are left out of the ACF.
 
     Parameters
     ----------
@@ -90,7 +93,10 @@ def estimate_noise(
     acf = None if psf is None else covariance.psf_acf(psf)
     regions = windows(cube.shape, voxels=_SCOUT_VOXELS)
     raw = [view.read(region) for region in regions]
-    parts = [Part(r, view.sigma(region)) for r, region in zip(raw, regions, strict=True)]
+    seams = find_seams(view)
+    parts = [
+        Part(r, view.sigma(region), _seams_of(region, seams)) for r, region in zip(raw, regions, strict=True)
+    ]
     memory = find_memory(raw)
     if not memory.sigma > 0:
         memory = replace(memory, sigma=_spread(raw))
@@ -110,7 +116,7 @@ def estimate_noise(
     count = partial(count_block, found=found, cells=cells)
     for counted in in_order(count, seen, threads=threads or usable_cores()):
         totals.add(counted)
-    return _finish(view, guess, found, totals, cells, step, given)
+    return replace(_finish(view, guess, found, totals, cells, step, given), seams=seams)
 
 
 def memory_of_estimate(shape: Shape) -> int:
@@ -132,9 +138,16 @@ def _learn(
     early = start([p for p in parts if np.isfinite(p.raw).any()], memory, psf_acf=acf)
     guess = first_guess(view, early, voxels, fixed=fixed)
     regions = windows(view.shape, voxels=_SCOUT_VOXELS)
-    guessed = [Part(p.raw, p.sigma * guess.of(region)) for p, region in zip(parts, regions, strict=True)]
+    guessed = [replace(p, sigma=p.sigma * guess.of(region)) for p, region in zip(parts, regions, strict=True)]
     view.check()
     return guess, scout(guessed, memory, early.spatial_acf, psf_acf=acf)
+
+
+def _seams_of(region: Region, seams: Seams) -> Seams:
+    """The seams inside a region, counted from its first pixel."""
+    rows, columns = region[1:]
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    return seams.within((rows.start, columns.start), size)
 
 
 def _blocks(view: View, guess: Guess, found: Scout, *, voxels: int, step: int) -> Iterator[Seen]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from denoise.errors import NoiseError
 from denoise.noise import covariance
+from denoise.noise.seams import NONE, Piece, Seams
 
 if TYPE_CHECKING:
     from denoise.noise.draws import Colouring
@@ -86,6 +87,8 @@ class NoiseModel:
         Numbers of the estimate, for reports.
     start, cube_shape : (int, int, int)
         Where a window starts in the cube, and the cube's shape: draws depend on absolute voxels.
+    seams : Seams
+        Rows and columns of the cube at which the noise is independent of what precedes it.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class NoiseModel:
     details: Mapping[str, float] = field(default_factory=dict)
     start: Shape = (0, 0, 0)
     cube_shape: Shape = (0, 0, 0)
+    seams: Seams = NONE
 
     def __post_init__(self) -> None:
         nchan, ny, nx = self.shape
@@ -178,6 +182,11 @@ class NoiseModel:
         shape = (sigma.size, *relative.shape)
         return replace(self, shape=shape, channel_sigma=sigma, relative=relative, start=begin)
 
+    @property
+    def local_seams(self) -> Seams:
+        """The seams inside this window, counted from its first pixel."""
+        return self.seams.within(self.start[1:], self.shape[1:])
+
     def scaled(self, factor: float) -> NoiseModel:
         """Model of the noise of ``data * factor``."""
         tails = self.tails and replace(
@@ -210,13 +219,13 @@ class NoiseModel:
         """Noise with this sigma and covariance, float32, NaN where sigma is unknown.
 
         The value of a voxel depends on `seed`, `draw` and its place in the cube alone: a region, a window or
-        any tiling gives the same bytes as the whole.
+        any tiling gives the same bytes as the whole. The pieces between seams are independent.
         """
         slices = self._slices(region)
         place = self._absolute(slices)
         begin = tuple(s.start for s in place)
         extent = tuple(s.stop - s.start for s in place)
-        noise = self._colouring.draw(begin, extent, seed=seed, draw=draw)
+        noise = self._colouring.draw(begin, extent, self._pieces, seed=seed, draw=draw)
         noise *= self.sigma(slices)
         return noise
 
@@ -226,6 +235,10 @@ class NoiseModel:
 
         spatial = covariance.colouring_kernel(self.spatial_acf)
         return Colouring(spatial, covariance.colouring_kernel(self.spectral_acf), self.cube_shape[1:])
+
+    @property
+    def _pieces(self) -> list[Piece]:
+        return list(self.seams.pieces(self.cube_shape[1:]))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_colouring"}
@@ -261,6 +274,8 @@ class NoiseModel:
             "spectral_lag1": float(self.spectral_acf[1]) if self.spectral_acf.size > 1 else 0.0,
             "spectral_lag2": float(self.spectral_acf[2]) if self.spectral_acf.size > 2 else 0.0,
         }
+        if self.seams:
+            numbers["seams"] = str(self.seams)
         if self.tails is not None:
             numbers |= {f"tails_{name}": value for name, value in vars(self.tails).items()}
         return numbers | dict(self.details)
@@ -279,6 +294,7 @@ class NoiseModel:
             "details": dict(self.details),
             "start": list(self.start),
             "cube_shape": list(self.cube_shape),
+            "seams": {"rows": list(self.seams.rows), "columns": list(self.seams.columns)},
         }
 
     @classmethod
@@ -292,6 +308,7 @@ class NoiseModel:
             fields[name] = tuple(values[name])
         for name in ("channel_sigma", "relative", "spatial_acf", "spectral_acf"):
             fields[name] = _unpack(values[name])
+        fields["seams"] = Seams(**{axis: tuple(places) for axis, places in values.get("seams", {}).items()})
         return cls(pixels=pixels, **fields)
 
     def _slices(self, region: Region | None) -> Region:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from denoise.noise import correlation, detrend
 from denoise.noise.detrend import Detrend
 from denoise.noise.model import full_width
+from denoise.noise.seams import NONE, Seams
 from denoise.noise.sources import Scale, scales, search
 from denoise.noise.statistics import clipped_std, mad_std
 
@@ -28,10 +29,14 @@ _WHITE = np.ones(1)
 
 @dataclass(frozen=True)
 class Part:
-    """Part of the cube (channel, y, x), with the sigma that is known or guessed (same shape or repeated)."""
+    """Part of the cube (channel, y, x), with the sigma that is known or guessed (same shape or repeated).
+
+    Seams count from the part's first pixel.
+    """
 
     raw: Block
     sigma: Block
+    seams: Seams = NONE
 
     def normal(self, way: Detrend, mask: NDArray[np.bool_] | None = None) -> Block:
         """What is left after detrending, in units of the sigma expected of it."""
@@ -180,7 +185,7 @@ def start(parts: list[Part], memory: Memory, *, psf_acf: Array | None = None) ->
     limit = np.float32(4.0 * sigma)
     noise = [np.where(np.abs(n) < limit, n, np.float32(np.nan)) for n in normal]
     found = Scout(memory.way, sigma=sigma)
-    spatial = _spatial(noise, found) if psf_acf is None else psf_acf
+    spatial = _spatial(noise, parts, found) if psf_acf is None else psf_acf
     return replace(found, spatial_acf=spatial)
 
 
@@ -280,7 +285,7 @@ def _refine(parts: list[Part], first: Scout, way: Detrend, psf_acf: Array | None
             again = part.normal(way, mask) if way.name in ("offset", "sky") else values
             noise.append(np.where(mask, np.float32(np.nan), again))
         before = found.sigma
-        found = _measure(noise, found, psf_acf)
+        found = _measure(noise, parts, found, psf_acf)
         if not found.sigma > 0:
             return replace(found, sigma=before, share=0.0, independent=0.0)
         if found.independent < 10 or abs(found.sigma / before - 1.0) < 0.003:
@@ -288,7 +293,8 @@ def _refine(parts: list[Part], first: Scout, way: Detrend, psf_acf: Array | None
     return found
 
 
-def _measure(noise: list[Block], found: Scout, psf_acf: Array | None) -> Scout:
+def _measure(noise: list[Block], parts: list[Part], found: Scout, psf_acf: Array | None) -> Scout:
+    """Sigma and ACFs of the noise of some parts, NaN where there are sources."""
     flat = np.concatenate([n[np.isfinite(n)] for n in noise])
     total = sum(n.size for n in noise)
     if flat.size < 20:
@@ -296,19 +302,23 @@ def _measure(noise: list[Block], found: Scout, psf_acf: Array | None) -> Scout:
     sigma = clipped_std(flat)
     if found.way.name not in ("difference", "running"):
         found = replace(found, way=found.way.having(_spectral(noise, found)))
-    found = replace(found, sigma=sigma, spatial_acf=_spatial(noise, found) if psf_acf is None else psf_acf)
+    spatial = _spatial(noise, parts, found) if psf_acf is None else psf_acf
+    found = replace(found, sigma=sigma, spatial_acf=spatial)
     middle = float(np.median(flat)) / sigma if sigma > 0 else 0.0
     samples = found.samples(flat.size)
     return replace(found, share=flat.size / max(1, total), independent=samples, median=middle)
 
 
-def _spatial(noise: list[Block], found: Scout) -> Array:
+def _spatial(noise: list[Block], parts: list[Part], found: Scout) -> Array:
     side = min(min(n.shape[1:]) for n in noise)
     if side < 4:
         return np.ones((1, 1))
     half = int(np.clip(side // 2, 1, 64))
     most = max(16, _PLANES // len(noise))
-    sums = [correlation.spatial_sums(_some_planes(n, most), half) for n in noise]
+    sums = [
+        correlation.spatial_sums(_some_planes(n, most), half, part.seams)
+        for n, part in zip(noise, parts, strict=True)
+    ]
     products, pairs = (np.sum([s[k] for s in sums], axis=0) for k in (0, 1))
     count = float(pairs[pairs.shape[0] // 2, pairs.shape[1] // 2])
     return correlation.spatial_model(correlation.normalised(products, pairs), found.samples(count))

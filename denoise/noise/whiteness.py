@@ -76,7 +76,7 @@ def residual_acf(
         ratio = np.where(mask, np.float32(np.nan), ratio)
     most = max(1, min(lags, min(block.shape[1:]) // 3))
     along = max(0, min(spectral_lags, block.shape[0] // 3))
-    products, pairs = correlation.spatial_sums(ratio, most)
+    products, pairs = correlation.spatial_sums(ratio, most, model.local_seams)
     plane = correlation.normalised(products, pairs)
     expected = covariance.resize_centred(model.spatial_acf, plane.shape)
     cy, cx = (n // 2 for n in plane.shape)

@@ -10,9 +10,18 @@ from __future__ import annotations
 import numpy as np
 
 from denoise.transforms._jit import kernel
+from denoise.transforms._smoothing_kernels import ZERO, smooth_rows
+from denoise.transforms._starlet_kernels import copy
 
 WORD = 64
+SPAN, SPAN_VALUES = 8, 1 << 16  # words of a row taken together, at most; values of all their channels: cached
 NONE, UNIT = np.uint64(0), np.uint64(1)
+
+
+@kernel
+def span_of(nchan, words):
+    """Words of a row that are smoothed along channels together."""
+    return max(1, min(SPAN, words, SPAN_VALUES // (nchan * WORD)))
 
 
 @kernel
@@ -22,14 +31,96 @@ def mark(smoothed, level, both, bits, first, last):
     found = False
     for c in range(first, last):
         for y in range(ny):
-            for w in range(bits.shape[2]):
-                word, start = NONE, w * WORD
-                for i in range(min(WORD, nx - start)):
-                    value = smoothed[c, y, start + i]
-                    value = abs(value) if both else value
-                    word |= np.uint64(value > level) << np.uint64(i)
-                bits[c, y, w] = word
-                found = found or word != NONE
+            found = mark_row(smoothed[c, y], nx, level, both, bits[c, y]) or found
+    return found
+
+
+@kernel
+def mark_row(values, size, level, both, bits):
+    """The same of the first `size` values of a row; whether there is any."""
+    found = NONE
+    for w in range(-(-size // WORD)):
+        word, start = NONE, w * WORD
+        for i in range(min(WORD, size - start)):
+            value = values[start + i]
+            value = abs(value) if both else value
+            word |= np.uint64(value > level) << np.uint64(i)
+        bits[w] = word
+        found |= word
+    return found != NONE
+
+
+@kernel
+def exceeds(values, size, level, both):
+    """Whether any of the first `size` values of a row does: several times faster than marking it."""
+    count = np.int32(0)
+    for i in range(size):
+        value = abs(values[i]) if both else values[i]
+        count += np.int32(value > level)
+    return count > 0
+
+
+@kernel
+def scan(plane, tap, levels, both, bits, found, first, last):
+    """Rows first to last: smooth along channels, scale after scale, and set the bits of what exceeds the levels.
+
+    plane : (channel, y, x), smoothed in space; levels : (scale, kind); bits : (scale, kind, channel, y, word);
+    found : (scale, kind), set where there is any. Beyond the ends there are zeros.
+    """
+    nchan, nx, words = plane.shape[0], plane.shape[2], bits.shape[4]
+    scales, kinds = levels.shape
+    span = span_of(nchan, words)
+    zeros = np.zeros(span * WORD, np.float32)
+    now, following = np.zeros((nchan, span * WORD), np.float32), np.zeros((nchan, span * WORD), np.float32)
+    for y in range(first, last):
+        for word in range(0, words, span):
+            start = word * WORD
+            size = min(span * WORD, nx - start)
+            for c in range(nchan):
+                copy(plane[c, y, start : start + size], now[c, :size])
+            for scale in range(scales):
+                if scale > 0:
+                    for c in range(nchan):
+                        smooth_rows(now, c, tap, 2 ** (scale - 1), False, zeros, following[c])
+                    now, following = following, now
+                lowest = levels[scale].min()
+                for c in range(nchan):
+                    row = bits[scale, :, c, y, word : word + span]
+                    if not exceeds(now[c], size, lowest, both):
+                        row[:] = NONE
+                        continue
+                    for kind in range(kinds):
+                        if mark_row(now[c], size, levels[scale, kind], both, row[kind]):
+                            found[scale, kind] = True
+
+
+@kernel
+def take_off(data, smooth, tap, scales, level, both, bits, out, first, last):
+    """Rows first to last: smooth along channels; what exceeds `level` is marked and taken off the data.
+
+    smooth : (channel, y, x), the data smoothed in space; out : ``data - smooth`` where marked, else ``data``, may be
+    `data`. Whether there is any.
+    """
+    nchan, nx, words = data.shape[0], data.shape[2], bits.shape[2]
+    span, found = span_of(nchan, words), False
+    zeros = np.zeros(span * WORD, np.float32)
+    now, following = np.zeros((nchan, span * WORD), np.float32), np.zeros((nchan, span * WORD), np.float32)
+    for y in range(first, last):
+        for word in range(0, words, span):
+            start = word * WORD
+            size = min(span * WORD, nx - start)
+            for c in range(nchan):
+                copy(smooth[c, y, start : start + size], now[c, :size])
+            for scale in range(scales):
+                for c in range(nchan):
+                    smooth_rows(now, c, tap, 2**scale, False, zeros, following[c])
+                now, following = following, now
+            for c in range(nchan):
+                found = mark_row(now[c], size, level, both, bits[c, y, word : word + span]) or found
+                source, target = data[c, y, start : start + size], out[c, y, start : start + size]
+                for i in range(size):
+                    value = abs(now[c, i]) if both else now[c, i]
+                    target[i] = source[i] - (now[c, i] if value > level else ZERO)
     return found
 
 
@@ -49,22 +140,27 @@ def widen_planes(bits, half_y, half_x, ends, out, first, last):
     ends : (word,) the bits that a row has.
     """
     ny, words = bits.shape[1], bits.shape[2]
-    row = np.empty((ny, words), np.uint64)
+    row, any_in = np.empty((ny, words), np.uint64), np.empty(ny, np.bool_)
     for c in range(first, last):
         for y in range(ny):
-            widen_row(bits[c, y], half_x, ends, row[y])
+            any_in[y] = widen_row(bits[c, y], half_x, ends, row[y])
         for y in range(ny):
-            for w in range(words):
-                word = NONE
-                for other in range(max(0, y - half_y), min(ny, y + half_y + 1)):
-                    word |= row[other, w]
-                out[c, y, w] = word
+            target = out[c, y]
+            target[:] = NONE
+            for other in range(max(0, y - half_y), min(ny, y + half_y + 1)):
+                if any_in[other]:
+                    for w in range(words):
+                        target[w] |= row[other, w]
 
 
 @kernel
 def widen_row(row, half, ends, out):
-    """One row of words grown by `half` bits to both sides, at most 63."""
-    words = row.shape[0]
+    """One row of words grown by `half` bits to both sides, at most 63; `out` is left alone where there are none."""
+    words, found = row.shape[0], NONE
+    for w in range(words):
+        found |= row[w]
+    if found == NONE:
+        return False
     for w in range(words):
         before = row[w - 1] if w > 0 else NONE
         after = row[w + 1] if w + 1 < words else NONE
@@ -73,16 +169,16 @@ def widen_row(row, half, ends, out):
             up, down = np.uint64(k), np.uint64(WORD - k)
             word |= (row[w] << up) | (before >> down) | (row[w] >> up) | (after << down)
         out[w] = word & ends[w]
+    return True
 
 
 @kernel
-def widen_channels(bits, half, out, first, last):
-    """Rows first to last of all channels grown by `half` channels: `out`, which is not `bits`."""
+def join_channels(bits, half, out, first, last):
+    """Rows first to last: add to `out`, which is not `bits`, what is there within `half` channels."""
     nchan, words = bits.shape[0], bits.shape[2]
     for c in range(nchan):
         for y in range(first, last):
-            for w in range(words):
-                out[c, y, w] = bits[c, y, w]
+            target = out[c, y]
             for other in range(max(0, c - half), min(nchan, c + half + 1)):
                 for w in range(words):
-                    out[c, y, w] |= bits[other, y, w]
+                    target[w] |= bits[other, y, w]

@@ -9,29 +9,25 @@ it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
-from numba import njit
+from denoise.compiled import compiled
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 # Fused multiply-add only: reassociation or "no NaN" assumptions would change what NaN does.
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``numba.njit`` with the package's options, cached beside the source or in the user's cache folder.
-
-    Where neither can be written (a read-only installation without a home) it compiles in memory instead.
-    """
-    compiled: Callable[..., Any]
-    try:
-        compiled = njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # numba: no locator available
-        compiled = njit(**_OPTIONS)(function)
-    return compiled
+    """``compiled`` with the options of the transforms."""
+    return compiled(function, **_OPTIONS)
 
 
 def run_ranges(task: Callable[[int, int], object], size: int, *, threads: int, grain: int = 1) -> None:
@@ -42,7 +38,36 @@ def run_ranges(task: Callable[[int, int], object], size: int, *, threads: int, g
     pieces = -(-size // grain)
     count = min(pieces, 4 * threads)
     edges = [min(size, grain * (pieces * i // count)) for i in range(count + 1)]
-    list(_pool(threads, os.getpid()).map(lambda edge: task(*edge), pairwise(edges)))
+    mapped(lambda edge: task(*edge), pairwise(edges), threads=threads)
+
+
+def mapped(task: Callable[[One], Other], over: Iterable[One], *, threads: int) -> list[Other]:
+    """``task`` of each, in order.
+
+    The caller works too, and takes what no other thread has begun: on a busy machine nobody waits for a thread to
+    wake up, and a task may call this itself.
+    """
+    todo = deque(enumerate(over))
+    done: dict[int, Other] = {}
+    count = len(todo)
+
+    def work() -> None:
+        while True:
+            try:
+                at, each = todo.popleft()
+            except IndexError:
+                return
+            done[at] = task(each)
+
+    helpers = [_pool(threads, os.getpid()).submit(work) for _ in range(min(threads, count) - 1)]
+    try:
+        work()
+    finally:
+        todo.clear()
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    return [done[at] for at in range(count)]
 
 
 @cache

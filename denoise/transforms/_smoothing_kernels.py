@@ -21,10 +21,73 @@ def border_index(index, size, mirrored):
 
 
 @kernel
-def accumulate(source, weight, out):
-    """``out += weight * source`` on rows."""
+def weigh_five(far_left, left, middle, right, far_right, taps, out):
+    """``out`` becomes the sum of five rows weighted with symmetric taps, in one pass."""
+    outer, inner, centre = taps[0], taps[1], taps[2]
     for i in range(out.shape[0]):
-        out[i] += weight * source[i]
+        near, far = left[i] + right[i], far_left[i] + far_right[i]
+        out[i] = centre * middle[i] + inner * near + outer * far
+
+
+@kernel
+def scale_row(source, weight, out):
+    """``out = weight * source`` on rows."""
+    for i in range(out.shape[0]):
+        out[i] = weight * source[i]
+
+
+@kernel
+def accumulate_pair(left, right, weight, out):
+    """``out += weight * (left + right)`` on rows."""
+    for i in range(out.shape[0]):
+        out[i] += weight * (left[i] + right[i])
+
+
+@kernel
+def row_at(rows, index, mirrored, zeros):
+    """The row that stands for `index`: one of `rows`, or zeros."""
+    at = border_index(index, rows.shape[0], mirrored)
+    return rows[at] if at >= 0 else zeros
+
+
+@kernel
+def smooth_rows(rows, k, taps, step, mirrored, zeros, out):
+    """Row k correlated across `rows` with odd symmetric taps, `step` apart."""
+    half = taps.shape[0] // 2
+    if half == 2:
+        weigh_five(
+            row_at(rows, k - 2 * step, mirrored, zeros),
+            row_at(rows, k - step, mirrored, zeros),
+            rows[k],
+            row_at(rows, k + step, mirrored, zeros),
+            row_at(rows, k + 2 * step, mirrored, zeros),
+            taps,
+            out,
+        )
+        return
+    scale_row(rows[k], taps[half], out)
+    for t in range(1, half + 1):
+        left, right = (
+            row_at(rows, k - t * step, mirrored, zeros),
+            row_at(rows, k + t * step, mirrored, zeros),
+        )
+        accumulate_pair(left, right, taps[half + t], out)
+
+
+@kernel
+def smooth_padded(pad, taps, step, out):
+    """A row with ``half * step`` values more on either side, correlated with odd symmetric taps, `step` apart."""
+    half, nx = taps.shape[0] // 2, out.shape[0]
+    reach = half * step
+    middle = pad[reach : reach + nx]
+    if half == 2:
+        left, right = pad[step : step + nx], pad[3 * step : 3 * step + nx]
+        weigh_five(pad[:nx], left, middle, right, pad[4 * step : 4 * step + nx], taps, out)
+        return
+    scale_row(middle, taps[half], out)
+    for t in range(1, half + 1):
+        left, right = pad[reach - t * step :], pad[reach + t * step :]
+        accumulate_pair(left[:nx], right[:nx], taps[half + t], out)
 
 
 @kernel
@@ -33,19 +96,14 @@ def smooth_columns(data, out, taps, step, mirrored, first, last):
 
     `out` may be `data`: each block is read before it is written.
     """
-    nchan, half = data.shape[0], taps.shape[0] // 2
+    nchan = data.shape[0]
     width = block_width(nchan)
-    block = np.empty((nchan, width), np.float32)
+    block, zeros = np.empty((nchan, width), np.float32), np.zeros(width, np.float32)
     for start in range(first, last, width):
         n = min(width, last - start)
         load(data, start, n, block)
         for k in range(nchan):
-            row = out[k, start : start + n]
-            row[:] = ZERO
-            for t in range(-half, half + 1):
-                at = border_index(k + t * step, nchan, mirrored)
-                if at >= 0:
-                    accumulate(block[at], taps[t + half], row)
+            smooth_rows(block, k, taps, step, mirrored, zeros, out[k, start : start + n])
 
 
 @kernel
@@ -55,10 +113,9 @@ def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):
     `out` may be `data`: each plane is copied first.
     """
     ny, nx = data.shape[1], data.shape[2]
-    half_y, half_x = taps_y.shape[0] // 2, taps_x.shape[0] // 2
-    reach = half_x * step
+    reach = taps_x.shape[0] // 2 * step
     plane, pad = np.empty((ny, nx), np.float32), np.zeros(nx + 2 * reach, np.float32)
-    ends = np.empty(2 * reach, np.int64)
+    zeros, ends = np.zeros(nx, np.float32), np.empty(2 * reach, np.int64)
     for i in range(reach):
         ends[i] = border_index(i - reach, nx, mirrored)
         ends[reach + i] = border_index(nx + i, nx, mirrored)
@@ -66,19 +123,13 @@ def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):
         for y in range(ny):
             copy(data[k, y], plane[y])
         for y in range(ny):
-            middle, row = pad[reach : reach + nx], out[k, y]
-            middle[:] = ZERO
-            for t in range(-half_y, half_y + 1):
-                at = border_index(y + t * step, ny, mirrored)
-                if at >= 0:
-                    accumulate(plane[at], taps_y[t + half_y], middle)
+            middle = pad[reach : reach + nx]
+            smooth_rows(plane, y, taps_y, step, mirrored, zeros, middle)
             if mirrored:
                 for i in range(reach):
                     pad[i] = middle[ends[i]]
                     pad[reach + nx + i] = middle[ends[reach + i]]
-            row[:] = ZERO
-            for t in range(2 * half_x + 1):
-                accumulate(pad[t * step : t * step + nx], taps_x[t], row)
+            smooth_padded(pad, taps_x, step, out[k, y])
 
 
 @kernel

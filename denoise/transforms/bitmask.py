@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from denoise.transforms import _detection_kernels as kernels
 from denoise.transforms._jit import run_ranges
+from denoise.transforms.wavelets import B3
 
 Array = NDArray[np.float32]
+Words = NDArray[np.uint64]
 Shape = tuple[int, int, int]
 
 
@@ -37,25 +39,28 @@ class BitMask:
 
     def grown(self, half_widths: tuple[int, int, int]) -> BitMask:
         """Grown by a box of these half widths (channel, y, x)."""
-        wide, out = BitMask(self.shape, threads=self.threads), BitMask(self.shape, threads=self.threads)
+        out = BitMask(self.shape, threads=self.threads)
+        out.join_grown(self.bits, half_widths)
+        return out
+
+    def join_grown(self, bits: Words, half_widths: tuple[int, int, int]) -> None:
+        """Become either this or what the bits of another mask are, grown."""
         half_c, half_y, half_x = half_widths
+        wide = np.empty_like(bits)
         run_ranges(
-            lambda a, b: kernels.widen_planes(self.bits, half_y, half_x, self._ends, wide.bits, a, b),
+            lambda a, b: kernels.widen_planes(bits, half_y, half_x, self._ends, wide, a, b),
             self.shape[0],
             threads=self.threads,
         )
-        if not half_c:
-            return wide
         run_ranges(
-            lambda a, b: kernels.widen_channels(wide.bits, half_c, out.bits, a, b),
+            lambda a, b: kernels.join_channels(wide, half_c, self.bits, a, b),
             self.shape[1],
             threads=self.threads,
         )
-        return out
 
-    def join(self, other: BitMask) -> None:
-        """Become either."""
-        self.bits |= other.bits
+    def join(self, bits: Words) -> None:
+        """Become either this or the bits of another mask."""
+        self.bits |= bits
 
     def meet(self, other: BitMask) -> None:
         """Become both."""
@@ -66,3 +71,75 @@ class BitMask:
         out = np.empty(self.shape, np.bool_)
         run_ranges(lambda a, b: kernels.unmark(self.bits, out, a, b), self.shape[0], threads=self.threads)
         return out
+
+
+def scan(
+    plane: Array, levels: Array, *, both_signs: bool, threads: int = 1
+) -> tuple[Words, NDArray[np.bool_]]:
+    """Bits of what exceeds some levels at each smoothing along channels (B3, zeros beyond the ends).
+
+    Parameters
+    ----------
+    plane : ndarray, shape (channel, y, x), float32
+        The data, smoothed in space.
+    levels : ndarray, shape (scale, kind), float32
+        Levels at each scale along channels, from none on.
+    both_signs : bool
+        Beyond a level on either side of zero.
+    threads : int
+        Threads of this call.
+
+    Returns
+    -------
+    bits : ndarray of uint64, shape (scale, kind, channel, y, word)
+    found : ndarray of bool, shape (scale, kind)
+        Whether there is any.
+    """
+    nchan, ny, nx = plane.shape
+    bits = np.empty((*levels.shape, nchan, ny, -(-nx // kernels.WORD)), np.uint64)
+    found = np.zeros(levels.shape, np.bool_)
+    tap = B3.astype(np.float32)
+    run_ranges(
+        lambda a, b: kernels.scan(plane, tap, levels, both_signs, bits, found, a, b), ny, threads=threads
+    )
+    return bits, found
+
+
+def take_off(
+    data: Array, smooth: Array, level: float, out: Array, *, scales: int, both_signs: bool, threads: int = 1
+) -> Words | None:
+    """Less its smoothing where that is bright: into `out`, which may be `data`.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+    smooth : ndarray, same shape
+        The data, smoothed in space.
+    level : float
+        What is bright, after smoothing along channels too.
+    out : ndarray, same shape
+        The result.
+    scales : int
+        Scales of that smoothing (B3, zeros beyond the ends).
+    both_signs : bool
+        On either side of zero.
+    threads : int
+        Threads of this call.
+
+    Returns
+    -------
+    ndarray of uint64, shape (channel, y, word), or None
+        The bits of what is bright.
+    """
+    nchan, ny, nx = data.shape
+    bits = np.empty((nchan, ny, -(-nx // kernels.WORD)), np.uint64)
+    tap, limit = B3.astype(np.float32), np.float32(level)
+    found: list[bool] = []
+    run_ranges(
+        lambda a, b: found.append(
+            kernels.take_off(data, smooth, tap, scales, limit, both_signs, bits, out, a, b)
+        ),
+        ny,
+        threads=threads,
+    )
+    return bits if any(found) else None

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
-from denoise.transforms.bitmask import BitMask
-from denoise.transforms.smoothing import correlate, dilate, gaussian, scaling_cubes
+from denoise.transforms._jit import run_ranges
+from denoise.transforms.bitmask import BitMask, scan, take_off
+from denoise.transforms.smoothing import correlate, dilate, gaussian
 from denoise.transforms.wavelets import B3, band_kernels, default_scales, smoothing_kernels
 from denoise.transforms.whitening import Whitened, filters_for, whiten
+from denoise.transforms.windows import windows_around
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -117,28 +119,35 @@ def search(
         Threads of this call.
     """
     shape = (standardised.shape[0], standardised.shape[1], standardised.shape[2])
-    sure, likely, weak, hit = (BitMask(shape, threads=threads) for _ in range(4))
-    scales = (left.shape[0] - 1, left.shape[1] - 1)
-    cubes = scaling_cubes(
-        _without_bright(standardised, left, sure, both_signs),
-        spatial_scales=scales[0],
-        spectral_scales=scales[1],
-        threads=threads,
-    )
-    for (j2, j1), smoothed in cubes:
-        grown = grown_by(j2, j1)
-        for mask, seed in ((likely, seeds[1, j2, j1]), (sure, seeds[0, j2, j1])):
-            if not hit.mark(smoothed, float(seed * left[j2, j1]), both_signs=both_signs):
-                break
-            mask.join(hit.grown(grown))
-        if faint and (j2 or j1):  # single voxels are seeds, but no evidence of anything faint
-            level = _FAINT[0] + _FAINT[1] * (1 - (j2 + j1) / max(sum(scales), 1))
-            hit.mark(smoothed, float(level * left[j2, j1]), both_signs=both_signs)
-            weak.join(hit)
+    sure, likely, weak = (BitMask(shape, threads=threads) for _ in range(3))
+    plane = _without_bright(standardised, left, sure, both_signs)
+    levels = _levels(left, seeds, faint)
+    for j2 in range(len(left)):
+        if j2:
+            plane = correlate(plane, spatial_taps=B3, step=2 ** (j2 - 1), threads=threads)
+        bits, hit = scan(plane, levels[j2], both_signs=both_signs, threads=threads)
+        for j1 in range(left.shape[1]):
+            for kind, mask in ((0, sure), (1, likely)):
+                if hit[j1, kind]:
+                    mask.join_grown(bits[j1, kind], grown_by(j2, j1))
+            if faint:
+                weak.join(bits[j1, 2])
     near = sure.grown((_REACH[0] if shape[0] > 1 else 0, _REACH[1], _REACH[1]))
     near.meet(likely)
-    sure.join(near)
+    sure.join(near.bits)
     return Found(_soft_edge(sure.booleans(), threads), weak.booleans() if faint else None)
+
+
+def _levels(left: NDArray[np.floating], seeds: NDArray[np.floating], faint: bool) -> Array:
+    """What starts a region, extends one and is faint emission, shape (spatial + 1, spectral + 1, 2 or 3)."""
+    levels = [seeds[0] * left, seeds[1] * left]
+    if faint:
+        j2, j1 = np.indices(left.shape)
+        share = (j2 + j1) / max(left.shape[0] + left.shape[1] - 2, 1)
+        weak = (_FAINT[0] + _FAINT[1] * (1 - share)) * left
+        weak[0, 0] = np.inf  # single voxels are seeds, but no evidence of anything faint
+        levels.append(weak)
+    return np.stack(levels, axis=-1).astype(np.float32)
 
 
 def _without_bright(data: Array, left: NDArray[np.floating], region: BitMask, both_signs: bool) -> Array:
@@ -146,19 +155,18 @@ def _without_bright(data: Array, left: NDArray[np.floating], region: BitMask, bo
 
     What is left there has little flux, so that coarse kernels do not spread bright emission over what is around it.
     """
-    bright = BitMask(region.shape, threads=region.threads)
+    rest, out, threads = data, np.empty_like(data), region.threads
     for level in range(1, _BRIGHT_SCALES + 1):
         at = min(level, left.shape[0] - 1), min(level, left.shape[1] - 1)
-        smooth = data
-        for j in range(level):
-            taps = [B3 if n > j else None for n in at]
-            smooth = correlate(
-                smooth, spatial_taps=taps[0], spectral_taps=taps[1], step=2**j, threads=region.threads
-            )
-        if bright.mark(smooth, _BRIGHT * float(left[at]), both_signs=both_signs):
-            region.join(bright.grown(grown_by(*at)))
-            data = data - smooth * bright.booleans()
-    return data
+        smooth = rest
+        for j in range(at[0]):
+            smooth = correlate(smooth, spatial_taps=B3, step=2**j, threads=threads)
+        limit = _BRIGHT * float(left[at])
+        bits = take_off(rest, smooth, limit, out, scales=at[1], both_signs=both_signs, threads=threads)
+        if bits is not None:
+            region.join_grown(bits, grown_by(*at))
+            rest = out
+    return rest
 
 
 def seed_levels(noise: NoiseModel, scales: tuple[int, int], seed: float = SEED) -> NDArray[np.float64]:
@@ -280,17 +288,24 @@ def support(
     noise : NoiseModel
         Of the block.
     """
-    data, valid = standardise(block, noise.sigma())
+    data, valid = standardise(block, noise.sigma(), threads=threads)
     return find_emission(data, valid, noise, both_signs=both_signs, threads=threads).support
 
 
-def standardise(block: Array, sigma: Array) -> tuple[Array, NDArray[np.bool_]]:
+def standardise(block: Array, sigma: Array, *, threads: int = 1) -> tuple[Array, NDArray[np.bool_]]:
     """Data over sigma with 0 where there is no coverage or no sigma, and where there is both."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = block / sigma
-    valid = np.isfinite(ratio)
-    if not valid.all():
-        ratio[~valid] = 0
+    ratio, valid = np.empty(block.shape, np.float32), np.empty(block.shape, np.bool_)
+    sigma = np.broadcast_to(sigma, block.shape)
+
+    def planes(first: int, last: int) -> None:
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for k in range(first, last):
+                np.divide(block[k], sigma[k], out=ratio[k])
+                np.isfinite(ratio[k], out=valid[k])
+                if not valid[k].all():
+                    ratio[k][~valid[k]] = 0
+
+    run_ranges(planes, len(block), threads=threads)
     return ratio, valid
 
 
@@ -358,15 +373,12 @@ def separable_sigma(
 
 
 def _soft_edge(region: NDArray[np.bool_], threads: int) -> Array:
-    soft = region.astype(np.float32)
-    channels = np.flatnonzero(region.any(axis=(1, 2)))
-    if not channels.size:
-        return soft
-    reach = int(4 * _EDGE[1] + 0.5)
-    # twice the reach: what the border of this cut mirrors is zero
-    around = slice(max(0, channels[0] - 2 * reach), channels[-1] + 2 * reach + 1)
+    soft = np.zeros(region.shape, np.float32)
+    channels, pixels = (int(4 * width + 0.5) for width in (_EDGE[1], _EDGE[0]))
     spectral = _EDGE[1] if len(region) > 1 else 0.0
-    soft[around] = gaussian(
-        soft[around], spatial=_EDGE[0], spectral=spectral, border="mirror", threads=threads
-    )
+    # twice the reach: what the borders of the windows mirror is zero
+    for window in windows_around(region, (2 * channels, 2 * pixels), threads=threads):
+        soft[window] = gaussian(
+            region[window], spatial=_EDGE[0], spectral=spectral, border="mirror", threads=threads
+        )
     return soft

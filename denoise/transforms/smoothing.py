@@ -102,12 +102,15 @@ def correlate(
         Threads of this call.
     """
     cube, mirrored = prepared(data), _mirrored(border)
-    out = cube.copy()
+    if spectral_taps is None and spatial_taps is None:
+        return cube.copy()
+    out = np.empty_like(cube)
     if spectral_taps is not None:
-        _along_channels(out, out, _taps(spectral_taps), step, mirrored=mirrored, threads=threads)
+        _along_channels(cube, out, _taps(spectral_taps), step, mirrored=mirrored, threads=threads)
+        cube = out
     if spatial_taps is not None:
         pair = spatial_taps if isinstance(spatial_taps, tuple) else (spatial_taps, spatial_taps)
-        _along_planes(out, out, (_taps(pair[0]), _taps(pair[1])), step, mirrored=mirrored, threads=threads)
+        _along_planes(cube, out, (_taps(pair[0]), _taps(pair[1])), step, mirrored=mirrored, threads=threads)
     return out
 
 

@@ -8,21 +8,26 @@ The inverse filter brings the estimate back, and with it the smoothness that noi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
-from denoise.noise.covariance import filtered_variance, whitening_kernels
+from denoise.noise.covariance import crop_acf, filtered_variance, taper_acf, valid_acf, whitening_kernels
 from denoise.transforms._jit import run_ranges
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FLOOR = 0.01  # of the largest noise power: below it neither the noise model nor a beam is known well enough
+# half width of the ACF that counts, in its FWHM: mirrored borders are wrong for far sidelobes of a dirty beam, and
+# filters as wide as the field amplify that
+_WIDEST = 4
 _BORDER = 3  # pixels from a border beyond which they do not
 
 
@@ -72,7 +77,7 @@ class Whitened(NamedTuple):
     noise : NoiseModel
         Its noise.
     scale : ndarray, shape (channel, y, x) or 1s, float32
-        What was divided out near borders.
+        What was divided out near borders and seams.
     filters : Filters or None
         None: the noise was white already.
     """
@@ -97,25 +102,29 @@ class Whitened(NamedTuple):
     def _coloured(self, white: Array, threads: int) -> Array:
         if self.filters is None:
             return white
-        return convolve(white * self.scale, self.filters.colour, threads=threads)
+        scaled, out = white * self.scale, np.empty_like(white)
+        for piece in _pieces(self.noise):
+            convolve(scaled[piece], self.filters.colour, out=out[piece], threads=threads)
+        return out
 
 
 def filters_for(noise: NoiseModel) -> Filters | None:
     """Filters for the noise's spatial ACF; None where it is white."""
     if noise.spatial_acf.size == 1:
         return None
-    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape)
+    half = ceil(_WIDEST * max(noise.correlation_fwhm))
+    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape, half)
 
 
 def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> Whitened:
-    """Whiten one block.
+    """Whiten one block, each of the pieces between seams of the noise as a field of its own.
 
     Parameters
     ----------
     data : ndarray, shape (channel, y, x), float32
         Over sigma, 0 where there is no coverage.
     valid : ndarray of bool, same shape
-        Where there is. Beyond its edges, as beyond the borders, the data are mirrored.
+        Where there is. Beyond its edges, as beyond borders and seams, the data are mirrored.
     noise : NoiseModel
         Of the block.
     threads : int
@@ -129,15 +138,26 @@ def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> 
     left = replace(
         noise, channel_sigma=unit[0], relative=unit[1], spatial_acf=filters.acf, pixels=None, tails=None
     )
-    scale = _border_scale(valid, filters.border)
-    white = convolve(_mirrored(data, valid), filters.whiten, threads=threads)
+    planes = valid[:1] if (valid == valid[:1]).all() else valid
+    scale, white = np.empty(planes.shape, np.float32), np.empty_like(data)
+    for piece in _pieces(noise):
+        scale[piece] = _border_scale(planes[piece], filters.border)
+        convolve(_mirrored(data[piece], valid[piece]), filters.whiten, out=white[piece], threads=threads)
     white /= scale
     if not valid.all():
         white[~valid] = 0
     return Whitened(data, white, left, scale, filters)
 
 
-def convolve(data: Array, kernel: NDArray[np.float64], *, threads: int = 1) -> Array:
+def _pieces(noise: NoiseModel) -> Iterator[tuple[slice, slice, slice]]:
+    """Parts (channel, y, x) of the block of a noise model that no seam crosses."""
+    for rows, columns in noise.local_seams.pieces(noise.shape[1:]):
+        yield slice(None), rows, columns
+
+
+def convolve(
+    data: Array, kernel: NDArray[np.float64], *, out: Array | None = None, threads: int = 1
+) -> Array:
     """Each plane of (channel, y, x) convolved with a point-symmetric kernel, mirrored borders, in float32."""
     from scipy import fft
 
@@ -147,17 +167,17 @@ def convolve(data: Array, kernel: NDArray[np.float64], *, threads: int = 1) -> A
     grid = np.zeros(size, np.float32)
     grid[: kernel.shape[0], : kernel.shape[1]] = kernel
     transfer = fft.rfft2(np.roll(grid, (-hy, -hx), axis=(0, 1)))
-    out = np.empty_like(data)
+    result = np.empty_like(data) if out is None else out
 
     def planes(first: int, last: int) -> None:
         for k in range(first, last):
             wide = np.pad(data[k], ((hy, hy), (hx, hx)), mode="reflect")
             spectrum = fft.rfft2(wide, s=size, overwrite_x=True)
             spectrum *= transfer
-            out[k] = fft.irfft2(spectrum, s=size, overwrite_x=True)[hy : hy + ny, hx : hx + nx]
+            result[k] = fft.irfft2(spectrum, s=size, overwrite_x=True)[hy : hy + ny, hx : hx + nx]
 
     run_ranges(planes, len(data), threads=threads)
-    return out
+    return result
 
 
 def _mirrored(data: Array, valid: Mask) -> Array:
@@ -191,9 +211,8 @@ def _reflections(mask: Mask) -> NDArray[np.int64]:
     return np.asarray(y * mask.shape[1] + x, np.int64)
 
 
-def _border_scale(valid: Mask, border: NDArray[np.float64]) -> Array:
+def _border_scale(planes: Mask, border: NDArray[np.float64]) -> Array:
     """Noise over that far from any border: the product of what the distance along y and along x says."""
-    planes = valid[:1] if (valid == valid[:1]).all() else valid
     scale = np.ones(planes.shape, np.float32)
     for axis in (1, 2):
         inside, near = planes, np.zeros(planes.shape, np.bool_)
@@ -213,8 +232,10 @@ def _shrunk(mask: Mask, axis: int) -> Mask:
 
 
 @lru_cache(maxsize=16)
-def _filters(content: bytes, shape: tuple[int, int]) -> Filters:
+def _filters(content: bytes, shape: tuple[int, int], half: int) -> Filters:
     acf = np.frombuffer(content, np.float64).reshape(shape)
+    if max(shape) > 2 * half + 1:
+        acf = valid_acf(taper_acf(crop_acf(acf, half)))
     forward, back, left = whitening_kernels(acf, floor=FLOOR)
     return Filters(forward, back, left, _border_noise(acf, forward))
 

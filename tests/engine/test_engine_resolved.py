@@ -56,7 +56,7 @@ def within(truth, aperture):
     return np.broadcast_to(aperture, truth.shape)
 
 
-@pytest.mark.parametrize("positivity", ["off"])
+@pytest.mark.parametrize("positivity", ["off", "auto"])
 def test_emission(positivity):
     truth, aperture = disc()
     out = [
@@ -73,7 +73,7 @@ def test_absorption():
     assert flux_ratio(out, -truth, within(truth, aperture)) == pytest.approx(1, abs=TOLERANCE)
 
 
-@pytest.mark.parametrize("positivity", ["off"])
+@pytest.mark.parametrize("positivity", ["off", "auto"])
 @pytest.mark.parametrize("mode", ["smooth:55", "polynomial:1"])
 def test_line_on_a_sloping_continuum(mode, positivity):
     truth, aperture = disc(LONG)
@@ -132,7 +132,7 @@ def test_flagged_channels(how, positivity):
     assert np.abs(np.stack(out)[:, [2, 4]]).max() < 1
 
 
-@pytest.mark.parametrize("positivity", ["off"])
+@pytest.mark.parametrize("positivity", ["off", "auto"])
 @pytest.mark.parametrize("psf", [False, True])
 def test_dirty_sidelobes(psf, positivity):
     """Noise of imaged visibilities, correlated as the dirty beam, with and without the beam given as an image."""
@@ -143,6 +143,6 @@ def test_dirty_sidelobes(psf, positivity):
     extra = {"psf": noise_acf(power, plane, 40)} if psf else {}
     out = [
         denoise.denoise(Cube(truth + noise, beam=BEAM, **extra), "ist", positivity=positivity).cube.data
-        for noise in draws(family="imaged", coverage=coverage)
+        for noise in draws(family="imaged", coverage=coverage, count=4)
     ]
     assert flux_ratio(out, truth, within(truth, aperture)) == pytest.approx(1, abs=TOLERANCE)

@@ -9,7 +9,7 @@ from denoise.errors import ParameterError
 from denoise.methods._fdr import SignificanceCounts, fdr_threshold
 from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.ist import Ist
-from denoise.noise import NoiseModel
+from denoise.noise import NoiseModel, Seams
 from denoise.testing.subject import Subject, blob, noise_model, observation
 
 SHAPE = (20, 48, 48)
@@ -31,6 +31,19 @@ def test_better_than_nothing_and_than_zero(penalty):
     if penalty == "gated":  # the classical thresholds are not, at the source itself
         assert error(out, near) < 0.8 * error(data, near)
     assert np.square(out - truth)[truth < 1e-3].mean() < 0.02
+
+
+def test_a_seam_of_the_noise_is_no_emission():
+    noise = replace(noise_model((16, 64, 64)), seams=Seams((29,), (3, 40)))
+    data = noise.sample(seed=2)
+    out = Subject("ist").tiled(data, noise)
+    assert not out.any()
+    blind = Subject("ist").tiled(data, replace(noise, seams=Seams()))
+    assert np.count_nonzero(blind[:, 27:31]) > 100
+    data += np.float32(10) * blob(noise.shape, at=(8.0, 29.0, 20.0))
+    whole = Subject("ist").tiled(data, noise)
+    assert whole.any()
+    assert np.abs(Subject("ist").tiled(data, noise, core=(16, 17, 23)) - whole).max() < 0.02
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.ndimage import label
 from scipy.stats import norm
 
 from denoise.noise import NoiseModel
 from denoise.testing.subject import blob, noise_model, observation
 from denoise.transforms import detection
-from denoise.transforms.smoothing import scaling_cubes
+from denoise.transforms.bitmask import BitMask, scan, take_off
+from denoise.transforms.positivity import without_negatives
+from denoise.transforms.smoothing import box_mean, correlate, gaussian, scaling_cubes
+from denoise.transforms.wavelets import B3
+from denoise.transforms.windows import windows_around
 
 SHAPE = (20, 48, 48)
 
@@ -127,3 +132,64 @@ def test_a_faint_extended_source_needs_the_scales():
     data = noise.sample(seed=5) + 1.2 * np.float32(blob((20, 64, 64)) ** 0.1)
     found = detection.support(data, noise)
     assert found[10, 30:34, 30:34].all()
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 64), (7, 40, 130), (1, 20, 30)])
+@pytest.mark.parametrize("both", [False, True])
+def test_scan_marks_what_the_scaling_cubes_exceed(shape, both):
+    rng = np.random.default_rng(1)
+    data = rng.normal(size=shape).astype(np.float32)
+    levels = np.array([[1.5, 1.0], [0.9, 1.2], [9.0, 0.4]], np.float32)
+    bits, found = scan(data, levels, both_signs=both, threads=2)
+    mask = BitMask(shape)
+    for (_, j1), cube in scaling_cubes(data, spatial_scales=0, spectral_scales=2):
+        for kind, level in enumerate(levels[j1]):
+            mask.bits[:] = bits[j1, kind]
+            wanted = (np.abs(cube) if both else cube) > level
+            assert np.array_equal(mask.booleans(), wanted)
+            assert found[j1, kind] == wanted.any()
+
+
+def test_what_is_bright_is_taken_off():
+    data = np.random.default_rng(2).normal(size=(6, 20, 70)).astype(np.float32)
+    smooth = correlate(data, spatial_taps=B3)
+    whole = correlate(correlate(smooth, spectral_taps=B3), spectral_taps=B3, step=2)
+    out = data.copy()
+    bits = take_off(out, smooth, 0.2, out, scales=2, both_signs=True, threads=2)
+    bright = np.abs(whole) > 0.2
+    assert np.abs(out - np.where(bright, data - whole, data)).max() < 1e-5
+    mask = BitMask(data.shape)
+    assert bits is not None
+    mask.join(bits)
+    assert np.array_equal(mask.booleans(), bright)
+    assert take_off(data, smooth, 9.0, out, scales=2, both_signs=False) is None
+    assert np.array_equal(out, data)
+
+
+def test_windows_hold_the_mask_and_what_is_around_it():
+    mask = np.zeros((30, 150, 170), bool)
+    for c, y, x in ((10, 5, 8), (12, 12, 30), (3, 100, 160), (29, 60, 40), (20, 64, 62)):
+        mask[c, y, x] = True
+    windows = windows_around(mask, (2, 7), threads=2)
+    seen = np.zeros(mask.shape, int)
+    for window in windows:
+        seen[window] += 1
+    assert seen.max() == 1
+    wide = ndimage.maximum_filter(mask, (5, 15, 15), mode="constant")
+    assert (seen[wide] == 1).all()
+    assert seen.mean() < 0.5
+    assert windows_around(np.zeros((2, 5, 5), bool), (1, 1)) == []
+
+
+@pytest.mark.parametrize("share", [0.002, 0.3])
+def test_soft_edges_and_cutting_in_windows_equal_those_of_the_whole(share):
+    rng = np.random.default_rng(3)
+    support = ndimage.binary_dilation(rng.random((20, 140, 150)) < share / 200, iterations=4)
+    whole = gaussian(support, spatial=1.5, spectral=1.0, border="mirror")
+    assert np.abs(detection._soft_edge(support, 2) - whole).max() < 1e-6
+    data = rng.normal(size=support.shape).astype(np.float32)
+    values, room = data * support, box_mean(support, (3, 12, 12))
+    for _ in range(2):
+        added = np.where(support, np.maximum(-values, 0) / np.where(support, room, 1), 0)
+        values = np.maximum(values, 0) - box_mean(added, (3, 12, 12)) * support
+    assert np.abs(without_negatives(data, support, threads=2) - np.maximum(values, 0)).max() < 1e-5

@@ -1,10 +1,12 @@
 """Whitening: white noise after it, borders and gaps told, the way back, kernels against their definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from denoise.noise import NoiseModel
+from denoise.noise import NoiseModel, Seams
 from denoise.noise.covariance import autocorrelate, beam_acf, filtered_variance, whitening_kernels
 from denoise.simulate import noise_field
 from denoise.transforms.whitening import FLOOR, convolve, filters_for, whiten
@@ -76,6 +78,34 @@ def test_kernels_are_inverse_to_each_other_and_leave_unit_variance():
 def test_where_all_is_kept_the_block_comes_back():
     data, model = drawn((5.0, 4.0, 30.0), "imaged")
     data[:, 0, 5] += 500  # a bright source on the border
+    white = whiten(data, np.ones(SHAPE, bool), model)
+    back = white.restore(white.data, np.ones(SHAPE, np.float32))
+    assert np.abs(back - data).max() < 1e-3
+
+
+def test_pieces_between_seams_are_fields_of_their_own():
+    _, model = drawn((5.0, 4.0, 30.0), "white_convolved", (150, 60, 70))
+    model = replace(model, seams=Seams((21,), (2, 40)))
+    data = model.sample(seed=4)
+    valid = np.ones(data.shape, bool)
+    valid[:, 15:30, 50:60] = False
+    data[~valid] = 0
+    white = whiten(data, valid, model)
+    for rows, columns in model.seams.pieces((60, 70)):
+        part = (slice(0, 150), rows, columns)
+        alone = whiten(data[part], valid[part], model.window(part))
+        assert np.array_equal(white.data[part], alone.data)
+    assert white.data.std(axis=0).max() < 1.45
+    # not told of the seams, filters make a line of them
+    blind = whiten(data, valid, replace(model, seams=Seams()))
+    assert blind.data[:, [20, 21], 5:38].std() > 1.8
+
+
+def test_the_block_comes_back_across_seams():
+    _, model = drawn((5.0, 4.0, 30.0), "imaged")
+    model = replace(model, seams=Seams((1, 30), (65,)))
+    data = model.sample(seed=4)
+    data[:, 29, 65] += 500
     white = whiten(data, np.ones(SHAPE, bool), model)
     back = white.restore(white.data, np.ones(SHAPE, np.float32))
     assert np.abs(back - data).max() < 1e-3
