@@ -184,10 +184,12 @@ def noise_levels(observation: Observation, rng: np.random.Generator) -> NoiseLev
     wave = np.sin(phase + 2.0 * math.pi * turns * channels / max(channels.size, 2))
     wave -= np.median(wave)
     level = 1.0 + observation.drift * wave / max(np.abs(wave).max(), 1e-30)
+    lines = np.ones(channels.size)
     for centre in rng.choice(channels.size, observation.sky_lines, replace=False):
         strength = math.exp(rng.uniform(math.log(2.0), math.log(8.0)))
-        level[centre : centre + int(rng.integers(1, 3))] *= strength
-    return NoiseLevels(level, primary_beam_gain(observation))
+        part = slice(centre, centre + int(rng.integers(1, 3)))
+        lines[part] = np.maximum(lines[part], strength)
+    return NoiseLevels(level * lines, primary_beam_gain(observation))
 
 
 def primary_beam_gain(observation: Observation) -> NDArray[np.float32] | None:
@@ -225,12 +227,11 @@ class Counted(NamedTuple):
     """Data of a detector in units of the truth, and its two halves, shape (channel, y, x)."""
 
     whole: NDArray[np.float64]
-    first: NDArray[np.float64]
-    second: NDArray[np.float64]
+    halves: tuple[NDArray[np.float64], NDArray[np.float64]] | None
 
 
 def count_photons(
-    truth: Cube, observation: Observation, levels: NoiseLevels, rng: np.random.Generator
+    truth: Cube, observation: Observation, levels: NoiseLevels, rng: np.random.Generator, *, halves: bool
 ) -> Counted:
     """Poisson counts of truth and background, the background's mean subtracted, in units of the truth.
 
@@ -241,14 +242,14 @@ def count_photons(
     scale = observation.peak_snr * counts.electrons  # electrons of the brightest voxel
     background = counts.background * levels.channel[:, None, None] ** 2
     electrons = rng.poisson(np.maximum(scale * truth.astype(np.float64), 0.0) + background)
+    dark = counts.read_noise * rng.standard_normal(truth.shape) - background
+    whole = (electrons + dark) / scale
+    if not halves:
+        return Counted(whole, None)
     first = rng.binomial(electrons, 0.5)
-    read, other = (counts.read_noise * rng.standard_normal(truth.shape) for _ in range(2))
-    dark = read - background
-    return Counted(
-        (electrons + dark) / scale,
-        (2.0 * first + dark + other) / scale,
-        (2.0 * (electrons - first) + dark - other) / scale,
-    )
+    other = counts.read_noise * rng.standard_normal(truth.shape)
+    pair = (2.0 * first + dark + other) / scale, (2.0 * (electrons - first) + dark - other) / scale
+    return Counted(whole, pair)
 
 
 def stabilisation(observation: Observation) -> dict[str, float] | None:

@@ -302,10 +302,10 @@ def _noisy(
     """Noisy cube, its noise in units of sigma, and the halves."""
     sigma = np.float32(1.0 / observation.peak_snr)
     if observation.counts is not None:
-        whole, first, second = count_photons(truth, observation, levels, _stream(seed, _PHOTONS))
+        whole, pair = count_photons(truth, observation, levels, _stream(seed, _PHOTONS), halves=halves)
         noise = ((whole - truth) / (1.0 / observation.peak_snr)).astype(np.float32)
-        pair = (first.astype(np.float32), second.astype(np.float32)) if halves else (None, None)
-        return whole.astype(np.float32), noise, pair
+        made = (None, None) if pair is None else (pair[0].astype(np.float32), pair[1].astype(np.float32))
+        return whole.astype(np.float32), noise, made
     noise = gaussian_noise(observation, levels, beam, coverage, _stream(seed, _NOISE))
     noisy = truth + sigma * noise
     if not halves:
