@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -76,12 +77,32 @@ def words(text: str, *, option: str, allowed: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def choice(text: str, *, option: str, allowed: Sequence[str]) -> str:
+    """One of a few known words."""
+    if text in allowed:
+        return text
+    raise UsageError(f"{option} does not know this word", value=text, action=f"use {', '.join(allowed)}")
+
+
+def numbers(text: str, *, option: str, counts: Sequence[int], example: str) -> tuple[float, ...]:
+    """Comma-separated finite numbers, as many as one of `counts`."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in counts or not all(math.isfinite(value) for value in values):
+        raise UsageError(
+            f"{option} needs {' or '.join(map(str, counts))} numbers",
+            value=text,
+            action=f"for instance {example}",
+        )
+    return values
+
+
 def noise_kind(text: str | None) -> str | None:
     """What a noise file holds, one of three words."""
     known = ("sigma", "variance", "weight")
-    if text is None or text in known:
-        return text
-    raise UsageError("--noise-kind does not know this word", value=text, action=f"use {', '.join(known)}")
+    return None if text is None else choice(text, option="--noise-kind", allowed=known)
 
 
 def hdu(text: str | None) -> int | str | None:

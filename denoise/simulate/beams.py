@@ -16,6 +16,7 @@ from denoise.errors import ParameterError
 Beam = tuple[float, float, float]
 FloatArray = NDArray[np.float64]
 
+_TOGETHER = 4
 FWHM_TO_SIGMA = 1.0 / math.sqrt(8.0 * math.log(2.0))
 
 
@@ -75,12 +76,17 @@ def cell_transfer(shape: tuple[int, int]) -> FloatArray:
 
 
 def apply_transfer(planes: NDArray[np.float32], transfer: FloatArray) -> NDArray[np.float32]:
-    """Multiply the planes (channel, y, x) by a transfer function; periodic, so pad first."""
+    """Multiply planes (..., y, x) by a transfer function; periodic, so pad first."""
     from scipy import fft
 
-    spectrum = fft.rfft2(planes)
-    spectrum *= transfer.astype(np.float32)
-    return np.asarray(fft.irfft2(spectrum, s=planes.shape[-2:], overwrite_x=True), dtype=np.float32)
+    factors, size = transfer.astype(np.float32), planes.shape[-2:]
+    stack = planes.reshape(-1, *size)
+    out = np.empty(stack.shape, np.float32)
+    for first in range(0, len(stack), _TOGETHER):  # a few planes at a time stay in the cache
+        spectrum = fft.rfft2(stack[first : first + _TOGETHER])
+        spectrum *= factors
+        out[first : first + _TOGETHER] = fft.irfft2(spectrum, s=size, overwrite_x=True)
+    return out.reshape(planes.shape)
 
 
 def convolve_beam(cube: NDArray[np.float32], beam: Beam) -> NDArray[np.float32]:

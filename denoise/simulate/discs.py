@@ -1,26 +1,30 @@
-"""Rotating Sersic discs as clouds of gas, gridded into a cube.
+"""Rotating Sersic discs as clouds of gas.
 
-A disc is sampled by clouds: their radii follow the Sersic light profile, their heights an exponential, their
-velocities the rotation curve. Low-discrepancy points make the sampled disc smooth; the line profile of
-turbulent gas is integrated over each channel analytically.
+Radii follow the Sersic light profile, heights an exponential, velocities the rotation curve.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from denoise.errors import ParameterError
 from denoise.simulate.beams import FloatArray
+from denoise.simulate.clouds import (
+    Circle,
+    Clouds,
+    exponential_height,
+    low_discrepancy,
+    on_sky,
+    sine_cosine,
+)
 
-Curve = Literal["arctan", "flat", "rising"]
+Curve = Literal["arctan", "flat", "rising", "freeman", "universal"]  # new ones at the end: sets are fixed
 CURVE_NAMES: tuple[Curve, ...] = get_args(Curve)
 Place = tuple[FloatArray, FloatArray, FloatArray]
-SUBCHANNELS = 4  # velocity cells a channel: the gridding error is far below any dispersion used
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,11 @@ class Galaxy:
     position_angle : float
         Receding side of the major axis, degrees from +y towards -x.
     velocity : float
-        Rotation velocity far out, channels.
+        Rotation velocity far out (of "freeman": at its maximum), channels.
     turnover : float
-        Radius scale of the arctan curve, pixels.
-    curve : {"arctan", "flat", "rising"}
-        Shape of the rotation curve.
+        Radius scale of the curve, pixels; "rising" takes R_e.
+    curve : {"arctan", "flat", "rising", "freeman", "universal"}
+        Shape of the rotation curve, see `rotation_velocity`.
     dispersion : float
         Turbulent velocity dispersion, channels.
     clumpiness : float
@@ -78,16 +82,20 @@ class Galaxy:
                 value=self,
             )
         if self.curve not in CURVE_NAMES:
-            raise ParameterError("rotation curve must be arctan, flat or rising", value=self.curve)
+            raise ParameterError(f"rotation curve must be one of {', '.join(CURVE_NAMES)}", value=self.curve)
 
+    @property
+    def size(self) -> float:
+        """R_e, pixels."""
+        return self.effective_radius
 
-class Clouds(NamedTuple):
-    """Velocity (channels), y and x (pixels) of clouds, and each one's share of the flux (sum 1)."""
+    def sample(self, count: int, rng: np.random.Generator) -> Clouds:
+        """Draw clouds, see `sample_clouds`."""
+        return sample_clouds(self, count, rng)
 
-    velocity: FloatArray
-    y: FloatArray
-    x: FloatArray
-    share: FloatArray
+    def circles(self) -> list[Circle]:
+        """One circle (y, x, radius) of 2 R_e."""
+        return [(self.centre[1], self.centre[2], 2.0 * self.effective_radius)]
 
 
 def sersic_b(n: float) -> float:
@@ -102,12 +110,52 @@ def sersic_b(n: float) -> float:
 def rotation_velocity(
     radius: FloatArray, *, velocity: float, turnover: float, curve: Curve = "arctan"
 ) -> FloatArray:
-    """Rotation velocity at this radius: arctan, flat, or rising in proportion up to twice the turnover."""
+    """Rotation velocity at each radius.
+
+    Parameters
+    ----------
+    radius : ndarray
+        Pixels.
+    velocity : float
+        Scale of the curve, channels.
+    turnover : float
+        Radius scale, pixels.
+    curve : {"arctan", "flat", "rising", "freeman", "universal"}
+        ``2/pi arctan(R / turnover)``; the same everywhere; in proportion up to twice the turnover, then flat;
+        the self-gravitating exponential disc of scale length ``turnover``, which declines beyond 2.15 of them
+        (`velocity` is its maximum; Freeman 1970, ApJ 160, 811, equation 10); the universal curve of an L*
+        spiral with that scale length (`velocity` is that at 3.2 of them; Persic, Salucci & Stel 1996,
+        MNRAS 281, 27, equation 14).
+
+    Returns
+    -------
+    ndarray, like `radius`
+        Channels.
+    """
     if curve == "flat":
         return np.full_like(radius, velocity)
     if curve == "rising":
         return velocity * np.minimum(radius / (2.0 * turnover), 1.0)
+    if curve == "freeman":
+        return velocity * _freeman(radius / turnover)
+    if curve == "universal":
+        return velocity * _universal(radius / (3.2 * turnover))
     return velocity * (2.0 / math.pi) * np.arctan(radius / turnover)
+
+
+def _freeman(scaled: FloatArray) -> FloatArray:
+    """Curve of an exponential disc at radii in scale lengths, maximum 1."""
+    from scipy.special import i0e, i1e, k0e, k1e
+
+    y = np.maximum(scaled, 1e-6) / 2.0
+    return np.asarray(y * np.sqrt(np.maximum(i0e(y) * k0e(y) - i1e(y) * k1e(y), 0.0)) / 0.439912)
+
+
+def _universal(x: FloatArray) -> FloatArray:
+    """Universal curve for L = L* at radii in optical radii, 1 at 1."""
+    disc = 0.72 * 1.97 * x**1.22 / (x**2 + 0.78**2) ** 1.43
+    halo = 1.6 * math.exp(-0.4) * x**2 / (x**2 + 1.5**2)
+    return np.asarray(np.sqrt(disc + halo) / 1.024149)
 
 
 def sample_clouds(galaxy: Galaxy, count: int, rng: np.random.Generator) -> Clouds:
@@ -129,99 +177,19 @@ def sample_clouds(galaxy: Galaxy, count: int, rng: np.random.Generator) -> Cloud
     if galaxy.clumpiness > 0:
         x, y, z = _into_clumps(galaxy, share, (x, y, z), rng)
     radius = np.hypot(x, y)
-    sine, cosine = _sine_cosine(galaxy.inclination)
+    sine, cosine = sine_cosine(galaxy.inclination)
     curve = rotation_velocity(
         radius, velocity=galaxy.velocity, turnover=_turnover(galaxy), curve=galaxy.curve
     )
     along = curve * sine * np.divide(x, radius, out=np.zeros_like(x), where=radius > 0)
-    minor = y * cosine - z * sine
-    sin_pa, cos_pa = _sine_cosine(galaxy.position_angle)
-    channel, row, column = galaxy.centre
-    return Clouds(
-        channel + along,
-        row + x * cos_pa + minor * sin_pa,
-        column - x * sin_pa + minor * cos_pa,
-        share / share.sum(),
-    )
-
-
-def grid_clouds(
-    clouds: Clouds,
-    *,
-    flux: float,
-    dispersion: float,
-    shape: tuple[int, int, int],
-    origin: tuple[int, int] = (0, 0),
-) -> NDArray[np.float32]:
-    """Add up clouds in a cube (channel, y, x): bilinear on the sky, lines integrated over each channel.
-
-    Parameters
-    ----------
-    clouds : Clouds
-        Positions; clouds outside the cube are lost, with their flux.
-    flux : float
-        Flux of all clouds together.
-    dispersion : float
-        Velocity dispersion of the line, channels.
-    shape : tuple of int
-        Shape of the cube.
-    origin : tuple of int
-        Index (y, x) that position 0 has in the cube.
-
-    Returns
-    -------
-    ndarray, shape (channel, y, x), float32
-        In the unit of ``flux`` per voxel.
-    """
-    nchan, ny, nx = shape
-    reach = 5.0 * dispersion + 1.0
-    keep = (clouds.velocity > -reach) & (clouds.velocity < nchan - 1 + reach)
-    keep &= (clouds.y + origin[0] >= 0) & (clouds.y + origin[0] < ny - 1)
-    keep &= (clouds.x + origin[1] >= 0) & (clouds.x + origin[1] < nx - 1)
-    if not keep.any():
-        return np.zeros(shape, np.float32)
-    velocity, y, x, share = (
-        clouds.velocity[keep],
-        clouds.y[keep] + origin[0],
-        clouds.x[keep] + origin[1],
-        clouds.share[keep],
-    )
-    first = math.floor(velocity.min() * SUBCHANNELS) / SUBCHANNELS
-    cells = math.floor((velocity.max() - first) * SUBCHANNELS) + 2
-    fine = flux * _trilinear((velocity - first) * SUBCHANNELS, y, x, share, (cells, ny, nx))
-    profile = line_profiles(first + np.arange(cells) / SUBCHANNELS, dispersion=dispersion, nchan=nchan)
-    cube = profile.astype(np.float32) @ fine.reshape(cells, ny * nx).astype(np.float32)
-    return np.asarray(cube.reshape(shape))
-
-
-def line_profiles(velocity: FloatArray, *, dispersion: float, nchan: int) -> FloatArray:
-    """Fraction of a Gaussian line at each velocity that falls in each channel, shape (nchan, velocities).
-
-    The variance that gridding in velocity has added already is taken off.
-    """
-    from scipy.special import erf
-
-    gridding = 1.0 / (6.0 * SUBCHANNELS**2)
-    sigma = math.sqrt(max(dispersion**2 - gridding, 1e-8))
-    edges = (np.arange(nchan + 1)[:, None] - 0.5 - velocity[None, :]) / (sigma * math.sqrt(2.0))
-    return np.asarray(np.diff(erf(edges), axis=0) / 2.0)
-
-
-def low_discrepancy(count: int, rng: np.random.Generator) -> FloatArray:
-    """Points (3, count) that fill the unit cube evenly, with a random shift.
-
-    Additive recurrence with the powers of the root of ``g^4 = g + 1`` (Roberts 2018).
-    """
-    g = 1.2207440846057596
-    alpha = np.array([1 / g, 1 / g**2, 1 / g**3])
-    return np.asarray((rng.random(3)[:, None] + alpha[:, None] * np.arange(1, count + 1)) % 1.0)
+    row, column = on_sky(galaxy.centre, x, y * cosine - z * sine, galaxy.position_angle)
+    return Clouds(galaxy.centre[0] + along, row, column, share / share.sum())
 
 
 def _in_disc(galaxy: Galaxy, points: FloatArray) -> Place:
     radius = galaxy.effective_radius * sersic_radii(points[0], galaxy.index)
     phase = 2.0 * math.pi * points[1]
-    signed = 2.0 * points[2] - 1.0
-    height = -np.sign(signed) * np.log1p(-np.abs(signed) * (1 - 1e-6)) * galaxy.scale_height
+    height = exponential_height(points[2], galaxy.scale_height)
     return radius * np.cos(phase), radius * np.sin(phase), height
 
 
@@ -250,25 +218,3 @@ def _into_clumps(galaxy: Galaxy, share: FloatArray, place: Place, rng: np.random
 
 def _turnover(galaxy: Galaxy) -> float:
     return galaxy.effective_radius if galaxy.curve == "rising" else max(galaxy.turnover, 1e-6)
-
-
-def _sine_cosine(degrees: float) -> tuple[float, float]:
-    return math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-
-
-def _trilinear(
-    c: FloatArray, y: FloatArray, x: FloatArray, share: FloatArray, shape: tuple[int, int, int]
-) -> FloatArray:
-    """Add up shares in cells with linear weights on all three axes (cloud in cell)."""
-    low = [np.floor(axis).astype(np.intp) for axis in (c, y, x)]
-    frac = [axis - cell for axis, cell in zip((c, y, x), low, strict=True)]
-    base = (low[0] * shape[1] + low[1]) * shape[2] + low[2]
-    index, weight = [], []
-    for corner in range(8):
-        bits = (corner >> 2 & 1, corner >> 1 & 1, corner & 1)
-        sides = [f if bit else 1.0 - f for f, bit in zip(frac, bits, strict=True)]
-        index.append(base + (bits[0] * shape[1] + bits[1]) * shape[2] + bits[2])
-        weight.append(share * sides[0] * sides[1] * sides[2])
-    size = shape[0] * shape[1] * shape[2]
-    total = np.bincount(np.concatenate(index), weights=np.concatenate(weight), minlength=size)
-    return np.asarray(total.reshape(shape))

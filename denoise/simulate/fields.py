@@ -148,7 +148,12 @@ def _scaled(component: FloatArray, width: float) -> FloatArray:
     trial = np.linspace(0.0, 0.4, 128)
     # golden-ratio steps: an even subset whatever the numbers of antennas and integrations
     some = ((np.arange(2500) * 0.6180339887498949) % 1.0 * component.size).astype(int)
-    beam = np.cos(2.0 * math.pi * trial[:, None] * component[some]).mean(axis=1)
+    beam = np.ones(trial.size)
+    for first in range(0, trial.size, 16):  # as far as the half maximum, no further
+        part = slice(first, first + 16)
+        beam[part] = np.cos(2.0 * math.pi * trial[part, None] * component[some]).mean(axis=1)
+        if (beam[part] < 0.5).any():
+            break
     below = int(np.argmax(beam < 0.5))
     half = np.interp(0.5, beam[[below, below - 1]], trial[[below, below - 1]])
     return component * (2.0 * half / width)

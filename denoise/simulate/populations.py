@@ -14,6 +14,7 @@ import numpy as np
 from denoise.errors import ParameterError
 from denoise.simulate.discs import CURVE_NAMES, Galaxy
 
+TOY_RANGES = "toy-discs v1"
 Kind = Literal["disc", "unresolved", "multi", "merger", "empty", "filled"]
 
 
@@ -41,41 +42,44 @@ def draw_galaxies(
     if kind == "filled":
         disc = _filling_disc(rng, shape)
         return [disc, _haze(disc, shape)]
-    main = _disc(rng, shape, fwhm, resolved=kind != "unresolved")
+    main = draw_disc(rng, shape, fwhm, resolved=kind != "unresolved")
     if kind == "multi":
-        return [main, *(_companion(rng, main, fwhm) for _ in range(rng.integers(1, 4)))]
+        return [main, *(draw_companion(rng, main, fwhm) for _ in range(rng.integers(1, 4)))]
     if kind == "merger":
         return _merger(rng, main, fwhm)
     return [main]
 
 
-def _disc(rng: np.random.Generator, shape: tuple[int, int, int], fwhm: float, *, resolved: bool) -> Galaxy:
+def draw_disc(
+    rng: np.random.Generator, shape: tuple[int, int, int], fwhm: float, *, resolved: bool
+) -> Galaxy:
     """One disc anywhere in the field, its line anywhere that keeps most of it inside the band."""
     largest = min(2.4 * fwhm, 0.15 * min(shape[1:]))
-    radius = _log_uniform(rng, fwhm, max(largest, 1.1 * fwhm)) if resolved else fwhm * rng.uniform(0.3, 0.8)
+    radius = log_uniform(rng, fwhm, max(largest, 1.1 * fwhm)) if resolved else fwhm * rng.uniform(0.3, 0.8)
     inclination = math.degrees(math.acos(rng.uniform(0.0, 1.0)))
     # the observed width is drawn, not the rotation: face-on discs would otherwise all be one channel wide
     half_width = rng.uniform(0.1, 0.2) * shape[0]
     return Galaxy(
         flux=1.0,
-        centre=_position(rng, shape, half_width),
+        centre=draw_position(rng, shape, half_width),
         effective_radius=radius,
-        index=_log_uniform(rng, 0.8, 3.5),
+        index=log_uniform(rng, 0.8, 3.5),
         scale_height=radius * rng.uniform(0.05, 0.25),
         inclination=inclination,
         position_angle=rng.uniform(0.0, 360.0),
         velocity=half_width / max(math.sin(math.radians(inclination)), 0.3),
-        turnover=radius * _log_uniform(rng, 0.05, 0.5),
+        turnover=radius * log_uniform(rng, 0.05, 0.5),
         curve=CURVE_NAMES[rng.choice(3, p=(0.6, 0.25, 0.15))],
-        dispersion=_log_uniform(rng, 0.2, 0.9),
+        dispersion=log_uniform(rng, 0.2, 0.9),
         clumpiness=float(rng.choice((0.0, 1.0), p=(0.3, 0.7)) * rng.uniform(0.1, 0.5)),
         clumps=int(rng.integers(5, 40)),
     )
 
 
-def _position(
+def draw_position(
     rng: np.random.Generator, shape: tuple[int, int, int], half_width: float
 ) -> tuple[float, float, float]:
+    """Velocity, y and x of a source anywhere in the field."""
     nchan, ny, nx = shape
     channel = rng.uniform(0.5 * half_width, nchan - 1 - 0.5 * half_width)
     return (
@@ -85,7 +89,7 @@ def _position(
     )
 
 
-def _companion(rng: np.random.Generator, main: Galaxy, fwhm: float) -> Galaxy:
+def draw_companion(rng: np.random.Generator, main: Galaxy, fwhm: float) -> Galaxy:
     """A smaller disc within reach, offset in velocity, with its own orientation."""
     distance = rng.uniform(1.5, 3.5) * max(main.effective_radius, fwhm)
     angle = rng.uniform(0.0, 2.0 * math.pi)
@@ -94,22 +98,22 @@ def _companion(rng: np.random.Generator, main: Galaxy, fwhm: float) -> Galaxy:
     radius = main.effective_radius * rng.uniform(0.2, 0.7)
     return replace(
         main,
-        flux=main.flux * _log_uniform(rng, 0.1, 0.7),
+        flux=main.flux * log_uniform(rng, 0.1, 0.7),
         centre=(channel + shift, y + distance * math.sin(angle), x + distance * math.cos(angle)),
         effective_radius=radius,
-        index=_log_uniform(rng, 0.6, 2.0),
+        index=log_uniform(rng, 0.6, 2.0),
         scale_height=radius * rng.uniform(0.05, 0.3),
         inclination=math.degrees(math.acos(rng.uniform(0.0, 1.0))),
         position_angle=rng.uniform(0.0, 360.0),
         velocity=main.velocity * rng.uniform(0.3, 0.8),
-        turnover=radius * _log_uniform(rng, 0.05, 0.5),
-        dispersion=_log_uniform(rng, 0.3, 1.5),
+        turnover=radius * log_uniform(rng, 0.05, 0.5),
+        dispersion=log_uniform(rng, 0.3, 1.5),
     )
 
 
 def _merger(rng: np.random.Generator, main: Galaxy, fwhm: float) -> list[Galaxy]:
     """Two discs in contact, and a turbulent bridge of blobs between them."""
-    second = replace(_companion(rng, main, fwhm), flux=main.flux * rng.uniform(0.4, 1.0))
+    second = replace(draw_companion(rng, main, fwhm), flux=main.flux * rng.uniform(0.4, 1.0))
     start, end = np.array(main.centre), np.array(second.centre)
     steps = np.linspace(0.25, 0.75, int(rng.integers(2, 5)))
     share = main.flux * rng.uniform(0.05, 0.3) / steps.size
@@ -159,5 +163,6 @@ def _haze(disc: Galaxy, shape: tuple[int, int, int]) -> Galaxy:
     )
 
 
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Uniform in the logarithm."""
     return float(math.exp(rng.uniform(math.log(low), math.log(high))))

@@ -1,35 +1,37 @@
-"""Simulated observations: truth, noise and the noisy cube, all from one seed."""
+"""Simulated observations: truth, noise, the noisy cube and its halves, all from one seed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise._version import __version__
 from denoise.errors import ParameterError
-from denoise.simulate.beams import (
-    FWHM_TO_SIGMA,
-    Beam,
-    along_axes,
-    apply_transfer,
-    beam_transfer,
-    cell_transfer,
-    checked_beam,
-    padded_shape,
+from denoise.simulate.beams import Beam
+from denoise.simulate.discs import Galaxy
+from denoise.simulate.fields import NoiseFamily, earth_rotation_tracks
+from denoise.simulate.morphologies import SceneKind, draw_scene, ranges_of
+from denoise.simulate.observations import (
+    TOY_SHAPE,
+    NoiseLevels,
+    Observation,
+    count_photons,
+    dirty_beam,
+    gaussian_noise,
+    noise_levels,
 )
-from denoise.simulate.discs import Galaxy, grid_clouds, line_profiles, sample_clouds
-from denoise.simulate.fields import NoiseFamily, earth_rotation_tracks, noise_field
-from denoise.simulate.populations import Kind, draw_galaxies
+from denoise.simulate.populations import Kind
+from denoise.simulate.scenes import Cube, Scene, Shape, aperture_of, render_galaxies, render_scene
 
-Cube = NDArray[np.float32]
-Shape = tuple[int, int, int]
-
-TOY_SHAPE: Shape = (40, 96, 96)
 TUNING_KINDS: tuple[Kind, ...] = ("disc", "unresolved", "multi", "merger", "disc")
+_BEAM, _SCENE, _CLOUDS, _COVERAGE, _NOISE, _HALVES, _LEVELS, _PHOTONS = range(8)  # streams of the seed
+
+__all__ = ["Simulation", "observe", "render_galaxies", "repeat", "simulate_cube", "tuning_set"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Simulation:
     truth : ndarray, shape (channel, y, x), float32
         Noise-free cube after the beam; its maximum is 1 (all zero for an empty field).
     noise : ndarray, shape (channel, y, x), float32
-        Noise of unit expected standard deviation.
+        Noise of unit expected standard deviation in a typical channel in the centre of the field; NaN where
+        the primary beam is below the cutoff.
     noisy : ndarray, shape (channel, y, x), float32
         ``truth + sigma * noise``.
     beam_pixels : tuple of float
@@ -49,9 +52,21 @@ class Simulation:
     sigma : float
         Noise level: 1 / peak SNR.
     aperture : ndarray, shape (y, x), bool
-        Union of the circles of diameter 2 max(2 R_e, major FWHM) on the galaxies.
+        Union of the circles of diameter 2 max(2 R_e, major FWHM) on the galaxies, and of those that hold the
+        structures.
     parameters : dict
-        Everything that was drawn, JSON-ready.
+        Everything that was drawn, JSON-ready; `repeat` makes the same cube of it.
+    observation : Observation
+        How it was observed.
+    half_a, half_b : ndarray, shape (channel, y, x), float32, or None
+        Two independent observations of half the time, if asked for: sigma is sqrt(2) higher, their mean is
+        `noisy`.
+    gain : ndarray, shape (y, x), float32, or None
+        Primary beam that the data are corrected for.
+    channel_sigma : ndarray, shape (channel,)
+        Noise of each channel in the centre of the field, in units of the truth.
+    coverage : ndarray, shape (2, samples), or None
+        (u, v) of imaged visibilities, cycles per pixel.
     """
 
     truth: Cube
@@ -61,13 +76,27 @@ class Simulation:
     sigma: float
     aperture: NDArray[np.bool_]
     parameters: dict[str, Any] = field(repr=False)
+    observation: Observation = field(repr=False)
+    half_a: Cube | None = field(default=None, repr=False)
+    half_b: Cube | None = field(default=None, repr=False)
+    gain: NDArray[np.float32] | None = field(default=None, repr=False)
+    channel_sigma: NDArray[np.float64] = field(default_factory=lambda: np.ones(0), repr=False)
+    coverage: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @property
+    def dirty_beam(self) -> NDArray[np.float32] | None:
+        """Dirty beam, peak 1, shape (2 y - 1, 2 x - 1): the noise's autocorrelation; None if not imaged."""
+        if self.coverage is None:
+            return None
+        ny, nx = self.truth.shape[1:]
+        return dirty_beam(self.coverage, self.beam_pixels, (ny, nx))
 
 
 def simulate_cube(
     seed: int,
     *,
     shape: Shape = TOY_SHAPE,
-    kind: Kind = "disc",
+    kind: SceneKind = "disc",
     beam: Beam | None = None,
     peak_snr: float = 5.0,
     noise: NoiseFamily = "white_convolved",
@@ -75,6 +104,8 @@ def simulate_cube(
     continuum: float = 0.0,
     absorption: float = 0.0,
     clouds: int = 20000,
+    observation: Observation | None = None,
+    halves: bool = False,
 ) -> Simulation:
     """Simulate one cube; the same arguments give the same bytes.
 
@@ -87,8 +118,9 @@ def simulate_cube(
         Non-negative.
     shape : tuple of int
         (channel, y, x).
-    kind : {"disc", "unresolved", "multi", "merger", "empty", "filled"}
-        What is in the field (see `draw_galaxies`).
+    kind : str
+        What is in the field (see `draw_scene`): "disc", "unresolved", "multi", "merger", "empty", "filled",
+        "ring", "tails", "outflow", "shell", "halo", "absorber".
     beam : tuple of float, optional
         (major, minor, pa); if not given, drawn: geometric mean 4 to 5 pixels, axis ratio 0.65 to 1.
     peak_snr : float
@@ -103,38 +135,113 @@ def simulate_cube(
         Depth of an absorption line, as a fraction of that continuum.
     clouds : int
         Clouds a galaxy; more make its faint parts smoother.
+    observation : Observation, optional
+        Everything about the observation, in place of `shape`, `beam`, `peak_snr` and `noise`.
+    halves : bool
+        Make the two half-data cubes too.
 
     Raises
     ------
     ParameterError
         Unknown kind or noise, a beam or a number out of range.
     """
-    _check(seed, shape, peak_snr, continuum, absorption)
-    streams = [np.random.default_rng((seed, stream)) for stream in range(5)]
-    beam = _draw_beam(streams[0]) if beam is None else checked_beam(beam)
-    fwhm = math.sqrt(beam[0] * beam[1])
+    if continuum < 0 or not 0 <= absorption <= 1:
+        raise ParameterError(
+            "continuum must not be negative and absorption must lie in 0 to 1", value=(continuum, absorption)
+        )
+    seen = observation or Observation(shape, beam, peak_snr=peak_snr, noise=noise)
     if galaxies is None:
-        galaxies = draw_galaxies(streams[1], kind, shape=shape, fwhm=fwhm)
-    truth = render_galaxies(galaxies, shape, beam=beam, clouds=clouds, rng=streams[2])
-    if continuum > 0 and galaxies:
-        truth += continuum_source(galaxies[0], shape, beam, peak=continuum * truth.max(), depth=absorption)
-    truth = _peak_one(truth)
-    coverage = earth_rotation_tracks(streams[3], beam) if noise == "imaged" else None
-    unit = noise_field(streams[4], shape, beam, family=noise, coverage=coverage)
-    sigma = 1.0 / peak_snr
-    parameters = {
-        "seed": seed,
-        "kind": kind,
-        "shape": list(shape),
-        "beam": list(beam),
-        "peak_snr": peak_snr,
-        "noise": noise,
-        "continuum": continuum,
-        "absorption": absorption,
-        "galaxies": [asdict(galaxy) for galaxy in galaxies],
-    }
-    noisy = truth + np.float32(sigma) * unit
-    return Simulation(truth, unit, noisy, beam, sigma, _aperture(galaxies, shape, beam), parameters)
+        size = seen.drawn_beam(_stream(seed, _BEAM))
+        scene = draw_scene(_stream(seed, _SCENE), kind, shape=seen.shape, fwhm=math.sqrt(size[0] * size[1]))
+    else:
+        scene = Scene(tuple(galaxies))
+    if continuum > 0:
+        scene = replace(scene, continuum=continuum, absorption=absorption)
+    return observe(scene, seen, seed, kind=kind, clouds=clouds, halves=halves)
+
+
+def observe(
+    scene: Scene,
+    observation: Observation,
+    seed: int,
+    *,
+    kind: str = "",
+    clouds: int = 20000,
+    halves: bool = False,
+) -> Simulation:
+    """Observe a scene; the same arguments give the same bytes.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is in the field.
+    observation : Observation
+        Beam, noise and the rest.
+    seed : int
+        Non-negative.
+    kind : str
+        Noted in the parameters.
+    clouds : int
+        Clouds a component; more make its faint parts smoother.
+    halves : bool
+        Make the two half-data cubes too; nothing else changes.
+
+    Raises
+    ------
+    ParameterError
+        A negative seed.
+    """
+    beam = observation.drawn_beam(_stream(seed, _BEAM))
+    coverage = None
+    if observation.noise == "imaged":
+        coverage = earth_rotation_tracks(_stream(seed, _COVERAGE), beam)
+    truth = render_scene(
+        scene,
+        observation.shape,
+        beam,
+        rng=_stream(seed, _CLOUDS),
+        clouds=clouds,
+        coverage=coverage if observation.dirty else None,
+        hanning=observation.hanning,
+    )
+    levels = noise_levels(observation, _stream(seed, _LEVELS))
+    noisy, noise, pair = _noisy(truth, observation, levels, beam, coverage, seed, halves)
+    settings = {"kind": kind, "ranges": ranges_of(kind), "version": __version__, "seed": seed}
+    return Simulation(
+        truth,
+        noise,
+        noisy,
+        beam,
+        1.0 / observation.peak_snr,
+        aperture_of(scene.components, observation.shape, beam),
+        settings
+        | observation.as_dict()
+        | {"beam": list(beam), "clouds": clouds, "halves": halves}
+        | scene.as_dict(),
+        replace(observation, beam=beam),
+        *pair,
+        levels.gain,
+        _channel_sigma(observation, levels),
+        coverage,
+    )
+
+
+def repeat(parameters: Mapping[str, Any]) -> Simulation:
+    """Make the cube again that these parameters, as stored beside it, describe.
+
+    Raises
+    ------
+    KeyError
+        An entry is missing.
+    """
+    return observe(
+        Scene.from_dict(parameters),
+        Observation.from_dict(parameters),
+        parameters["seed"],
+        kind=parameters["kind"],
+        clouds=parameters["clouds"],
+        halves=parameters["halves"],
+    )
 
 
 def tuning_set(
@@ -162,96 +269,56 @@ def tuning_set(
     """
     for k in range(n):
         cube_seed = seed * 100_000 + k
-        snr = peak_snr if isinstance(peak_snr, (int, float)) else _uniform(cube_seed, *peak_snr)
         yield simulate_cube(
-            cube_seed, kind=TUNING_KINDS[k % len(TUNING_KINDS)], peak_snr=float(snr), noise=noise
+            cube_seed,
+            kind=TUNING_KINDS[k % len(TUNING_KINDS)],
+            peak_snr=drawn_snr(cube_seed, peak_snr),
+            noise=noise,
         )
 
 
-def render_galaxies(
-    galaxies: Sequence[Galaxy], shape: Shape, *, beam: Beam | None, clouds: int, rng: np.random.Generator
-) -> Cube:
-    """Noise-free cube (channel, y, x) of these galaxies after the beam, in flux per voxel.
-
-    ``beam=None``: none. The field is computed with a margin, so that sources beyond its edge leak in.
-    """
-    nchan, ny, nx = shape
-    padded = (ny, nx) if beam is None else padded_shape((ny, nx), beam)
-    origin = ((padded[0] - ny) // 2, (padded[1] - nx) // 2)
-    field_of_view = np.zeros((nchan, *padded), np.float32)
-    brightest = max((galaxy.flux for galaxy in galaxies), default=1.0)
-    for galaxy in galaxies:
-        drawn = sample_clouds(galaxy, int(clouds * _effort(galaxy, brightest)), rng)
-        field_of_view += grid_clouds(
-            drawn, flux=galaxy.flux, dispersion=galaxy.dispersion, shape=field_of_view.shape, origin=origin
-        )
-    if beam is None:
-        return field_of_view
-    lit = np.flatnonzero(field_of_view.any(axis=(1, 2)))
-    truth = np.zeros(shape, np.float32)
-    if lit.size:
-        transfer = beam_transfer(beam, padded) / cell_transfer(padded)
-        smooth = apply_transfer(field_of_view[lit], transfer)
-        truth[lit] = smooth[:, origin[0] : origin[0] + ny, origin[1] : origin[1] + nx]
-    return truth
+def drawn_snr(seed: int, peak_snr: float | tuple[float, float]) -> float:
+    """Peak SNR of the cube with this seed: the value, or one drawn uniformly from the range."""
+    if isinstance(peak_snr, (int, float)):
+        return float(peak_snr)
+    return float(np.random.default_rng((seed, 99)).uniform(*peak_snr))
 
 
-def continuum_source(galaxy: Galaxy, shape: Shape, beam: Beam, *, peak: float, depth: float) -> Cube:
-    """Continuum of an unresolved source, with an absorption line ``depth`` of it deep.
-
-    Returns
-    -------
-    ndarray, shape (channel, y, x), float32
-        ``peak`` off the line; the line is as wide as the galaxy's dispersion.
-    """
-    nchan, ny, nx = shape
-    channel, y0, x0 = galaxy.centre
-    y, x = np.mgrid[:ny, :nx].astype(float)
-    u, v = along_axes(y - y0, x - x0, beam[2])
-    spot = np.exp(-0.5 * ((u / beam[0]) ** 2 + (v / beam[1]) ** 2) / FWHM_TO_SIGMA**2)
-    line = line_profiles(np.array([channel]), dispersion=galaxy.dispersion, nchan=nchan)[:, 0]
-    spectrum = peak * (1.0 - depth * line / max(line.max(), 1e-30))
-    return np.asarray(spectrum[:, None, None] * spot, dtype=np.float32)
-
-
-def _effort(galaxy: Galaxy, brightest: float) -> float:
-    """Faint companions need fewer clouds, discs over many beams more."""
-    return min(1.0, max(0.2, galaxy.flux / brightest)) * min(
-        6.0, max(1.0, (galaxy.effective_radius / 15.0) ** 2)
-    )
-
-
-def _peak_one(truth: Cube) -> Cube:
-    peak = truth.max(initial=0.0)
-    return truth / peak if peak > 0 else truth
-
-
-def _aperture(galaxies: Sequence[Galaxy], shape: Shape, beam: Beam) -> NDArray[np.bool_]:
-    y, x = np.ogrid[: shape[1], : shape[2]]
-    inside = np.zeros(shape[1:], bool)
-    for galaxy in galaxies:
-        radius = max(2.0 * galaxy.effective_radius, beam[0])
-        inside |= (y - galaxy.centre[1]) ** 2 + (x - galaxy.centre[2]) ** 2 <= radius**2
-    return inside
-
-
-def _draw_beam(rng: np.random.Generator) -> Beam:
-    mean, ratio = rng.uniform(4.0, 5.0), rng.uniform(0.65, 1.0)
-    return float(mean / math.sqrt(ratio)), float(mean * math.sqrt(ratio)), float(rng.uniform(0.0, 180.0))
-
-
-def _uniform(seed: int, low: float, high: float) -> float:
-    return float(np.random.default_rng((seed, 99)).uniform(low, high))
-
-
-def _check(seed: int, shape: Shape, peak_snr: float, continuum: float, absorption: float) -> None:
+def _stream(seed: int, number: int) -> np.random.Generator:
     if seed < 0:
         raise ParameterError("seed must not be negative", value=seed)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ParameterError("shape must be (channel, y, x), each at least 1", value=shape)
-    if not (peak_snr > 0 and math.isfinite(peak_snr)):
-        raise ParameterError("peak_snr must be positive and finite", value=peak_snr)
-    if continuum < 0 or not 0 <= absorption <= 1:
-        raise ParameterError(
-            "continuum must not be negative and absorption must lie in 0 to 1", value=(continuum, absorption)
-        )
+    return np.random.default_rng((seed, number))
+
+
+def _noisy(
+    truth: Cube,
+    observation: Observation,
+    levels: NoiseLevels,
+    beam: Beam,
+    coverage: NDArray[np.float64] | None,
+    seed: int,
+    halves: bool,
+) -> tuple[Cube, Cube, tuple[Cube | None, Cube | None]]:
+    """Noisy cube, its noise in units of sigma, and the halves."""
+    sigma = np.float32(1.0 / observation.peak_snr)
+    if observation.counts is not None:
+        whole, pair = count_photons(truth, observation, levels, _stream(seed, _PHOTONS), halves=halves)
+        noise = ((whole - truth) / (1.0 / observation.peak_snr)).astype(np.float32)
+        made = (None, None) if pair is None else (pair[0].astype(np.float32), pair[1].astype(np.float32))
+        return whole.astype(np.float32), noise, made
+    noise = gaussian_noise(observation, levels, beam, coverage, _stream(seed, _NOISE))
+    noisy = truth + sigma * noise
+    if not halves:
+        return noisy, noise, (None, None)
+    # sums and differences of two draws of one sigma are independent, with sqrt(2) of it
+    other = sigma * gaussian_noise(observation, levels, beam, coverage, _stream(seed, _HALVES))
+    return noisy, noise, (noisy + other, noisy - other)
+
+
+def _channel_sigma(observation: Observation, levels: NoiseLevels) -> NDArray[np.float64]:
+    sigma = 1.0 / observation.peak_snr
+    if observation.counts is None:
+        return np.asarray(sigma * levels.channel)
+    counts = observation.counts
+    electrons = np.sqrt(counts.background * levels.channel**2 + counts.read_noise**2)
+    return np.asarray(sigma * electrons / counts.electrons)
