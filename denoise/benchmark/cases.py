@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from denoise.benchmark.suite import Bin, Simulated, Suite
 from denoise.cube import Cube
 from denoise.errors import InputError
-from denoise.metrics import Observation, SourceWindow
+from denoise.metrics import Observation as Observed
+from denoise.metrics import SourceWindow
 from denoise.noise import NoiseModel
-from denoise.simulate import Simulation, draw_galaxies, simulate_cube
+from denoise.simulate import Observation, Scene, Simulation, draw_scene, observe
 
 Array = NDArray[np.float32]
 MOST_TRIES = 1000
-FAMILIES = {"white_convolved": "white_convolved", "imaged_gaussian": "imaged", "white": "white"}
+HANNING = np.array([1, 2 / 3, 1 / 6])
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Made:
     """
 
     cube: Cube
-    observation: Observation
+    observation: Observed
     noise: NoiseModel | None = None
     observed: Array | None = None
     other: Half | None = None
@@ -136,58 +137,73 @@ def label(snr: Bin) -> str:
 
 
 def _simulated(suite: Suite, source: Simulated, case: Case) -> Made:
-    """Beam and galaxies from the cube's seed; the noise from the draw's."""
+    """Beam, scene and its clouds from the cube's seed; the noise from the draw's."""
     group, snr_bin = list(source.groups).index(case.group), list(source.snr_bins).index(case.snr)
     entropy = (suite.seed, suite.version, group, snr_bin, case.number)
     rng = np.random.default_rng(entropy)
     beam = _beam(rng, source.beam)
-    fwhm = math.sqrt(beam[0] * beam[1])
     kinds = source.groups[case.group]
     kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
     snr = float(rng.uniform(*case.snr))
-    galaxies = _galaxies(rng, kind, case.group, source.shape, fwhm)
-    options: dict[str, Any] = {"shape": source.shape, "beam": beam, "peak_snr": snr, "noise": source.noise}
-    made = simulate_cube(_seed(*entropy, 0), galaxies=galaxies, **options, **source.setting)
+    scene = _scene(rng, kind, case.group, source.shape, math.sqrt(beam[0] * beam[1]))
+    seen = Observation(
+        source.shape,
+        beam,
+        peak_snr=snr,
+        noise=source.noise,  # type: ignore[arg-type]
+        **source.observation,
+    )
+    made = observe(scene, seen, _seed(*entropy, 0), kind=kind)
     if case.draw:
-        noise = simulate_cube(_seed(*entropy, case.draw), galaxies=[], **options).noise
+        noise = observe(Scene(()), seen, _seed(*entropy, case.draw)).noise
         made = replace(made, noise=noise, noisy=made.truth + np.float32(made.sigma) * noise)
-    return _made(made, case, kind, snr, source.noise)
+    one = Observed(
+        case.name, made.truth, made.noisy - made.truth, made.beam_pixels, made.aperture, made.sigma
+    )
+    cube = Cube(made.noisy, beam=made.beam_pixels, gain=made.gain)
+    facts = {"kind": kind, "peak_snr": round(snr, 4)}
+    return Made(cube, one, _noise(made), sources=_windows(made), facts=facts)
 
 
 def _seed(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
-def _galaxies(rng: np.random.Generator, kind: str, group: str, shape: Any, fwhm: float) -> list[Any]:
-    """Galaxies of the kind; in the groups of the published protocol, drawn until the main one is of that size.
+def _scene(rng: np.random.Generator, kind: str, group: str, shape: Any, fwhm: float) -> Scene:
+    """Scene of the kind; in the groups of the published protocol, drawn until the main galaxy is of that size.
 
     Resolved: 2 R_e above the FWHM of the beam (Lahiry et al. 2026).
     """
     for _ in range(MOST_TRIES):
-        galaxies = draw_galaxies(rng, kind, shape=shape, fwhm=fwhm)  # type: ignore[arg-type]
-        if group not in ("resolved", "unresolved") or not galaxies:
-            return galaxies
-        if (2 * galaxies[0].effective_radius > fwhm) == (group == "resolved"):
-            return galaxies
+        scene = draw_scene(rng, kind, shape=shape, fwhm=fwhm)  # type: ignore[arg-type]
+        if group not in ("resolved", "unresolved") or not scene.galaxies:
+            return scene
+        if (2 * scene.galaxies[0].effective_radius > fwhm) == (group == "resolved"):
+            return scene
     raise InputError(f"no galaxy of kind {kind!r} is {group}", action="mend the groups of the suite")
 
 
-def _made(made: Simulation, case: Case, kind: str, snr: float, family: str) -> Made:
-    sigma = np.float32(made.sigma)
-    observation = Observation(
-        case.name, made.truth, made.noise * sigma, made.beam_pixels, made.aperture, made.sigma
-    )
-    noise = None
-    if family in FAMILIES:
-        noise = NoiseModel.from_beam(
-            made.truth.shape,
-            made.sigma,
-            made.beam_pixels,
-            FAMILIES[family],  # type: ignore[arg-type]
-        )
-    facts = {"kind": kind, "peak_snr": round(snr, 4)}
-    cube = Cube(made.noisy, beam=made.beam_pixels)
-    return Made(cube, observation, noise, sources=_windows(made), facts=facts)
+def _noise(made: Simulation) -> NoiseModel | None:
+    """The noise as it was made; None where it follows the counts."""
+    seen, shape = made.observation, made.truth.shape
+    if seen.counts is not None:
+        return None
+    fields: dict[str, Any] = {"spectral_acf": HANNING} if seen.hanning else {}
+    if made.gain is not None:
+        with np.errstate(divide="ignore"):
+            relative = np.where(made.gain >= seen.cutoff, 1 / made.gain, np.nan)
+        fields["relative"] = relative.astype(np.float32)
+    if made.dirty_beam is not None:
+        return NoiseModel.from_psf(shape, made.channel_sigma, made.dirty_beam, **fields)
+    if seen.noise == "white":
+        return NoiseModel.white(shape, made.channel_sigma, **fields)
+    family: Any = "imaged" if seen.noise == "imaged_gaussian" else "white_convolved"
+    return NoiseModel.from_beam(shape, made.channel_sigma, made.beam_pixels, family, **fields)
+
+
+def _beam(rng: np.random.Generator, mean: Bin) -> tuple[float, float, float]:
+    fwhm, ratio = rng.uniform(*mean), rng.uniform(0.65, 1.0)
+    return float(fwhm / math.sqrt(ratio)), float(fwhm * math.sqrt(ratio)), float(rng.uniform(0.0, 180.0))
 
 
 def _windows(made: Simulation) -> tuple[SourceWindow, ...]:
@@ -201,8 +217,3 @@ def _windows(made: Simulation) -> tuple[SourceWindow, ...]:
         )
         for one in made.parameters["galaxies"]
     )
-
-
-def _beam(rng: np.random.Generator, mean: Bin) -> tuple[float, float, float]:
-    fwhm, ratio = rng.uniform(*mean), rng.uniform(0.65, 1.0)
-    return float(fwhm / math.sqrt(ratio)), float(fwhm * math.sqrt(ratio)), float(rng.uniform(0.0, 180.0))

@@ -135,7 +135,7 @@ def _half(source: Halves, case: Case, data: Path | None) -> Made:
     noisy = np.asarray(first.read(), np.float32)
     noise = estimate_noise(first)
     support = detection.support(noisy, noise)
-    aperture = support.any(axis=0)
+    aperture = np.asarray(support.any(axis=0))
     sigma = float(np.nanmedian(noise.sigma()))
     if case.group == "truth" and len(pair) == 3:
         truth = np.asarray(read(_path(pair[2], data)).read(), np.float32)

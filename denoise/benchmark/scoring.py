@@ -59,7 +59,13 @@ def _scored(suite: Suite, case: Case, made: Made, rows: dict[str, Row]) -> Itera
     noise = made.noise
     for name, row in rows.items():
         start = time.perf_counter()
-        entry = {"case": case.key, "row": name, "group": case.group, "bin": case.bin, "cube": case.name}
+        entry: dict[str, Any] = {
+            "case": case.key,
+            "row": name,
+            "group": case.group,
+            "bin": case.bin,
+            "cube": case.name,
+        }
         entry |= {"number": case.number, "draw": case.draw, **made.facts}
         try:
             output, used = apply_row(row, made, seed=suite.seed)

@@ -31,7 +31,7 @@ class Simulated(Model):
     Attributes
     ----------
     groups : dict
-        Panel: share of each kind of galaxies in it (see `denoise.simulate.draw_galaxies`).
+        Panel: share of each kind of galaxies in it (see `denoise.simulate.draw_scene`).
     snr_bins : list of (low, high)
         Peak SNR, drawn uniformly.
     shape : tuple of int
@@ -42,8 +42,8 @@ class Simulated(Model):
         Geometric mean of the FWHM in pixels; axis ratio 0.65 to 1, any angle.
     draws : int
         Noise draws of each truth.
-    setting : dict
-        More arguments of `denoise.simulate.simulate_cube`.
+    observation : dict
+        More fields of `denoise.simulate.Observation`.
     """
 
     source: Literal["simulated"]
@@ -53,7 +53,7 @@ class Simulated(Model):
     noise: str = "white_convolved"
     beam: Bin = (4.0, 5.0)
     draws: int = Field(default=1, ge=1)
-    setting: dict[str, Any] = Field(default_factory=dict)
+    observation: dict[str, Any] = Field(default_factory=dict)
 
 
 class Stored(Model):
