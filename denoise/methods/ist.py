@@ -138,12 +138,12 @@ class Ist(Denoiser):
         step = wavelets.halo(*self._scales(shape), spectral=self.parameters.wavelet)
         channels, pixels = self.iterations * step[0], self.iterations * step[1]
         search = detection.emission_halo(shape, noise)
-        # what is bright nearby decides too
-        far = BRIGHT[-1][0] + 2, BRIGHT[-1][1] + 2
-        search = (search[0] + far[0] + WIDEST, search[1] + far[1], search[2] + far[1])
+        # what is bright nearby decides too; both look at the whitened data
+        beyond = search[1] - detection.halo(shape)[1]
+        decided = max(search[0], BRIGHT[-1][0] + 2) + WIDEST, max(search[1], BRIGHT[-1][1] + 2 + beyond)
         cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
-        side = search[1] + ceil(_EFFECTIVE * pixels) + cut[1]
-        return Halo(search[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, side, side)
+        side = decided[1] + ceil(_EFFECTIVE * pixels) + cut[1]
+        return Halo(decided[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
