@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from denoise.compiled import compiled
 
 
 def _deposit_py(c: Any, y: Any, x: Any, share: Any, cube: Any) -> None:
@@ -27,4 +27,4 @@ def _deposit_py(c: Any, y: Any, x: Any, share: Any, cube: Any) -> None:
             cube[i + up_c, j + up_y, l + up_x] += weight
 
 
-deposit = njit(cache=True, nogil=True, error_model="numpy")(_deposit_py)
+deposit = compiled(_deposit_py, error_model="numpy")
