@@ -244,9 +244,9 @@ def loss(
     """See the module."""
     found = terms(gate, cube, rows)
     total = sum(weight[name] * torch.log(found[name] + 1) for name in ("emission", "aperture", "cube"))
-    snr = min(float(cube["snr"]), 40.0)
+    snr = min(float(cube["snr"]), 20.0)
     total = total + weight["bias_flux"] * found["bias_flux"] ** 2
-    total = total + weight["bias_outside"] * snr**2 * min(1.0, snr / 12) ** 4 * found["bias_outside"] ** 2
+    total = total + weight["bias_outside"] * snr**2 * min(1.0, snr / 8) ** 4 * found["bias_outside"] ** 2
     return total + weight["bias_peak"] * found["bias_peak"] ** 2
 
 
