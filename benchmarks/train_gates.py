@@ -31,7 +31,7 @@ from denoise.noise import NoiseModel
 from denoise.simulate import simulate_cube
 from denoise.simulate.populations import draw_galaxies
 from denoise.transforms import detection, starlet, wavelets
-from denoise.transforms.gates import BRIGHT, SIDE, brightness, padded
+from denoise.transforms.gates import SIDE, brightness, padded
 from denoise.transforms.whitening import whiten
 
 BANDS = SIDE**2
@@ -132,10 +132,9 @@ def table(seed: int) -> dict[str, np.ndarray]:
     scales = tuple(min(SIDE - 1, n) for n in wavelets.default_scales(truth.shape))
     left = padded(detection.noise_left(seen.white.noise, scales))
     bands = _bands(seen.white.data, scales)[:, rows]
-    near = brightness(seen.white.data, detection.noise_left(seen.white.noise, scales))
-    near = near.reshape(len(near), -1)[:, rows]
+    near = brightness(seen.white.data, detection.noise_left(seen.white.noise, scales)).ravel()[rows]
     return {
-        "inputs": _inputs(bands, left, np.concatenate([region[None, rows], near])),
+        "inputs": _inputs(bands, left, np.stack([region[rows], near])),
         "bands": np.ascontiguousarray(bands.T),
         "noise": _spread(detection.band_noise(seen.white.noise, scales), np.float32(1e9)).ravel(),
         "region": region[rows],
@@ -196,7 +195,7 @@ class Gate(torch.nn.Module):
 
     def __init__(self, units: int, floor: float) -> None:
         super().__init__()
-        self.hidden = torch.nn.Linear(BANDS + 1 + len(BRIGHT) + 2 * (SIDE - 1), units)
+        self.hidden = torch.nn.Linear(BANDS + 2 + 2 * (SIDE - 1), units)
         self.out = torch.nn.Linear(units, BANDS)
         self.floor = floor
         torch.nn.init.zeros_(self.out.weight)

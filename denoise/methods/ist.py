@@ -140,7 +140,7 @@ class Ist(Denoiser):
         search = detection.emission_halo(shape, noise)
         # what is bright nearby decides too; both look at the whitened data
         beyond = search[1] - detection.halo(shape)[1]
-        decided = max(search[0], BRIGHT[-1][0] + 2) + WIDEST, max(search[1], BRIGHT[-1][1] + 2 + beyond)
+        decided = max(search[0], BRIGHT[0] + 2) + WIDEST, max(search[1], BRIGHT[1] + 2 + beyond)
         cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
         side = decided[1] + ceil(_EFFECTIVE * pixels) + cut[1]
         return Halo(decided[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, side, side)

@@ -23,8 +23,7 @@ def gate_columns(details, region, bright, out, low, nx, call, network, tables, f
     """Gated sum of the bands of pixels first to last (flat index into the rows of `details`).
 
     details : (spatial scale, channel, pixel).
-    region, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
-    bright : (reach, channel, pixel of the cube).
+    region, bright, out : (channel, pixel of the cube); rows of `nx` pixels from `low` on are read and written.
     call : (inverse, noise, knee, keep).
     network : (weights of significances, of region and brightness, bias, second layer, its bias); see ``gains``.
     """
@@ -48,10 +47,7 @@ def gate_columns(details, region, bright, out, low, nx, call, network, tables, f
             if busy and counts(share):
                 significances(levels, k, call[0], call[2], inputs[: call[0].size])
                 for i in range(n):
-                    others[0, i] = share[i]
-                for near in range(bright.shape[0]):
-                    for i in range(n):
-                        others[1 + near, i] = bright[near, k, at + i]
+                    others[0, i], others[1, i] = share[i], bright[k, at + i]
                 gains(inputs, others, network, hidden, logits)
                 add_gated(levels, k, logits[0], share, call, target)
 

@@ -35,7 +35,7 @@ from denoise.transforms.starlet import (
 from denoise.transforms.wavelets import B3
 
 SIDE = 5  # spatial and spectral scales that a network knows: no smoothing to four B3 smoothings
-BRIGHT = ((3, 10), (8, 24))  # how far a bright source tells its surroundings, near and far: channels, pixels
+BRIGHT = (3, 10)  # how far a bright source tells its surroundings: channels, pixels
 _BEND = 20.0
 NAMES = ("w1", "b1", "w2", "b2", "floor", "knee")
 
@@ -48,8 +48,8 @@ class GateNetwork:
     ----------
     hidden : ndarray, shape (units, inputs), float32
         Inputs: significances of the data (spatial scale major), the weight of the region, the brightness of what
-        is near and of what is farther away (see ``brightness``), and eight numbers of the noise (logarithms of
-        what it keeps at spatial scales 1 to 4 and at spectral scales 1 to 4).
+        is near (see ``brightness``), and eight numbers of the noise (logarithms of what it keeps at spatial
+        scales 1 to 4 and at spectral scales 1 to 4).
     hidden_bias : ndarray, shape (units,), float32
     out : ndarray, shape (25, units), float32
     out_bias : ndarray, shape (25,), float32
@@ -77,7 +77,7 @@ class GateNetwork:
 
         The numbers of the noise are the same for every voxel and go into the bias.
         """
-        signed, plain = SIDE**2, SIDE**2 + 1 + len(BRIGHT)
+        signed, plain = SIDE**2, SIDE**2 + 2
         numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]])).astype(np.float32)
         bias = self.hidden_bias + self.hidden[:, plain:] @ numbers
         first, _ = _even(self.hidden[:, :signed], bias)
@@ -145,7 +145,7 @@ def gated(
 
 
 def brightness(data: Array, left: Array, *, threads: int = 1) -> Array:
-    """Largest significance of the finest smoothing within each reach of ``BRIGHT``, bent.
+    """Largest significance of the finest smoothing nearby, bent.
 
     It tells faint emission from the outskirts of bright emission.
 
@@ -157,25 +157,15 @@ def brightness(data: Array, left: Array, *, threads: int = 1) -> Array:
         What unit noise keeps after each smoothing, as in ``gated``.
     threads : int
         Threads of this call.
-
-    Returns
-    -------
-    ndarray, float32, shape (reach, channel, y, x)
     """
     fine = min(1, left.shape[0] - 1), min(1, left.shape[1] - 1)
-    largest = correlate(
+    smooth = correlate(
         data, spatial_taps=B3 if fine[0] else None, spectral_taps=B3 if fine[1] else None, threads=threads
     )
-    np.abs(largest, out=largest)
+    np.abs(smooth, out=smooth)
+    largest = box_max(smooth, (BRIGHT[0] if fine[1] else 0, BRIGHT[1], BRIGHT[1]), threads=threads)
     largest /= left[fine]
-    largest /= 4 + largest * np.float32(4 / _BEND)
-    out = np.empty((len(BRIGHT), *data.shape), np.float32)
-    reached = (0, 0)
-    for k, reach in enumerate(BRIGHT):  # the largest of the largest: each reach goes on from the one before
-        step = (reach[0] - reached[0]) if fine[1] else 0, reach[1] - reached[1]
-        out[k] = largest = box_max(largest, (step[0], step[1], step[1]), threads=threads)
-        reached = reach
-    return out
+    return np.asarray(largest / (4 + largest * np.float32(4 / _BEND)), np.float32)
 
 
 def _even(weights: Array, bias: Array) -> tuple[Array, Array]:
@@ -216,7 +206,7 @@ def _in_strips(cube: Array, plan: _Plan, *, threads: int, memory: float) -> Arra
                 kernels.gate_columns,
                 details,
                 plan.region.reshape(nchan, -1),
-                plan.bright.reshape(len(BRIGHT), nchan, -1),
+                plan.bright.reshape(nchan, -1),
                 out.reshape(nchan, -1),
                 low,
                 nx,

@@ -16,7 +16,7 @@ from denoise.transforms.positivity import without_negatives
 
 def network(seed=0, units=7):
     rng = np.random.default_rng(seed)
-    sizes = ((units, SIDE**2 + 11), (units,), (SIDE**2, units), (SIDE**2,))
+    sizes = ((units, SIDE**2 + 10), (units,), (SIDE**2, units), (SIDE**2,))
     return GateNetwork(*(rng.normal(scale=0.3, size=size).astype(np.float32) for size in sizes), 4.0, 4.0)
 
 
@@ -32,7 +32,7 @@ def by_definition(data, region, net, left, noise):
     numbers = np.log(np.concatenate([kept[1:, 0], kept[0, 1:]]))[:, None].repeat(seen.shape[1], axis=1)
 
     def logits(sign):
-        near = brightness(data, left).reshape(2, -1)
+        near = brightness(data, left).reshape(1, -1)
         inputs = np.concatenate([sign * seen, region.reshape(1, -1), near, numbers])
         hidden = np.maximum(net.hidden @ inputs + net.hidden_bias[:, None], 0)
         return net.out @ hidden + net.out_bias[:, None]
