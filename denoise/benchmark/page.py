@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denoise._version import __version__
+from denoise.atomic import put
 from denoise.benchmark.figure import draw
 from denoise.benchmark.suite import FLOORS, Suite
-from denoise.benchmark.tables import SHOWN, Line, cells, put, summary, write_tables
+from denoise.benchmark.tables import SHOWN, Line, cells, summary, write_tables
 
 
 class BenchmarkFiles(NamedTuple):
@@ -34,7 +35,7 @@ def write_results(suite: Suite, entries: Sequence[dict[str, Any]], folder: str |
     png = draw(lines, title=f"{suite.title} ({suite.label})", reference=suite.reference)
     tables = tuple(write_tables(suite, entries, folder))
     figure = put(folder / f"{suite.suite}.png", png)
-    html = put(folder / "index.html", _render(suite, lines, entries, png, tables).encode())
+    html = put(folder / "index.html", _render(suite, lines, entries, png, tables))
     return BenchmarkFiles(html, figure, tables)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from denoise._version import __version__
+from denoise.atomic import replace_file
 from denoise.benchmark.cases import Case, list_cases
 from denoise.benchmark.scoring import rows_of, score_case
 from denoise.benchmark.suite import Suite, check_rows
@@ -174,11 +175,8 @@ class _Record:
     def __enter__(self) -> _Record:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = {"fingerprint": self.suite.fingerprint, "version": __version__, "suite": self._dump()}
-            (self.folder / RUN).write_text(json.dumps(content, indent=1))
-            part = self.folder / f".{ROWS}.part"
-            part.write_text(_lines(list(self._done.values())))
-            os.replace(part, self.folder / ROWS)
+            replace_file(self.folder / RUN, json.dumps(self._identity(), indent=1).encode())
+            replace_file(self.folder / ROWS, _lines(list(self._done.values())).encode())
             self._file = (self.folder / ROWS).open("a")
         except OSError as err:
             raise ResourceError(
@@ -201,12 +199,17 @@ class _Record:
         """All rows in the order of the cases."""
         return [self._done[case.key, name] for case in cases for name in self._rows]
 
-    def _dump(self) -> dict[str, Any]:
-        return self.suite.model_dump(mode="json")
+    def _identity(self) -> dict[str, Any]:
+        suite = self.suite
+        return {
+            "fingerprint": suite.fingerprint,
+            "version": __version__,
+            "suite": suite.model_dump(mode="json"),
+        }
 
     def _check_same(self) -> None:
         before = json.loads((self.folder / RUN).read_text())
-        wanted = {"fingerprint": self.suite.fingerprint, "version": __version__, "suite": self._dump()}
+        wanted = self._identity()
         changed = [key for key in wanted if before.get(key) != wanted[key]]
         if changed:
             raise InputError(

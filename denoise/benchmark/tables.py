@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from denoise._version import __version__
+from denoise.atomic import put
 from denoise.benchmark.scoring import KEYS
 from denoise.benchmark.suite import Suite
-from denoise.errors import ResourceError
 from denoise.metrics import Summary, summarise
 
 Entry = Mapping[str, Any]
@@ -64,10 +62,10 @@ def write_tables(suite: Suite, entries: Sequence[Entry], folder: Path) -> list[P
     """
     records = tidy(suite, entries)
     times = [{key: e.get(key) for key in ("case", "row", "seconds")} for e in entries]
-    files = {
-        "table.csv": _csv(records).encode(),
-        "times.csv": _csv(times).encode(),
-        "results.json": json.dumps(results(suite, entries), indent=1).encode(),
+    files: dict[str, str | bytes] = {
+        "table.csv": _csv(records),
+        "times.csv": _csv(times),
+        "results.json": json.dumps(results(suite, entries), indent=1),
     }
     parquet = _parquet(records)
     if parquet is not None:
@@ -117,7 +115,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def cells(line: Line, *, errors: bool = True) -> list[str]:
-    """The scores of a line as text, in the order of ``SHOWN``: value and standard error in units of the last digit."""
+    """The scores of a line as text, in the order of ``SHOWN``: value and standard error."""
     return [_cell(line.scores[key], digits, errors) for key, (_, digits) in SHOWN.items()]
 
 
@@ -145,18 +143,3 @@ def _parquet(records: Sequence[Mapping[str, Any]]) -> bytes | None:
     sink = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist([dict(r) for r in records]), sink)
     return sink.getvalue()
-
-
-def put(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as err:
-        raise ResourceError(
-            f"{path} cannot be written", value=err.strerror, action="choose another folder"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
-    return path

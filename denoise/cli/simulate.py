@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from denoise.atomic import put
 from denoise.cli import options as opt
 from denoise.cli import parse
 from denoise.cli.console import Messages, out, table
@@ -235,13 +236,11 @@ def _row(task: Task, made: Simulation, axis: Any) -> dict[str, Any]:
 
 def _finish(rows: Sequence[dict[str, Any]], folder: Path, messages: Messages) -> None:
     """The table as a file and on stdout."""
-    from denoise.simulate.files import put_text
-
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    put_text(folder / TABLE, text.getvalue())
+    put(folder / TABLE, text.getvalue())
     columns = ("cube", "kind", "peak SNR", "beam (pixels, deg)", "noise (1 sigma)", "galaxies", "structures")
     table(f"{len(rows)} cubes in {folder}", columns, [_cells(row) for row in rows[:_SHOWN]])
     if len(rows) > _SHOWN:

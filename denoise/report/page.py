@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from denoise.atomic import replace_file
 from denoise.errors import ResourceError
 from denoise.report.audit import Finding, worst
 from denoise.report.labels import number, with_unit
@@ -77,8 +76,8 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = 
     page = _render(scene, result, figures)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        pngs = tuple(_put(folder / f"{stem}_{f.name}.png", f.png) for f in figures)
-        html = _put(folder / f"{stem}_report.html", page.encode())
+        pngs = tuple(replace_file(folder / f"{stem}_{f.name}.png", f.png) for f in figures)
+        html = replace_file(folder / f"{stem}_report.html", page.encode())
     except OSError as err:
         raise ResourceError(
             f"the report cannot be written to {folder}",
@@ -86,16 +85,6 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = 
             action="choose another folder",
         ) from err
     return ReportFiles(html, pngs)
-
-
-def _put(path: Path, content: bytes) -> Path:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def _draw(scene: Scene, result: ReportInput) -> list[_Figure]:

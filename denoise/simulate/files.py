@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +12,9 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from denoise.atomic import put
 from denoise.cube import Cube, write
-from denoise.errors import OutputExistsError, ResourceError
+from denoise.errors import OutputExistsError
 from denoise.simulate.observations import Observation, stabilisation
 from denoise.simulate.simulations import Simulation
 
@@ -182,7 +181,7 @@ def write_simulation(
         cards = header if pixels.ndim == 3 else _plane_header(header, part)
         write(Cube(pixels, header=cards, name=name), paths[part], overwrite=overwrite)
     text = json.dumps(described(simulation, axis), indent=1)
-    put_text(paths["parameters"], f"{text}\n")
+    put(paths["parameters"], f"{text}\n")
     return paths
 
 
@@ -211,26 +210,6 @@ def refuse_existing(paths: Any, *, overwrite: bool) -> None:
             raise OutputExistsError(
                 "the output exists", value=path, action="choose another folder or use --overwrite"
             )
-
-
-def put_text(path: Path, text: str) -> None:
-    """Write a small text file; it appears under its name when it is whole.
-
-    Raises
-    ------
-    ResourceError
-        It cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as err:
-        raise ResourceError(
-            f"{path} cannot be written", value=err.strerror, action="choose another folder"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _images(simulation: Simulation, scale: float) -> Iterator[tuple[str, NDArray[np.float32]]]:
