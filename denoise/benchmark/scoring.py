@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from denoise.errors import DenoiseError
 from denoise.metrics import (
     FIDELITY_KEYS,
     SCORE_KEYS,
+    blurred_moments,
     emission_mask,
     fidelity,
     flux_percent,
     half_rmse_ratio,
+    near_truth,
     observed_rmse_ratio,
     residual_statistics,
     score,
@@ -55,8 +57,23 @@ def score_case(
     return list(_scored(suite, case, made, {name: rows[name] for name in names}))
 
 
+class Known(NamedTuple):
+    """What all rows of a case are scored with: the surroundings of the truth, and the truth ever more blurred."""
+
+    near: NDArray[np.bool_]
+    blurred: NDArray[np.float64]
+
+
+def known_of(made: Made) -> Known | None:
+    """Worked out once a case; None where there is no truth."""
+    if made.other is not None:
+        return None
+    one = made.observation
+    return Known(near_truth(one.truth, one.beam_pixels), blurred_moments(one.truth, one.beam_pixels))
+
+
 def _scored(suite: Suite, case: Case, made: Made, rows: dict[str, Row]) -> Iterator[dict[str, Any]]:
-    noise = made.noise
+    noise, known = made.noise, known_of(made)
     for name, row in rows.items():
         start = time.perf_counter()
         entry: dict[str, Any] = {
@@ -74,7 +91,7 @@ def _scored(suite: Suite, case: Case, made: Made, rows: dict[str, Row]) -> Itera
             continue
         seconds = time.perf_counter() - start
         noise = noise or used
-        yield {**entry, **numbers(made, output, noise), "seconds": seconds}
+        yield {**entry, **numbers(made, output, noise, known), "seconds": seconds}
 
 
 def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | None]:
@@ -95,6 +112,7 @@ def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | N
             made.cube,
             row.method,
             seed=seed,
+            threads=1,  # the processes are the parallelism
             positivity=row.positivity,
             continuum=row.continuum,
             **row.parameters,
@@ -102,16 +120,26 @@ def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | N
     return np.asarray(result.cube.read(), np.float32), result.noise
 
 
-def numbers(made: Made, output: Array, noise: NoiseModel | None) -> dict[str, float | None]:
+def numbers(
+    made: Made, output: Array, noise: NoiseModel | None, known: Known | None
+) -> dict[str, float | None]:
     """Every score of one output; None where the case does not define it."""
-    if made.other is not None:
+    if known is None:
         return _against_half(made, output)
     one = made.observation
-    found = score(one.truth, one.noisy, output, aperture=one.aperture, beam=one.beam_pixels, noise=noise)
+    found = score(
+        one.truth,
+        one.noisy,
+        output,
+        aperture=one.aperture,
+        beam=one.beam_pixels,
+        noise=noise,
+        near=known.near,
+    )
     result: dict[str, float | None] = dict.fromkeys(KEYS) | found
     if made.observed is not None:
         return result | _corrected(made, output)
-    result |= fidelity(one.truth, output, aperture=one.aperture, beam=one.beam_pixels, sources=made.sources)
+    result |= fidelity(one.truth, output, aperture=one.aperture, blurred=known.blurred, sources=made.sources)
     if noise is not None:
         left = residual_statistics(one.noisy - output, noise)
         result |= {"residual_std": left.std, "residual_acf_difference": left.acf_difference}

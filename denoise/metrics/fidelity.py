@@ -44,7 +44,7 @@ class SourceWindow(NamedTuple):
 
 
 def fidelity(
-    truth: Array, denoised: Array, *, aperture: Mask, beam: Beam, sources: Sequence[SourceWindow] = ()
+    truth: Array, denoised: Array, *, aperture: Mask, blurred: Array, sources: Sequence[SourceWindow] = ()
 ) -> dict[str, float | None]:
     """Every number of this module, by the names of ``FIDELITY_KEYS``; None where it is undefined.
 
@@ -52,8 +52,8 @@ def fidelity(
     ----------
     truth, denoised : ndarray, shape (channel, y, x)
     aperture : ndarray of bool, shape (y, x)
-    beam : tuple of float
-        (major, minor, pa): FWHM in pixels, degrees.
+    blurred : ndarray
+        See `blurred_moments`: of the truth, so that it is worked out once for many outputs.
     sources : sequence of SourceWindow
         Sources of which some may be lost; none: completeness is undefined.
     """
@@ -64,7 +64,7 @@ def fidelity(
         "moment2_error": moments[2],
         "spectrum_error": spectrum_error(truth, denoised, aperture),
         "completeness": completeness(truth, denoised, sources),
-        "beam_broadening": beam_broadening(truth, denoised, beam),
+        "beam_broadening": beam_broadening(truth, denoised, blurred),
     }
 
 
@@ -123,24 +123,54 @@ def completeness(truth: Array, denoised: Array, sources: Sequence[SourceWindow])
     return float(np.mean(found)) if found else None
 
 
-def beam_broadening(truth: Array, denoised: Array, beam: Beam) -> float | None:
-    """FWHM of the output's effective beam over that of the input, 1 or more.
+def blurred_moments(truth: Array, beam: Beam) -> NDArray[np.float64]:
+    """Moment 0 within the truth's emission of the truth blurred by ever wider circular Gaussians.
 
-    The circular Gaussian is found that, put on the truth's moment 0, fits the output's best, with a free factor:
-    ``sqrt(1 + (blur / beam)^2)`` with FWHM each. Up to a blur of one beam; both moments within the truth's emission.
+    Parameters
+    ----------
+    truth : ndarray, shape (channel, y, x)
+    beam : tuple of float
+        (major, minor, pa): FWHM in pixels, degrees; the widest blur has its mean FWHM.
+
+    Returns
+    -------
+    ndarray, float64, shape (blur, y, x)
+        Not blurred first.
     """
     from scipy.ndimage import gaussian_filter
 
     emission = emission_mask(truth)
+    lit = emission.any(axis=(1, 2))
+    planes, inside = truth[lit], emission[lit]
+    widths = _BLUR * math.sqrt(beam[0] * beam[1]) / _FWHM
+    return np.stack(
+        [
+            np.where(inside, gaussian_filter(planes, (0, w, w)) if w else planes, 0.0).sum(
+                axis=0, dtype=np.float64
+            )
+            for w in widths
+        ]
+    )
+
+
+def beam_broadening(truth: Array, denoised: Array, blurred: Array) -> float | None:
+    """FWHM of the output's effective beam over that of the input, 1 or more.
+
+    The circular Gaussian is found that, put on the truth's moment 0, fits the output's best, with a free factor:
+    ``sqrt(1 + (blur / beam)^2)`` with FWHM each. Up to a blur of one beam; both moments within the truth's emission.
+
+    Parameters
+    ----------
+    truth, denoised : ndarray, shape (channel, y, x)
+    blurred : ndarray, shape (blur, y, x)
+        Of the truth, see `blurred_moments`.
+    """
+    emission = emission_mask(truth)
     output = np.where(emission, np.nan_to_num(denoised), 0.0).sum(axis=0, dtype=np.float64)
     if not output.any():
         return None
-    fwhm = math.sqrt(beam[0] * beam[1])
-    misfits = []
-    for blur in _BLUR:
-        smooth = np.stack([gaussian_filter(p, blur * fwhm / _FWHM) for p in truth]) if blur else truth
-        model = np.where(emission, smooth, 0.0).sum(axis=0, dtype=np.float64)
-        misfits.append(1.0 - float((model * output).sum()) ** 2 / float((model**2).sum() * (output**2).sum()))
+    power = (output**2).sum()
+    misfits = [1.0 - float((one * output).sum()) ** 2 / float((one**2).sum() * power) for one in blurred]
     return math.sqrt(1.0 + _lowest(_BLUR, np.array(misfits)) ** 2)
 
 

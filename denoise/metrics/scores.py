@@ -71,6 +71,7 @@ def score(
     beam: Beam,
     noise: NoiseModel | None = None,
     threshold: float = DETECTION,
+    near: NDArray[np.bool_] | None = None,
 ) -> Score:
     """Every score of one output.
 
@@ -86,6 +87,8 @@ def score(
         Noise of ``noisy``; without it false structure is None.
     threshold : float
         Matched-filter SNR of a false region.
+    near : ndarray of bool, shape (channel, y, x), optional
+        Surroundings of the truth, if known already (see `near_truth`).
 
     Returns
     -------
@@ -94,7 +97,7 @@ def score(
         numbers of regions and of voxels; None where it is undefined.
     """
     emission = emission_mask(truth)
-    near = near_truth(truth, beam)
+    near = near_truth(truth, beam) if near is None else near
     result: Score = dict.fromkeys(SCORE_KEYS)
     for name, mask in (("aperture", aperture), ("emission", emission), ("cube", None)):
         result[f"rmse_ratio_{name}"] = accuracy.rmse_ratio(truth, noisy, denoised, mask)
