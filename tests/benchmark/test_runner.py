@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 import yaml
 
-from denoise.benchmark import compare, load_results, load_suite, run_suite, summary, write_results
-from denoise.errors import InputError, OutputExistsError
+from denoise.benchmark import (
+    compare,
+    list_cases,
+    load_results,
+    load_suite,
+    run_suite,
+    scoring,
+    summary,
+    write_results,
+)
+from denoise.errors import InputError, NoiseError, OutputExistsError
 
 CASES = {
     "source": "simulated",
@@ -103,16 +112,21 @@ def test_another_run_is_not_gone_on_with(whole, suite):
         run_suite(load_suite(suite, cubes=5), folder, resume=True)
 
 
-def test_a_failing_method_is_a_row_with_its_reason(suite, tmp_path):
-    # continuum needs more channels than an image has
-    loaded = load_suite(suite, cubes=1, methods={"bad": {"method": "ist", "continuum": "smooth:99"}})
-    entries = run_suite(loaded, tmp_path, workers=1)
-    bad = [entry for entry in entries if entry["row"] == "bad"]
-    assert len(bad) == 1
-    if "error" in bad[0]:
-        assert summary(entries)[-1].failed == 1
-        page = write_results(loaded, entries, tmp_path).html.read_text()
-        assert "Failed: bad" in page
+def test_a_failing_method_is_a_row_with_its_reason(suite, tmp_path, monkeypatch):
+    loaded = load_suite(suite, cubes=1, methods={"bad": {"method": "ist"}})
+
+    def failing(cube, method, **options):
+        raise NoiseError("too few voxels", value=3, action="give more")
+
+    monkeypatch.setattr(scoring, "denoise", failing)
+    entries = scoring.score_case(loaded, list_cases(loaded)[0], ["noisy", "bad"])
+    noisy, bad = entries
+    assert noisy["rmse_ratio_cube"] == 1
+    assert "too few voxels" in bad["error"]
+    assert "rmse_ratio_cube" not in bad
+    assert [line.failed for line in summary(entries)] == [0, 1]
+    page = write_results(loaded, entries, tmp_path).html.read_text()
+    assert "Failed: bad: too few voxels" in page
 
 
 def test_comparison_finds_what_changed_and_only_that(whole, tmp_path):
