@@ -28,7 +28,7 @@ import torch
 import yaml
 
 from denoise.noise import NoiseModel
-from denoise.simulate import simulate_cube
+from denoise.simulate import HANNING_ACF, simulate_cube
 from denoise.simulate.populations import draw_galaxies
 from denoise.transforms import detection, starlet, wavelets
 from denoise.transforms.gates import SIDE, brightness, padded
@@ -37,7 +37,6 @@ from denoise.transforms.whitening import whiten
 BANDS = SIDE**2
 FIRST_SEED = {"train": 10_000_000, "validation": 15_000_000}
 KINDS = {"disc": 0.34, "unresolved": 0.18, "multi": 0.18, "merger": 0.2, "empty": 0.04, "filled": 0.06}
-HANNING = np.array([1, 2 / 3, 1 / 6])  # autocorrelation of channels smoothed by 1/4, 1/2, 1/4
 SEEN = 0.02  # weight of the region below which a voxel is not used
 ROWS = 5000  # voxels of a cube in one step
 MOST_ROWS = 14_000  # voxels of a cube kept, beside those near its peak
@@ -70,7 +69,7 @@ def simulate(seed: int) -> dict[str, Any]:
         window = slice(min(max(first, 0), len(truth) - channels), None)
         truth, noise = truth[window][:channels], noise[window][:channels]
         truth = truth / max(truth.max(), 1e-30)
-    model = _noise_model(truth.shape, beam, family, HANNING if smoothed else np.ones(1))
+    model = _noise_model(truth.shape, beam, family, HANNING_ACF if smoothed else np.ones(1))
     return {
         "truth": truth * np.float32(snr),
         "noise": noise,

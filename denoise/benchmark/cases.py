@@ -16,11 +16,10 @@ from denoise.errors import InputError
 from denoise.metrics import Observation as Observed
 from denoise.metrics import SourceWindow
 from denoise.noise import NoiseModel
-from denoise.simulate import Observation, Scene, Simulation, draw_scene, observe
+from denoise.simulate import HANNING_ACF, Observation, Scene, Simulation, draw_scene, observe
 
 Array = NDArray[np.float32]
 MOST_TRIES = 1000
-HANNING = np.array([1, 2 / 3, 1 / 6])
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def _simulated(suite: Suite, source: Simulated, case: Case) -> Made:
     group, snr_bin = list(source.groups).index(case.group), list(source.snr_bins).index(case.snr)
     entropy = (suite.seed, suite.version, group, snr_bin, case.number)
     rng = np.random.default_rng(entropy)
-    beam = _beam(rng, source.beam)
+    beam = Observation(beam_range=source.beam).drawn_beam(rng)
     kinds = source.groups[case.group]
     kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
     snr = float(rng.uniform(*case.snr))
@@ -188,7 +187,7 @@ def _noise(made: Simulation) -> NoiseModel | None:
     seen, shape = made.observation, made.truth.shape
     if seen.counts is not None:
         return None
-    fields: dict[str, Any] = {"spectral_acf": HANNING} if seen.hanning else {}
+    fields: dict[str, Any] = {"spectral_acf": HANNING_ACF} if seen.hanning else {}
     if made.gain is not None:
         with np.errstate(divide="ignore"):
             relative = np.where(made.gain >= seen.cutoff, 1 / made.gain, np.nan)
@@ -199,11 +198,6 @@ def _noise(made: Simulation) -> NoiseModel | None:
         return NoiseModel.white(shape, made.channel_sigma, **fields)
     family: Any = "imaged" if seen.noise == "imaged_gaussian" else "white_convolved"
     return NoiseModel.from_beam(shape, made.channel_sigma, made.beam_pixels, family, **fields)
-
-
-def _beam(rng: np.random.Generator, mean: Bin) -> tuple[float, float, float]:
-    fwhm, ratio = rng.uniform(*mean), rng.uniform(0.65, 1.0)
-    return float(fwhm / math.sqrt(ratio)), float(fwhm * math.sqrt(ratio)), float(rng.uniform(0.0, 180.0))
 
 
 def _windows(made: Simulation) -> tuple[SourceWindow, ...]:

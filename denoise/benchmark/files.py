@@ -17,7 +17,6 @@ from denoise.noise import NoiseModel, estimate_noise
 from denoise.resources import resource
 from denoise.transforms import detection
 
-Source = Stored | Degraded | Halves
 PACKAGED = "sample:"
 NO_BEAM = (1.0, 1.0, 0.0)  # pixels: what has no beam is sharp
 

@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -23,7 +22,7 @@ from denoise.benchmark.cases import Case, list_cases
 from denoise.benchmark.scoring import rows_of, score_case
 from denoise.benchmark.suite import Suite, check_rows
 from denoise.cores import usable_cores
-from denoise.engine import CancelToken, Progress, ProgressEvent
+from denoise.engine import CancelToken, Progress
 from denoise.engine.progress import Monitor
 from denoise.errors import InputError, OutputExistsError, ResourceError
 
@@ -80,23 +79,13 @@ def run_suite(
     record = _Record(Path(folder), suite, resume=resume, overwrite=overwrite)
     missing = [(case, names) for case in cases if (names := record.missing(case))]
     monitor = Monitor(progress, cancel)
-    done = len(cases) - len(missing)
-    with record, _executor(workers) as pool:
-        finished = _in_parallel(pool, suite, missing, source, monitor, workers=_count(workers))
-        for entries in _tracked(finished, done, len(cases), progress, suite.label):
-            record.add(entries)
+    processes = usable_cores() if workers is None else max(1, workers)
+    with record, _executor(processes) as pool:
+        finished = _in_parallel(pool, suite, missing, source, monitor, under_way=_AHEAD * processes)
+        before = len(cases) - len(missing)
+        for _ in monitor.track(map(record.add, finished), stage=suite.label, total=len(cases), before=before):
+            pass
     return record.entries(cases)
-
-
-def _tracked(
-    finished: Iterator[list[Entry]], done: int, total: int, progress: Progress | None, stage: str
-) -> Iterator[list[Entry]]:
-    start = time.perf_counter()
-    for number, entries in enumerate(finished, start=1):
-        yield entries
-        if progress is not None:
-            left = (time.perf_counter() - start) / number * (total - done - number)
-            progress(ProgressEvent(stage, done + number, total, left))
 
 
 def _in_parallel(
@@ -106,34 +95,30 @@ def _in_parallel(
     data: Path | None,
     monitor: Monitor,
     *,
-    workers: int,
+    under_way: int,
 ) -> Iterator[list[Entry]]:
     """Results as they come, with a few cases under way at any time."""
     left = iter(missing)
-    under_way: set[Future[list[Entry]]] = set()
+    waiting: set[Future[list[Entry]]] = set()
     try:
         while True:
-            while len(under_way) < _AHEAD * workers and (one := next(left, None)) is not None:
-                under_way.add(pool.submit(score_case, suite, one[0], one[1], data))
-            if not under_way:
+            while len(waiting) < under_way and (one := next(left, None)) is not None:
+                waiting.add(pool.submit(score_case, suite, one[0], one[1], data))
+            if not waiting:
                 return
             monitor.check()
-            finished, under_way = wait(under_way, timeout=0.5, return_when=FIRST_COMPLETED)
+            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield future.result()
     finally:
-        for future in under_way:
+        for future in waiting:
             future.cancel()
 
 
-def _count(workers: int | None) -> int:
-    return usable_cores() if workers is None else max(1, workers)
-
-
-def _executor(workers: int | None) -> ProcessPoolExecutor:
+def _executor(processes: int) -> ProcessPoolExecutor:
     """Fresh processes: a fork would share locks of threads that do not exist in it."""
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(_count(workers), mp_context=context, initializer=_alone)
+    return ProcessPoolExecutor(processes, mp_context=context, initializer=_alone)
 
 
 def _alone() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -173,14 +172,11 @@ def _make(
     tasks: Sequence[Task], folder: Path, axis: Any, messages: Messages, *, halves: bool, overwrite: bool
 ) -> Iterator[tuple[Task, Simulation]]:
     """Make and write the cubes one by one."""
-    from denoise.engine.progress import ProgressEvent
+    from denoise.engine.progress import Monitor
     from denoise.simulate import simulate_cube
     from denoise.simulate.files import write_simulation
 
-    start = time.monotonic()
-    for done, task in enumerate(tasks):
-        left = None if done == 0 else (time.monotonic() - start) / done * (len(tasks) - done)
-        messages.progress(ProgressEvent("simulating", done, len(tasks), left))
+    for task in Monitor(messages.progress).track(tasks, stage="simulating", total=len(tasks)):
         made = simulate_cube(
             task.seed,
             kind=task.kind,  # type: ignore[arg-type]
@@ -189,7 +185,6 @@ def _make(
         )
         write_simulation(made, folder, task.name, axis=axis, overwrite=overwrite)
         yield task, made
-    messages.progress(ProgressEvent("simulating", len(tasks), len(tasks), 0.0))
 
 
 def _tasks(

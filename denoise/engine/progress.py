@@ -68,15 +68,15 @@ class Monitor:
         """Raise ``CancelledError`` if stopping was asked for; for work that has no tiles."""
         self._cancel.check()
 
-    def track(self, items: Iterable[T], *, stage: str, total: int) -> Iterator[T]:
-        """Yield `items`, one event before the first and one after each."""
+    def track(self, items: Iterable[T], *, stage: str, total: int, before: int = 0) -> Iterator[T]:
+        """Yield `items`, one event before the first and one after each; of `total`, `before` were done already."""
         start = time.perf_counter()
-        self._emit(ProgressEvent(stage, 0, total, None))
+        self._emit(ProgressEvent(stage, before, total, None))
         for done, item in enumerate(items, start=1):
             self._cancel.check()
             yield item
-            left = (time.perf_counter() - start) / done * (total - done)
-            self._emit(ProgressEvent(stage, done, total, left))
+            left = (time.perf_counter() - start) / done * (total - before - done)
+            self._emit(ProgressEvent(stage, before + done, total, left))
         self._cancel.check()
 
     def _emit(self, event: ProgressEvent) -> None:

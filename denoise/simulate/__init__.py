@@ -1,7 +1,7 @@
 """Cubes with known truth: galaxies and what surrounds them, beams, noise as in toy and in real observations."""
 
 from denoise.simulate.beams import Beam, beam_area, beam_image, convolve_beam
-from denoise.simulate.clouds import Component
+from denoise.simulate.clouds import HANNING_ACF, Component
 from denoise.simulate.discs import Galaxy, rotation_velocity, sersic_b
 from denoise.simulate.fields import NoiseFamily, earth_rotation_tracks, noise_field
 from denoise.simulate.morphologies import TOY_KINDS, UNSEEN_KINDS, Morphology, SceneKind, draw_scene
@@ -12,6 +12,7 @@ from denoise.simulate.simulations import Simulation, observe, repeat, simulate_c
 from denoise.simulate.structures import Halo, Outflow, Ring, Shell, Structure, Tail
 
 __all__ = [
+    "HANNING_ACF",
     "TOY_KINDS",
     "UNSEEN_KINDS",
     "Beam",

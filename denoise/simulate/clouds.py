@@ -16,6 +16,7 @@ from denoise.simulate.beams import FloatArray
 
 SUBCHANNELS = 4  # velocity cells a channel: the gridding error is far below any dispersion used
 HANNING = (0.25, 0.5, 0.25)
+HANNING_ACF = np.array([1.0, 2.0 / 3.0, 1.0 / 6.0])  # of channels that were smoothed by these weights
 Circle = tuple[float, float, float]
 
 
