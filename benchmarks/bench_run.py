@@ -23,7 +23,6 @@ import denoise
 from denoise.methods import get_method
 from denoise.noise import NoiseModel
 from denoise.simulate import noise_field, simulate_cube
-from denoise.simulate.simulations import Simulation
 
 
 def main() -> None:
@@ -35,25 +34,25 @@ def main() -> None:
     small = simulate_cube(1, peak_snr=5.0)
     measure("40x96x96", small.noisy, small.beam_pixels)
     name = "x".join(map(str, shape))
-    measure(f"{name} sparse", sparse(small, shape), small.beam_pixels)
-    measure(f"{name} full", tiled(small.noisy, shape), small.beam_pixels)
+    noise = np.float32(small.sigma) * noise_field(np.random.default_rng(1), shape, small.beam_pixels)
+    measure(f"{name} sparse", noise + four_sources(small.truth, shape), small.beam_pixels)
+    measure(f"{name} full", noise + everywhere(small.truth, shape), small.beam_pixels)
 
 
-def sparse(source: Simulation, shape: tuple[int, ...]) -> np.ndarray:
-    """The same source four times in a field of noise: what most fields look like."""
-    rng = np.random.default_rng(1)
-    field = np.float32(source.sigma) * noise_field(rng, shape, source.beam_pixels)
-    nchan, ny, nx = source.truth.shape
+def four_sources(truth: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The source four times in an empty field: what most fields look like."""
+    field = np.zeros(shape, np.float32)
+    nchan, ny, nx = truth.shape
     for y in (shape[1] // 8, shape[1] // 2):
         for x in (shape[2] // 8, shape[2] // 2):
-            field[:nchan, y : y + ny, x : x + nx] += source.truth
+            field[:nchan, y : y + ny, x : x + nx] += truth
     return field
 
 
-def tiled(block: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A large field full of the same sources: the worst case for a search that skips empty sky."""
-    repeats = [-(-n // m) for n, m in zip(shape, block.shape, strict=True)]
-    return np.ascontiguousarray(np.tile(block, repeats)[tuple(slice(0, n) for n in shape)])
+def everywhere(truth: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A field full of the source: the worst case for a search that skips empty sky."""
+    repeats = [-(-n // m) for n, m in zip(shape, truth.shape, strict=True)]
+    return np.ascontiguousarray(np.tile(truth, repeats)[tuple(slice(0, n) for n in shape)])
 
 
 def measure(name: str, noisy: np.ndarray, beam: tuple[float, float, float]) -> None:
