@@ -190,6 +190,7 @@ def main() -> None:
         "gated synthesis, every voxel": lambda: gated(
             cube,
             region=np.ones_like(cube),
+            strength=np.ones_like(cube),
             network=trained_gates().network,
             left=np.ones((SPATIAL + 1, SPECTRAL + 1), np.float32),
             noise=1.0,

@@ -31,7 +31,7 @@ from denoise.noise import NoiseModel
 from denoise.simulate import HANNING_ACF, simulate_cube
 from denoise.simulate.populations import draw_galaxies
 from denoise.transforms import detection, starlet, wavelets
-from denoise.transforms.gates import SIDE, brightness, padded
+from denoise.transforms.gates import SIDE, brightness, padded, strength
 from denoise.transforms.whitening import whiten
 
 BANDS = SIDE**2
@@ -131,9 +131,9 @@ def table(seed: int) -> dict[str, np.ndarray]:
     scales = tuple(min(SIDE - 1, n) for n in wavelets.default_scales(truth.shape))
     left = padded(detection.noise_left(seen.white.noise, scales))
     bands = _bands(seen.white.data, scales)[:, rows]
-    near = brightness(seen.white.data, detection.noise_left(seen.white.noise, scales)).ravel()[rows]
+    near = strength(seen.white.data, detection.noise_left(seen.white.noise, scales)).ravel()[rows]
     return {
-        "inputs": _inputs(bands, left, np.stack([region[rows], near])),
+        "inputs": _inputs(bands, left, np.stack([region[rows], brightness(near)])),
         "bands": np.ascontiguousarray(bands.T),
         "noise": _spread(detection.band_noise(seen.white.noise, scales), np.float32(1e9)).ravel(),
         "region": region[rows],

@@ -20,10 +20,11 @@ from denoise.methods._gates import trained_gates
 from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.noise import NoiseModel
-from denoise.transforms import detection, positivity, wavelets
+from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms._jit import run_ranges
+from denoise.transforms.flux import put_back
 from denoise.transforms.gaps import WIDEST, bridged
-from denoise.transforms.gates import BRIGHT, SIDE, gated
+from denoise.transforms.gates import BRIGHT, SIDE, gated, strength
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
 from denoise.transforms.whitening import whiten
 
@@ -141,9 +142,11 @@ class Ist(Denoiser):
         # what is bright nearby decides too; both look at the whitened data
         beyond = search[1] - detection.halo(shape)[1]
         decided = max(search[0], BRIGHT[0] + 2) + WIDEST, max(search[1], BRIGHT[1] + 2 + beyond)
-        cut = positivity.halo(shape[0]) if self.positivity else (0, 0)
-        side = decided[1] + ceil(_EFFECTIVE * pixels) + cut[1]
-        return Halo(decided[0] + ceil(_EFFECTIVE * channels) + cut[0] if shape[0] > 1 else 0, side, side)
+        later = [(flux, self._gated), (positivity, self.positivity)]
+        after = [step.halo(shape[0]) for step, used in later if used]
+        side = decided[1] + ceil(_EFFECTIVE * pixels) + sum(far for _, far in after)
+        deep = decided[0] + ceil(_EFFECTIVE * channels) + sum(far for far, _ in after)
+        return Halo(deep if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Bytes beside the block: search and transforms in strips, or every band of the published algorithm."""
@@ -215,16 +218,20 @@ class Ist(Denoiser):
         white, region = seen.white, seen.found.region
         scales = self._scales(noise.cube_shape)  # of the cube: tiles agree
         known = min(scales[0], _MOST[0]), min(scales[1], _MOST[1])
+        whole, left = bridged(white.data, seen.valid), detection.noise_left(white.noise, known)
+        near = strength(whole, left, threads=self.threads)
         estimate = gated(
-            bridged(white.data, seen.valid),
+            whole,
             region=region,
+            strength=near,
             network=trained_gates().network,
-            left=detection.noise_left(white.noise, known),
+            left=left,
             noise=self._band_noise(white.noise, scales),
             spatial_scales=scales[0],
             spectral_scales=scales[1],
             threads=self.threads,
         )
+        put_back(estimate, whole, region=region, strength=near, threads=self.threads)
         return white.restore(estimate, region, threads=self.threads)
 
     def _thresholded(self, data: Block, seen: detection.Emission, noise: NoiseModel) -> Block:

@@ -88,6 +88,7 @@ def gated(
     data: ArrayLike,
     *,
     region: ArrayLike,
+    strength: ArrayLike,
     network: GateNetwork,
     left: ArrayLike,
     noise: ArrayLike,
@@ -104,6 +105,8 @@ def gated(
         Finite, in units of sigma.
     region : array_like, same shape
         Weight of each voxel, 0 to 1; below 0.02 it counts as 0, and nothing is computed there.
+    strength : array_like, same shape
+        Of what is near, by ``strength``.
     network : GateNetwork
         Gives the gains.
     left : array_like, shape (scales + 1, scales + 1)
@@ -132,7 +135,7 @@ def gated(
     plan = _Plan(
         scales,
         same_shape(prepared(region), cube),
-        brightness(cube, np.asarray(left, np.float32), threads=threads),
+        brightness(same_shape(prepared(strength), cube)),
         (
             np.ascontiguousarray(1 / kept),
             per_band(noise, scales.bands, "noise"),
@@ -144,8 +147,8 @@ def gated(
     return _in_strips(cube, plan, threads=threads, memory=memory)
 
 
-def brightness(data: Array, left: Array, *, threads: int = 1) -> Array:
-    """Largest significance of the finest smoothing nearby, bent.
+def strength(data: Array, left: Array, *, threads: int = 1) -> Array:
+    """Largest significance of the finest smoothing nearby (`BRIGHT`).
 
     It tells faint emission from the outskirts of bright emission.
 
@@ -164,8 +167,13 @@ def brightness(data: Array, left: Array, *, threads: int = 1) -> Array:
     )
     np.abs(smooth, out=smooth)
     largest = box_max(smooth, (BRIGHT[0] if fine[1] else 0, BRIGHT[1], BRIGHT[1]), threads=threads)
-    largest /= left[fine]
-    return np.asarray(largest / (4 + largest * np.float32(4 / _BEND)), np.float32)
+    largest /= np.float32(left[fine])
+    return largest
+
+
+def brightness(strength: Array) -> Array:
+    """The strength as networks see it, bent."""
+    return np.asarray(strength / (4 + strength * np.float32(4 / _BEND)), np.float32)
 
 
 def _even(weights: Array, bias: Array) -> tuple[Array, Array]:

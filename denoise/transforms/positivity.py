@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from denoise.transforms import _positivity_kernels as kernels
 from denoise.transforms._jit import run_ranges
+from denoise.transforms.flux import BOX
 from denoise.transforms.smoothing import box_mean
 from denoise.transforms.starlet import Array
 from denoise.transforms.windows import windows_around
 
-BOX = (8, 14)  # half widths over which the flux is kept: channels, pixels
 _ROUNDS = 2
 _FEWEST = np.float32(
     0.002

@@ -61,6 +61,29 @@ def test_compact_bright_flux_is_kept(penalty):
     assert np.mean(ratios) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("peak", [20, 60])
+@pytest.mark.parametrize("width", [(2.5, 2.5), (2.5, 3.5), (6.0, 3.5)])
+def test_sources_no_wider_than_the_seeing_keep_their_flux_and_grow_no_halo(peak, width):
+    """As MUSE sees a line of a few channels; FWHM (channel, pixel)."""
+    z, y, x = (np.arange(n)[(slice(None), *(None,) * (2 - k))] - n // 2 for k, n in enumerate((32, 64, 64)))
+    radius = np.hypot(y, x) + 0 * z
+    truth = peak * np.exp(-4 * np.log(2) * ((z / width[0]) ** 2 + (radius / width[1]) ** 2)).astype(
+        np.float32
+    )
+    noise = NoiseModel.white(truth.shape, 1.0)
+    aperture = radius < 2 * width[1]
+    out = np.mean(
+        [
+            Ist().apply(truth + sign * noise.sample(seed=k), noise, None).data
+            for k in range(3)
+            for sign in (1, -1)
+        ],
+        axis=0,
+    )
+    assert out[aperture].sum() == pytest.approx(truth.sum(), rel=0.05)
+    assert abs(out[~aperture].sum()) < 0.05 * truth.sum()
+
+
 def test_a_higher_threshold_finds_less():
     data, _, noise = observation(SHAPE, peak_snr=7.0)
     found = [Ist(threshold=level).apply(data, noise, None).support.sum() for level in (4.0, 6.0)]

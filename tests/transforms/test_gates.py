@@ -10,7 +10,7 @@ from denoise.noise import NoiseModel
 from denoise.transforms import detection, starlet
 from denoise.transforms.bitmask import BitMask
 from denoise.transforms.gaps import bridged
-from denoise.transforms.gates import SIDE, GateNetwork, brightness, gated, padded
+from denoise.transforms.gates import SIDE, GateNetwork, brightness, gated, padded, strength
 from denoise.transforms.positivity import without_negatives
 
 
@@ -32,7 +32,7 @@ def by_definition(data, region, net, left, noise):
     numbers = np.log(np.concatenate([kept[1:, 0], kept[0, 1:]]))[:, None].repeat(seen.shape[1], axis=1)
 
     def logits(sign):
-        near = brightness(data, left).reshape(1, -1)
+        near = brightness(strength(data, left)).reshape(1, -1)
         inputs = np.concatenate([sign * seen, region.reshape(1, -1), near, numbers])
         hidden = np.maximum(net.hidden @ inputs + net.hidden_bias[:, None], 0)
         return net.out @ hidden + net.out_bias[:, None]
@@ -63,11 +63,10 @@ def test_equals_the_definition(shape, scales):
     model = NoiseModel.from_beam(shape, 1.0, (4.0, 3.0, 20.0))
     left, noise = detection.noise_left(model, scales), detection.band_noise(model, scales)
     options = {"spatial_scales": scales[0], "spectral_scales": scales[1]}
-    out = gated(
-        data, region=region, network=network(), left=left, noise=noise, threads=2, memory=0.5, **options
-    )
+    options |= {"region": region, "strength": strength(data, left), "network": network()}
+    out = gated(data, left=left, noise=noise, threads=2, memory=0.5, **options)
     assert np.abs(out - by_definition(data, region, network(), left, noise)).max() < 1e-4
-    one = gated(data, region=region, network=network(), left=left, noise=noise, **options)
+    one = gated(data, left=left, noise=noise, **options)
     assert np.array_equal(out, one)
     assert (out[region == 0] == 0).all()
 
@@ -82,7 +81,7 @@ def test_gains_keep_every_coefficient_between_nothing_and_itself():
             net.hidden * 0, net.hidden_bias * 0, net.out * 0, net.out_bias * 0 + level, np.inf, 4.0
         )
         options = {"left": np.ones((4, 3)), "noise": 1.0, "spatial_scales": 3, "spectral_scales": 2}
-        assert np.abs(gated(data, region=ones, network=net, **options) - wanted).max() < 1e-4
+        assert np.abs(gated(data, region=ones, strength=ones, network=net, **options) - wanted).max() < 1e-4
 
 
 def test_trained_weights_are_those_that_the_recipe_names(tmp_path, monkeypatch):

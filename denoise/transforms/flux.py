@@ -1,0 +1,76 @@
+"""Flux that gates and thresholds leave out, put back.
+
+Around a compact source the coarse sub-bands reach further than the source, and it is negative coefficients of the fine
+ones that take their wings away again. Those are the first that shrinkage loses: the source grows a halo, and its flux
+comes out too high. Around a faint source positive coefficients are lost too, and the flux comes out too low. Both are
+in the residual, where an average finds them long before a single coefficient is significant.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.transforms._jit import run_ranges
+from denoise.transforms.smoothing import box_mean, correlate
+from denoise.transforms.starlet import Array
+from denoise.transforms.wavelets import B3
+from denoise.transforms.windows import windows_around
+
+BOX = (8, 14)  # half widths over which flux is kept: channels, pixels
+_BRIGHT = (
+    30.0  # sigma near a source at which half the residual's finest smoothing goes back: its noise hides there
+)
+
+
+def put_back(estimate: Array, data: Array, *, region: Array, strength: Array, threads: int = 1) -> None:
+    """Add the smoothed residual to the estimate, in place, and with it nothing but the data's own flux.
+
+    Near bright sources the residual goes back after one B3 smoothing, elsewhere as its mean over the box around every
+    voxel: as finely as its noise allows.
+
+    Parameters
+    ----------
+    estimate, data : ndarray, shape (channel, y, x), float32
+        Finite, in units of sigma.
+    region : ndarray, same shape
+        Weight of each voxel, 0 to 1; where it is 0 nothing changes.
+    strength : ndarray, same shape
+        Largest significance nearby (`gates.strength`).
+    threads : int
+        Threads of this call.
+    """
+    spectral = len(data) > 1
+    box = (BOX[0] if spectral else 0, BOX[1], BOX[1])
+    for window in windows_around(region > 0, box[:2], threads=threads):
+        target, share = estimate[window], region[window]
+        rest = data[window] - target
+        fine = correlate(
+            rest,
+            spatial_taps=B3,
+            spectral_taps=B3 if spectral else None,
+            border="mirror",
+            threads=threads,
+        )
+        _add(fine, share, strength[window], target, rest, threads)
+        coarse = box_mean(rest, box, threads=threads)
+        coarse *= share
+        target += coarse
+
+
+def _add(fine: Array, share: Array, strength: Array, target: Array, rest: Array, threads: int) -> None:
+    """Move the smoothed residual from the residual to the target where sources are bright."""
+
+    def planes(first: int, last: int) -> None:
+        for k in range(first, last):
+            power: NDArray[np.float32] = (strength[k] / np.float32(_BRIGHT)) ** 4
+            moved = fine[k] * (share[k] * power / (1 + power))
+            target[k] += moved
+            rest[k] -= moved
+
+    run_ranges(planes, len(fine), threads=threads)
+
+
+def halo(channels: int) -> tuple[int, int]:
+    """How far (channels, pixels) ``put_back`` looks."""
+    return (BOX[0] + 2 if channels > 1 else 0), BOX[1] + 2
