@@ -60,7 +60,7 @@ def test_cores_cover_every_voxel_once_and_outer_regions_hold_the_halo(shape, cor
     [
         ((40, 96, 96), 200 * MB, "whole"),
         ((128, 512, 512), 1700 * MB, "row strips"),
-        ((64, 480, 480), 128 * MB, None),
+        ((64, 480, 480), 192 * MB, None),
         ((16384, 64, 64), 256 * MB, "spectral blocks"),
         ((32, 4096, 4096), 256 * MB, None),
         ((1, 6000, 6000), 128 * MB, None),
