@@ -33,6 +33,7 @@ from denoise.report.stream import EDGES
 Floats = NDArray[np.float64]
 Beam = tuple[float, float, float] | None
 SIGMAS = 5.0
+_TITLE = 14  # characters that fit over the narrowest panel
 
 
 def moment0_figure(scene: Scene, beam: Beam) -> Any:
@@ -194,7 +195,10 @@ def channel_title(scene: Scene, channel: int) -> str:
     step = float(np.median(scene.spectral.width))
     digits = int(np.clip(1 - np.floor(np.log10(step)), 0, 6)) if step > 0 else 2
     value = f"{scene.spectral.values[channel]:.{max(digits - 1, 0)}f}".replace("-", "−")
-    return value if scene.spectral.unit == UNSTATED else f"{value}\n{scene.spectral.unit}"
+    if scene.spectral.unit == UNSTATED:
+        return value
+    short = len(value) + len(scene.spectral.unit) < _TITLE
+    return f"{value}{' ' if short else chr(10)}{scene.spectral.unit}"
 
 
 def residual_map_figure(scene: Scene, beam: Beam) -> Any | None:
