@@ -132,7 +132,7 @@ def make_case(suite: Suite, case: Case, data: Path | None = None) -> Made:
 
 def label(snr: Bin) -> str:
     """A bin of peak SNR as it is shown."""
-    return f"{snr[0]:g}-{snr[1]:g}"
+    return f"{snr[0]:g}" if snr[0] == snr[1] else f"{snr[0]:g}-{snr[1]:g}"
 
 
 def _simulated(suite: Suite, source: Simulated, case: Case) -> Made:
@@ -149,7 +149,7 @@ def _simulated(suite: Suite, source: Simulated, case: Case) -> Made:
         source.shape,
         beam,
         peak_snr=snr,
-        noise=source.noise,  # type: ignore[arg-type]
+        noise=source.family(case.group),
         **source.observation,
     )
     made = observe(scene, seen, _seed(*entropy, 0), kind=kind)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from denoise.errors import InputError, ParameterError, UsageError
 from denoise.resources import resource
+from denoise.simulate import NoiseFamily
 
 SUITES = ("pipelines", "suites")
 FLOORS = ("noisy", "zeros", "smooth", "gauss_oracle", "wiener_oracle")
@@ -33,11 +34,11 @@ class Simulated(Model):
     groups : dict
         Panel: share of each kind of galaxies in it (see `denoise.simulate.draw_scene`).
     snr_bins : list of (low, high)
-        Peak SNR, drawn uniformly.
+        Peak SNR, drawn uniformly; means nothing in empty fields.
     shape : tuple of int
         (channel, y, x).
-    noise : str
-        Family, see `denoise.simulate.noise_field`.
+    noise : str or dict
+        NoiseFamily, see `denoise.simulate.noise_field`; or one for each group.
     beam : (low, high)
         Geometric mean of the FWHM in pixels; axis ratio 0.65 to 1, any angle.
     draws : int
@@ -48,12 +49,22 @@ class Simulated(Model):
 
     source: Literal["simulated"]
     groups: dict[str, dict[str, float]]
-    snr_bins: tuple[Bin, ...]
+    snr_bins: tuple[Bin, ...] = ((5.0, 5.0),)
     shape: tuple[int, int, int] = (40, 96, 96)
-    noise: str = "white_convolved"
+    noise: NoiseFamily | dict[str, NoiseFamily] = "white_convolved"
     beam: Bin = (4.0, 5.0)
     draws: int = Field(default=1, ge=1)
     observation: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _noise_of_every_group(self) -> Simulated:
+        if isinstance(self.noise, dict) and set(self.noise) != set(self.groups):
+            raise ValueError(f"noise names {', '.join(self.noise)}; the groups are {', '.join(self.groups)}")
+        return self
+
+    def family(self, group: str) -> NoiseFamily:
+        """Noise of a group."""
+        return self.noise[group] if isinstance(self.noise, dict) else self.noise
 
 
 class Stored(Model):
