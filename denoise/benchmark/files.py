@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.benchmark.cases import Case, Half, Made
+from denoise.benchmark.ranking import GROUPS
 from denoise.benchmark.suite import Degraded, Halves, Stored, Suite
 from denoise.cube import Cube, read
 from denoise.errors import InputError
@@ -49,7 +50,7 @@ def list_cases(source: Any, data: Path | None) -> list[Case]:
     return [
         Case(kind, name, 0, 0, name)
         for name, pair in source.pairs.items()
-        for kind in (["half", "truth"] if len(pair) == 3 else ["half"])
+        for kind in (GROUPS if len(pair) == 3 else GROUPS[:1])
     ]
 
 
@@ -136,7 +137,7 @@ def _half(source: Halves, case: Case, data: Path | None) -> Made:
     support = detection.support(noisy, noise)
     aperture = np.asarray(support.any(axis=0))
     sigma = float(np.nanmedian(noise.sigma()))
-    if case.group == "truth" and len(pair) == 3:
+    if case.group == GROUPS[1] and len(pair) == 3:
         truth = np.asarray(read(_path(pair[2], data)).read(), np.float32)
         one = Observation(case.name, truth, noisy - truth, _beam(first), aperture, sigma)
         return Made(first, one, noise, facts={"kind": "half"})

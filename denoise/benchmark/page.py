@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from denoise._version import __version__
 from denoise.atomic import put
 from denoise.benchmark.figure import draw
+from denoise.benchmark.ranking import HEAD, TITLE, agreements, ranking_rows
 from denoise.benchmark.suite import FLOORS, Suite
 from denoise.benchmark.tables import SHOWN, Line, cells, summary, write_tables
 
@@ -57,6 +58,7 @@ def _render(
         figure="data:image/png;base64," + base64.b64encode(png).decode("ascii"),
         columns=[title for title, _ in SHOWN.values()],
         groups=groups,
+        ranking={"title": TITLE, "head": HEAD, "rows": ranking_rows(agreements(entries))},
         failures=failures(entries),
         files=[path.name for path in tables],
     )

@@ -84,8 +84,9 @@ def _run(
     overwrite: bool,
     json_log: bool,
 ) -> None:
-    from denoise.benchmark import run_suite, summary, write_results
+    from denoise.benchmark import agreements, run_suite, summary, write_results
     from denoise.benchmark.page import failures
+    from denoise.benchmark.ranking import HEAD, TITLE, ranking_rows
 
     messages = Messages(as_json=json_log)
     with stoppable(messages) as token, messages.working():
@@ -103,6 +104,8 @@ def _run(
             messages.warn(f"failed: {text}")
         files = write_results(suite, entries, folder)
     show(suite, summary(entries))
+    if found := agreements(entries):
+        table(TITLE, HEAD, ranking_rows(found))
     messages.done(f"wrote {files.html}", html=str(files.html), figure=str(files.figure))
 
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from astropy.io import fits
 
-from denoise.benchmark import list_cases, load_suite, make_case, run_suite
+from denoise.benchmark import agreements, list_cases, load_suite, make_case, run_suite
 from denoise.errors import InputError
 from denoise.simulate import Galaxy, simulate_cube
 
@@ -78,7 +78,25 @@ def test_halves_rank_as_the_truth_does(folder, tmp_path):
     assert set(names) == set(by_group["truth"])
     half, truth = (np.array([by_group[g][n] for n in names]) for g in ("half", "truth"))
     assert half == pytest.approx(truth, abs=0.05)
-    assert np.corrcoef(half.argsort().argsort(), truth.argsort().argsort())[0, 1] > 0.9
+    found = {one.score: one for one in agreements(entries)}
+    assert found["RMSE cube"].rows == len(names)
+    assert found["RMSE cube"].spearman > 0.9
+
+
+def test_agreement_is_of_the_order_alone_and_needs_both_groups():
+    def scored(cube, group, values):
+        rows = zip("abcd", values, strict=True)
+        return [{"cube": cube, "group": group, "row": row, "rmse_ratio_cube": value} for row, value in rows]
+
+    one = scored("one", "half", (1, 2, 3, 4)) + scored("one", "truth", (10, 20, 30, 90))
+    other = scored("other", "half", (1, 2, 3, 4)) + scored("other", "truth", (9, 5, 3, 2))
+    found = {a.cube: a for a in agreements([*one, *other, *scored("real", "half", (1, 2, 3, 4))])}
+    assert set(found) == {"one", "other", "mean of these cubes"}
+    assert found["one"].spearman == pytest.approx(1)
+    assert found["other"].spearman == pytest.approx(-1)
+    assert found["mean of these cubes"].rows == 4
+    assert agreements(scored("real", "half", (1, 2, 3, 4))) == []
+    assert agreements([]) == []
 
 
 def test_missing_data_are_told_before_anything_is_run(folder, tmp_path):
