@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,10 +11,9 @@ from denoise.cli import options as opt
 from denoise.cli.batch import Job, stoppable
 from denoise.cli.console import Messages, facts, out, table
 from denoise.cli.run import make_folder, run_job
-from denoise.errors import OutputExistsError, ResourceError
+from denoise.errors import OutputExistsError
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Header
     from numpy.typing import NDArray
 
     from denoise.engine import CancelToken, Result
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 METHODS = ("smooth", "pca", "ica", "ist")
 SEED = 2026
 PEAK_SNR = 7.0
-_PEAK_JY = 4e-3  # Jy/beam, the brightest voxel of the truth
-_PIXEL = 0.05 / 3600  # deg
+_AXIS: Literal["frequency"] = "frequency"
 _SCORES = {
     "RMSE, aperture": "rmse_ratio_aperture",
     "RMSE, emission": "rmse_ratio_emission",
@@ -64,12 +62,11 @@ def _denoise_muse(folder: Path, messages: Messages, token: CancelToken) -> Job:
 
 def _denoise_alma(folder: Path, messages: Messages, token: CancelToken) -> Job:
     from denoise.simulate import simulate_cube
+    from denoise.simulate.files import write_simulation
 
     simulation = simulate_cube(SEED, kind="disc", peak_snr=PEAK_SNR, noise="imaged")
-    header = alma_header(simulation)
-    write_fits(folder / "alma_simulated_truth.fits", simulation.truth * _PEAK_JY, header)
-    job = _job(folder / "alma_simulated.fits", folder)
-    write_fits(job.source, simulation.noisy * _PEAK_JY, header)
+    paths = write_simulation(simulation, folder, "alma_simulated", axis=_AXIS, overwrite=True)
+    job = _job(paths["noisy"], folder)
     result = _run(job, messages, token)
     out()
     _against_truth(simulation, result, messages, token)
@@ -77,7 +74,7 @@ def _denoise_alma(folder: Path, messages: Messages, token: CancelToken) -> Job:
 
 
 def _job(source: Path, folder: Path) -> Job:
-    name = source.name.removesuffix(".fits")
+    name = source.name.removesuffix(".fits").removesuffix("_noisy")
     return Job(source, folder / f"{name}_denoised.fits", folder / f"{name}_report")
 
 
@@ -90,13 +87,15 @@ def _run(job: Job, messages: Messages, token: CancelToken) -> Result:
 def _against_truth(simulation: Simulation, result: Result, messages: Messages, token: CancelToken) -> None:
     """Every method on the same noisy cube, scored against the truth."""
     from denoise.engine import denoise
+    from denoise.simulate.files import format_of
 
+    scale = format_of(simulation, _AXIS).scale
     rows = [_row("as observed", simulation, simulation.noisy)]
     for method in METHODS:
         done = result
         if method != result.method:
             done = denoise(result.input, method, progress=messages.progress, cancel=token)
-        rows.append(_row(method, simulation, done.cube.data / _PEAK_JY))
+        rows.append(_row(method, simulation, done.cube.data / scale))
     title = f"Simulated ALMA observation against its truth (peak SNR {PEAK_SNR:g}; RMSE 1 = as observed)"
     table(title, ("method", *_SCORES), rows)
 
@@ -119,44 +118,6 @@ def _row(name: str, simulation: Simulation, data: NDArray[Any]) -> tuple[str, ..
         noise=noise,
     )
     return name, *("-" if found[key] is None else f"{found[key]:.3g}" for key in _SCORES.values())
-
-
-def alma_header(simulation: Simulation) -> Header:
-    """Cards of an ALMA image cube: ICRS, frequency axis (CO 2-1, 20 km/s), Jy/beam, one beam."""
-    from astropy.io import fits
-
-    channels, rows, columns = simulation.truth.shape
-    major, minor, angle = simulation.beam_pixels
-    rest = 230.538e9
-    cards: dict[str, Any] = {"BUNIT": "Jy/beam", "BMAJ": major * _PIXEL, "BMIN": minor * _PIXEL, "BPA": angle}
-    axes = (
-        ("RA---SIN", 150.0, columns, -_PIXEL, "deg"),
-        ("DEC--SIN", 2.2, rows, _PIXEL, "deg"),
-        ("FREQ", rest, channels, -rest * 20.0 / 299792.458, "Hz"),
-    )
-    for number, (name, value, size, step, unit) in enumerate(axes, start=1):
-        cards |= {f"CTYPE{number}": name, f"CRVAL{number}": value, f"CRPIX{number}": (size + 1) / 2}
-        cards |= {f"CDELT{number}": step, f"CUNIT{number}": unit}
-    cards |= {"RADESYS": "ICRS", "SPECSYS": "LSRK", "RESTFRQ": rest, "OBJECT": "simulated"}
-    return fits.Header(cards.items())
-
-
-def write_fits(path: Path, data: NDArray[Any], header: Header) -> None:
-    """One image in a FITS file, replaced if it is there.
-
-    Raises
-    ------
-    ResourceError
-        It cannot be written.
-    """
-    from astropy.io import fits
-
-    try:
-        fits.writeto(path, data.astype(">f4"), header, overwrite=True)
-    except OSError as err:
-        raise ResourceError(
-            f"{path} cannot be written", value=err.strerror, action="choose another folder"
-        ) from None
 
 
 def _files(job: Job, label: str) -> dict[str, str]:
