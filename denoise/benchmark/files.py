@@ -40,8 +40,9 @@ def list_cases(source: Any, data: Path | None) -> list[Case]:
             _path(name, data)
         return [
             Case("real", f"{snr:g}", k, draw, name, (snr, snr))
-            for snr in source.peak_snr
+            for snr in sorted({snr for each in source.peak_snr.values() for snr in each})
             for k, name in enumerate(source.files)
+            if snr in source.peak_snr[name]
             for draw in range(source.draws)
         ]
     for pair in source.pairs.values():
@@ -123,8 +124,15 @@ def _degraded(suite: Suite, source: Degraded, case: Case, data: Path | None) -> 
     one = Observation(
         case.name, truth, added, _beam(cube), _bright(ratio), float(np.nanmedian(sigma)) * peak / wanted
     )
+    noise = own.scaled(peak / wanted)
+    # a file that brings its noise still does, and it is right; any other has to be measured
+    given = None if cube.noise_source is None else noise.sigma()
     return Made(
-        cube.with_pixels(one.noisy), one, None, observed=sigma, facts={"kind": "real", "peak_snr": wanted}
+        cube.with_pixels(one.noisy, noise=given),
+        one,
+        noise,
+        observed=sigma,
+        facts={"kind": "real", "peak_snr": wanted},
     )
 
 

@@ -82,17 +82,25 @@ class Degraded(Model):
     ----------
     files : dict
         Name: path below the data folder, or a packaged sample.
-    peak_snr : tuple of float
-        After the noise was added.
+    peak_snr : dict
+        After the noise was added: those of each file.
     least : float
         A file must have at least so many times the peak SNR that is asked for.
     """
 
     source: Literal["degraded"]
     files: dict[str, str]
-    peak_snr: tuple[float, ...]
+    peak_snr: dict[str, tuple[float, ...]]
     least: float = 8.0
     draws: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _peak_of_every_file(self) -> Degraded:
+        if set(self.peak_snr) != set(self.files):
+            raise ValueError(
+                f"peak_snr names {', '.join(self.peak_snr)}; the files are {', '.join(self.files)}"
+            )
+        return self
 
 
 class Halves(Model):

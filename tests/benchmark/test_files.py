@@ -40,7 +40,7 @@ def suite(tmp_path, cases, methods=("ist",)):
 
 
 def test_degraded_scores_are_those_against_the_truth(folder, tmp_path):
-    cases = {"source": "degraded", "files": {"bright": "bright.fits"}, "peak_snr": [5]}
+    cases = {"source": "degraded", "files": {"bright": "bright.fits"}, "peak_snr": {"bright": [5]}}
     found = suite(tmp_path, cases)
     case = list_cases(found, folder)[0]
     made = make_case(found, case, folder)
@@ -58,7 +58,7 @@ def test_degraded_scores_are_those_against_the_truth(folder, tmp_path):
 
 
 def test_a_truth_must_be_bright_enough(folder, tmp_path):
-    cases = {"source": "degraded", "files": {"faint": "half_a.fits"}, "peak_snr": [5]}
+    cases = {"source": "degraded", "files": {"faint": "half_a.fits"}, "peak_snr": {"faint": [5]}}
     found = suite(tmp_path, cases)
     with pytest.raises(InputError, match="too faint"):
         make_case(found, list_cases(found, folder)[0], folder)
