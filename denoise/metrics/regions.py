@@ -192,7 +192,7 @@ class _Search:
         labels, count = ndimage.label(sign * self.scaled > level)
         away = np.ones(count + 1, bool)
         away[0] = False
-        away[np.unique(labels[self.near])] = False
+        away[labels[self.near]] = False
         return labels, away
 
     def regions(self, sign: int, level: float, taken: Mask) -> Iterator[tuple[FalseRegion, Mask, Window]]:
@@ -200,7 +200,7 @@ class _Search:
         from scipy import ndimage
 
         labels, away = self.labels(sign, level)
-        away[np.unique(labels[taken])] = False
+        away[labels[taken]] = False
         away &= self._may_reach(labels, away.size)
         boxes = ndimage.find_objects(labels)
         for label in np.flatnonzero(away):
@@ -213,7 +213,7 @@ class _Search:
     def residue(self, sign: int, level: float, taken: Mask) -> tuple[int, int]:
         """Count the regions at this level, and their voxels, that hold nothing taken."""
         labels, away = self.labels(sign, level)
-        away[np.unique(labels[taken])] = False
+        away[labels[taken]] = False
         return int(away.sum()), int(away[labels].sum())
 
     def measured(self, sign: int, inside: Mask, window: Window) -> FalseRegion:
@@ -234,12 +234,11 @@ class _Search:
 
     def _may_reach(self, labels: NDArray[np.int32], count: int) -> Mask:
         """Leave out regions too faint and too small: peak x sqrt(independent samples) is the most."""
-        from scipy import ndimage
-
-        index = np.arange(count)
-        highest = np.maximum(np.abs(self.scaled), np.abs(self.scaled_input))
-        peak = ndimage.maximum(highest, labels, index)
-        samples = 4.0 * np.bincount(labels.ravel(), minlength=count) / self.noise.correlation_area + 1.0
+        inside = labels > 0
+        named = labels[inside]
+        peak = np.zeros(count)
+        np.maximum.at(peak, named, np.maximum(np.abs(self.scaled[inside]), np.abs(self.scaled_input[inside])))
+        samples = 4.0 * np.bincount(named, minlength=count) / self.noise.correlation_area + 1.0
         return np.asarray(peak * np.sqrt(samples) >= self.threshold)
 
 
