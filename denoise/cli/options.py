@@ -84,6 +84,15 @@ Rest = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PARTS",
+        help="Denoise this part only: 'channels 10:60', '-200:300 km/s', 'x 20:79, y 20:79', "
+        "'around RA DEC SIZE', or several with commas.",
+        rich_help_panel=INPUT,
+    ),
+]
 
 Continuum = Annotated[
     str,
@@ -144,6 +153,7 @@ class Reading:
     psf: str | None = None
     beam: str | None = None
     rest: str | None = None
+    crop: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Keywords that differ from not given."""

@@ -60,6 +60,7 @@ def run(
     psf: opt.Psf = None,
     beam: opt.Beam = None,
     rest: opt.Rest = None,
+    crop: opt.Crop = None,
     continuum: opt.Continuum = "auto",
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
@@ -78,7 +79,17 @@ def run(
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
     reading = opt.Reading(
-        parse.hdu(hdu), stokes, mask, exclude, noise, parse.noise_kind(noise_kind), gain, psf, beam, rest
+        parse.hdu(hdu),
+        stokes,
+        mask,
+        exclude,
+        noise,
+        parse.noise_kind(noise_kind),
+        gain,
+        psf,
+        beam,
+        rest,
+        crop,
     ).given()
     from denoise.engine.options import run_options
 
