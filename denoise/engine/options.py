@@ -21,6 +21,17 @@ class Stabilisation(BaseModel):
     read_noise: float = Field(default=0.0, ge=0, description="1 sigma, data units")
 
 
+def known_continuum(value: str) -> str:
+    """A continuum mode; ValueError for another word."""
+    mode, _, tuning = value.partition(":")
+    number = tuning.isdigit()
+    if mode in ("auto", "none", "median") and not tuning:
+        return value
+    if (mode == "smooth" and (not tuning or number)) or (mode == "polynomial" and number):
+        return value
+    raise ValueError("choose auto, none, median, smooth, smooth:CHANNELS or polynomial:ORDER")
+
+
 class Stage(BaseModel):
     """A further denoise step, on what the steps before it left."""
 
@@ -79,16 +90,7 @@ class RunOptions(BaseModel):
     overwrite: bool = False
     layout: Literal["default", "like-input"] = "default"
 
-    @field_validator("continuum")
-    @classmethod
-    def _known_continuum(cls, value: str) -> str:
-        mode, _, tuning = value.partition(":")
-        number = tuning.isdigit()
-        if mode in ("auto", "none", "median") and not tuning:
-            return value
-        if (mode == "smooth" and (not tuning or number)) or (mode == "polynomial" and number):
-            return value
-        raise ValueError("choose auto, none, median, smooth, smooth:CHANNELS or polynomial:ORDER")
+    _known_continuum = field_validator("continuum")(known_continuum)
 
     @field_validator("save")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from denoise.engine.options import RunOptions, Saved, Stabilisation, Stage
+from denoise.engine.options import RunOptions, Saved, Stabilisation, Stage, known_continuum
 
 BEFORE = ("crop", "mask", "continuum", "noise")
 AFTER = ("uncertainty", "metrics", "report")
@@ -77,6 +77,8 @@ class Continuum(Part):
     """Subtracted before, restored after."""
 
     mode: str = Field(default="auto", description="auto, none, median, smooth[:CHANNELS] or polynomial:ORDER")
+
+    _known = field_validator("mode")(known_continuum)
 
 
 class Noise(Part):
@@ -184,7 +186,7 @@ class Recipe(Part):
     def _order(self) -> Recipe:
         names = [step.name for step in self.steps]
         if "denoise" not in names:
-            raise ValueError("steps: there is no denoise step: add - denoise: {method: ist}")
+            raise ValueError("steps: there is no denoise step: add one")
         first, last = names.index("denoise"), len(names) - 1 - names[::-1].index("denoise")
         for number, name in enumerate(names):
             if name in names[:number] and name != "denoise":

@@ -79,7 +79,7 @@ IST = {"denoise": {"method": "ist"}}
     [
         ({"steps": [IST]}, r"r\.yaml: version: not valid; field required"),
         (_recipe([]), r"r\.yaml: steps: not valid.*at least 1"),
-        (_recipe([{"crop": {}}]), r"r\.yaml: steps: there is no denoise step; add - denoise"),
+        (_recipe([{"crop": {}}]), r"r\.yaml: steps: there is no denoise step; add one"),
         (_recipe([IST], odd=1), r"r\.yaml: odd is not known; known there: version, title, inputs"),
         (_recipe([{"denoize": {}}]), r"steps\.0\.denoize is not known; known there: crop, mask"),
         (
@@ -108,7 +108,10 @@ IST = {"denoise": {"method": "ist"}}
             _recipe([{"denoise": {"method": "none"}}]),
             r"steps\.0\.denoise: unknown method \(found: none\); choose",
         ),
-        (_recipe([{"continuum": {"mode": "odd"}}, IST]), r"steps\.0\.continuum.*\(found: odd\); choose auto"),
+        (
+            _recipe([{"continuum": {"mode": "odd"}}, IST]),
+            r"steps\.0\.continuum\.mode: not valid \(found: odd\); choose auto",
+        ),
         (
             _recipe([IST], outputs={"name": "x.txt"}),
             r"outputs\.name: not valid \(found: x\.txt\); write a file",
