@@ -127,6 +127,24 @@ Memory = Annotated[
         rich_help_panel=RUNNING,
     ),
 ]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        "-r",
+        metavar="RECIPE",
+        help="What to do, from a YAML file or a packaged one (denoise recipe); -o and --memory go with it.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Do only what is missing, failed, or whose input or configuration changed.",
+        rich_help_panel=RUNNING,
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 JsonLog = Annotated[
     bool,
