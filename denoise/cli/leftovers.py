@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import platform
 import re
 import shutil
@@ -12,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from denoise.errors import ResourceError
+
 if TYPE_CHECKING:
     from denoise.cli.batch import Job
 
@@ -19,10 +22,15 @@ if TYPE_CHECKING:
 @contextmanager
 def own_scratch() -> Iterator[Path]:
     """All temporary files of this process in one folder that names it, so that they can be found after a kill."""
-    import os
-
     before = tempfile.tempdir
-    folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-"))
+    except OSError as err:
+        raise ResourceError(
+            "no folder for temporary files",
+            value=err,
+            action="free some space, or set TMPDIR to another folder",
+        ) from None
     tempfile.tempdir = str(folder)
     try:
         yield folder
@@ -57,8 +65,6 @@ def _prefix() -> str:
 
 
 def _orphan(folder: Path) -> bool:
-    import os
-
     import psutil
 
     match = re.fullmatch(r"(\d+)-\w+", folder.name.removeprefix(_prefix()))
