@@ -134,8 +134,10 @@ def settle(jobs: Collection[Job], *, replace: Mapping[Job, bool]) -> None:
 
 
 def stem(path: Path) -> str:
-    """File name without the endings of FITS, Zarr and compression."""
+    """File name without the endings of FITS, Zarr and compression, and without the HDU of ``OBS.fits[SCI]``."""
     name = path.name
+    if name.endswith("]"):
+        name = name.partition("[")[0]
     while Path(name).suffix.lower() in _ENDINGS:
         name = Path(name).stem
     return name

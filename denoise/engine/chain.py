@@ -18,6 +18,8 @@ from denoise.engine.progress import Monitor
 from denoise.engine.tiles import scaled_float32
 from denoise.errors import NoiseError
 
+_ZEROS = 0.1  # share of exact zeros above which robust noise estimates are those of the zeros
+
 Later = Callable[[Cube, RunOptions], Prepared]
 
 
@@ -73,17 +75,9 @@ class Chain(Prepared):
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Run the steps before the last into scratch, then yield the pieces of the last."""
         self._account = Account(threads=self.denoiser.threads)
-        for number, stage in enumerate(self._options.then, start=2):
+        for stage in self._options.then:
             left = self._whole(self._steps[-1], seed)
-            try:
-                self._steps.append(self._later(left, self._options.stage(stage)))
-            except NoiseError as err:
-                raise NoiseError(
-                    f"denoise step {number} ({stage.method}) cannot measure the noise that the steps before it left: "
-                    f"{err.cause}",
-                    value=err.value,
-                    action="put a method that zeroes the background (ist) last",
-                ) from None
+            self._steps.append(self._later(left, self._options.stage(stage)))
         self.support = self._steps[0].support
         for piece in self._steps[-1].pieces(seed):
             yield self._finished(piece)
@@ -93,12 +87,28 @@ class Chain(Prepared):
         return super().metrics() | self._steps[-1]._numbers
 
     def _whole(self, step: Prepared, seed: int) -> Cube:
-        """What a step makes of its whole cube."""
+        """What a step makes of its whole cube.
+
+        Raises
+        ------
+        NoiseError
+            Much of it is exactly zero: the noise that is left cannot be measured there.
+        """
         cube = step.data.cube
         # a share of the budget so small that the arrays of two steps do not count
         pixels = scratch_array(cube, self.plan.budget // 16, self._scratch)
+        zeros, voxels = 0, 0
         for piece in step.pieces(seed):
             pixels[piece.region] = piece.after
+            zeros += int(np.count_nonzero((piece.after == 0) & (piece.before != 0)))
+            voxels += int(np.isfinite(piece.after).sum())
+        if zeros > _ZEROS * voxels:
+            method = step.denoiser.info.name
+            raise NoiseError(
+                f"method {method} left exact zeros, so that the noise after it cannot be measured for the next step",
+                value=f"{100 * zeros / voxels:.0f} % of the voxels",
+                action=f"put {method} last, after a step that leaves the noise where no emission is, as smooth",
+            )
         return cube.with_pixels(pixels, noise=None)
 
     def _finished(self, last: Piece) -> Piece:

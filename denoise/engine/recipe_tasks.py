@@ -86,11 +86,14 @@ def recipe_tasks(file: RecipeFile, inputs: Sequence[Path] = ()) -> list[Task]:
 
 
 def _expand(pattern: str, file: RecipeFile) -> list[Path]:
-    """The files of a glob, by name; a path without signs of a glob stands for itself, there or not."""
-    where = file.path.parent / pattern
-    if not re.search(r"[*?]", pattern) or where.exists():
+    """The files of a glob, by name; a path without * or ? stands for itself, there or not. ``*.fits[SCI]`` works."""
+    base = file.path.parent
+    where = base / pattern
+    plain, bracket, hdu = pattern.partition("[") if pattern.endswith("]") else (pattern, "", "")
+    if not re.search(r"[*?]", plain):
         return [where]
-    paths = sorted(Path(name) for name in glob.glob(str(where), recursive=True))
+    names = sorted(glob.glob(plain, root_dir=base, recursive=True))
+    paths = [base / f"{name}{bracket}{hdu}" for name in names]
     if not paths:
         raise UsageError(
             f"{file.path.name}: inputs.files: nothing matches",

@@ -115,7 +115,9 @@ def write_status(status: Status) -> None:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """Size and time of a file or a folder; None where there is none."""
+    """Size and time of a file (of a name with its HDU, too) or a folder; None where there is none."""
+    if not path.exists():
+        path = path.with_name(path.name.partition("[")[0] or path.name)
     try:
         found = [path.stat(), *(inner.stat() for inner in path.rglob("*") if path.is_dir())]
     except OSError:
@@ -138,7 +140,7 @@ def configuration_checksum(options: RunOptions, reading: Mapping[str, Any], **mo
     files = {
         name: one.model_dump()
         for name, value in reading.items()
-        if isinstance(value, str) and (one := stamp(Path(value.partition("[")[0]))) is not None
+        if isinstance(value, str) and (one := stamp(Path(value))) is not None
     }
     fixed = {
         "options": options.model_dump(mode="json", exclude=_NOT_CONFIGURATION),

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from denoise.cube import read_provenance
 from denoise.engine import run_file, run_options
-from denoise.errors import ParameterError
+from denoise.errors import NoiseError, ParameterError
 
 SHAPE = (16, 32, 32)
 THEN = [{"method": "pca", "parameters": {"n_components": 3}}]
@@ -82,3 +82,11 @@ def test_an_error_bar_and_a_wrong_parameter_are_refused_first(obs: Path, tmp_pat
     with pytest.raises(ParameterError, match="odd"):
         run_file(obs, tmp_path / "out.fits", wrong)
     assert not (tmp_path / "out.fits").exists()
+
+
+def test_a_step_after_one_that_zeroes_the_background_is_refused(obs: Path, tmp_path: Path) -> None:
+    """The noise that is left would come out as that of the zeros, and everything as emission."""
+    options = run_options(method="smooth", positivity="on", then=THEN)
+    with pytest.raises(NoiseError, match=r"method smooth left exact zeros.*% of the voxels.*put smooth last"):
+        run_file(obs, tmp_path / "out.fits", options)
+    assert [path.name for path in tmp_path.iterdir()] == ["obs.fits"]

@@ -65,6 +65,17 @@ def test_every_field_reaches_the_run(tmp_path: Path) -> None:
     assert (one.report, one.metrics) == (False, ("json",))
 
 
+def test_globs_with_an_hdu_and_folders_with_brackets(tmp_path: Path) -> None:
+    folder = tmp_path / "[run]"
+    (folder / "deep/er").mkdir(parents=True)
+    for name in ("b.fits", "deep/er/a.fits"):
+        (folder / name).touch()
+    inputs = {"files": ["**/*.fits[SCI]", "none.fits"]}
+    (folder / "r.yaml").write_text(yaml.safe_dump(_recipe([IST], inputs=inputs)))
+    found = [str(task.source.relative_to(folder)) for task in recipe_tasks(load_recipe(folder / "r.yaml"))]
+    assert found == ["b.fits[SCI]", "deep/er/a.fits[SCI]", "none.fits"]
+
+
 def test_several_denoise_steps() -> None:
     recipe = check_recipe(_recipe([{"denoise": {"method": "smooth"}}, {"denoise": {}}]), where="r")
     options = recipe.options()
