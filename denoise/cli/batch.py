@@ -49,6 +49,7 @@ class Outcome:
     flux: str = ""
     seconds: str = ""
     output: str = ""
+    unit: str = ""
     state: str = "done"
     metrics: dict[str, float | None] = field(default_factory=dict)
 
@@ -121,8 +122,13 @@ def task_jobs(tasks: Sequence[Task], out: Path | None) -> dict[Job, Task]:
     return found
 
 
-def settle(jobs: Collection[Job], *, replace: Mapping[Job, bool]) -> None:
-    """Refuse outputs that collide, or that exist and may not be replaced.
+def settle(
+    jobs: Collection[Job],
+    *,
+    replace: Mapping[Job, bool],
+    action: str = "name another output with -o, or allow --overwrite",
+) -> None:
+    """Refuse outputs that collide, or that exist and may not be replaced; `action` says what to do then.
 
     Raises
     ------
@@ -130,7 +136,7 @@ def settle(jobs: Collection[Job], *, replace: Mapping[Job, bool]) -> None:
     """
     _refuse_collisions(jobs)
     for job in jobs:
-        _refuse_existing(job, overwrite=replace[job])
+        _refuse_existing(job, overwrite=replace[job], action=action)
 
 
 def stem(path: Path) -> str:
@@ -176,12 +182,10 @@ def _refuse_collisions(jobs: Collection[Job]) -> None:
         taken[target] = job.source
 
 
-def _refuse_existing(job: Job, *, overwrite: bool) -> None:
+def _refuse_existing(job: Job, *, overwrite: bool, action: str) -> None:
     for path in job.products:
         if path.exists() and not overwrite:
-            raise OutputExistsError(
-                f"{path} exists", action="name another output with -o, or allow --overwrite"
-            )
+            raise OutputExistsError(f"{path} exists", action=action)
     if job.output.is_dir():
         raise UsageError(
             "the output is a folder", value=str(job.output), action="name a file ending in .fits"

@@ -99,14 +99,13 @@ class Ledger:
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["input", "state", "output", "seconds", "cube", *_NUMBERS, "error"])
+        writer.writerow(["input", "state", "output", "seconds", "cube", "unit", *_NUMBERS, "error"])
         for row in rows:
             done = row.outcome
             numbers = ["" if done.metrics.get(name) is None else done.metrics[name] for name in _NUMBERS]
             output = "" if row.state in ("failed", "cancelled") else done.output
-            writer.writerow(
-                [row.job.source, row.state, output, done.seconds, done.shape, *numbers, row.error]
-            )
+            said = (row.job.source, row.state, output, done.seconds, done.shape, done.unit)
+            writer.writerow([*said, *numbers, row.error])
         folder = Path(commonpath([job.output.parent.absolute() for job in self._tasks]))
         same = {job.output.parent for job in self._tasks}
         return put((same.pop() if len(same) == 1 else folder) / SUMMARY, text.getvalue())

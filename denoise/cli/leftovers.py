@@ -45,11 +45,12 @@ def remove_leftovers(jobs: Sequence[Job]) -> list[Path]:
     Call it when no other process works on the jobs.
     """
     parts = [part for job in jobs for path in job.products for part in _parts(path)]
-    for part in parts:
-        part.unlink(missing_ok=True)
     folders = [folder for folder in Path(tempfile.gettempdir()).glob(f"{_prefix()}*") if _orphan(folder)]
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in (*parts, *folders):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return [*parts, *folders]
 
 

@@ -197,7 +197,11 @@ def run_tasks(
         return run_jobs(jobs, partial(_plan, jobs), messages)
     ledger = Ledger(jobs, resume=resume) if resume or len(jobs) > 1 else None
     ours = {job: ledger is not None and ledger.ours(job) for job in jobs}
-    settle(jobs, replace={job: ours[job] or task.options.overwrite for job, task in jobs.items()})
+    settle(
+        jobs,
+        replace={job: ours[job] or task.options.overwrite for job, task in jobs.items()},
+        action=f"name another output with -o, {'' if resume else 'go on by --resume, '}or allow --overwrite",
+    )
     with ExitStack() as stack:
         if ledger is not None:
             ledger.refuse_live()
@@ -298,6 +302,7 @@ def outcome(result: Result, job: Job) -> Outcome:
         flux="none found" if change is None else f"{change:+.1f} %",
         seconds=f"{result.seconds:.1f}",
         output=str(job.output),
+        unit=result.input.unit_text,
         metrics=metrics,
     )
 

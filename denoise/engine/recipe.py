@@ -27,7 +27,7 @@ class Inputs(Part):
     Relative paths start at the folder of the recipe; those of a manifest at the folder of the manifest.
     """
 
-    files: tuple[str, ...] = Field(default=(), description="paths and globs, as obs/*.fits")
+    files: str | tuple[str, ...] = Field(default=(), description="paths and globs, as obs/*.fits")
     manifest: str | None = Field(
         default=None,
         description="CSV with a column file, and columns that override a value for one file, as beam, output "
@@ -38,10 +38,10 @@ class Inputs(Part):
     beam: str | None = Field(default=None, description="MAJ,MIN,PA as 1.2arcsec,0.9arcsec,30deg")
     rest: str | None = Field(default=None, description="rest frequency or wavelength, as 115.271GHz")
 
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_file(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The paths and globs, one or several."""
+        return (self.files,) if isinstance(self.files, str) else self.files
 
 
 class Crop(Part):

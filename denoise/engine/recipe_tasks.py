@@ -18,7 +18,14 @@ from denoise.engine.recipe import ENDINGS, Recipe, Step
 from denoise.engine.recipe_file import RecipeFile, check_recipe
 from denoise.errors import InputError, UsageError
 
-_FILES = ("mask", "exclude", "noise", "gain", "psf")
+# fields that hold paths, and the keywords of `denoise.read` that they become
+_PATHS = {
+    "mask.file": "mask",
+    "mask.exclude": "exclude",
+    "noise.file": "noise",
+    "noise.gain": "gain",
+    "noise.psf": "psf",
+}
 _INPUT = ("hdu", "stokes", "beam", "rest")
 
 
@@ -74,7 +81,7 @@ def recipe_tasks(file: RecipeFile, inputs: Sequence[Path] = ()) -> list[Task]:
     if inputs:
         return [_task(file.recipe, source, base) for source in inputs]
     said = file.recipe.inputs
-    found = [_task(file.recipe, path, base) for pattern in said.files for path in _expand(pattern, file)]
+    found = [_task(file.recipe, path, base) for pattern in said.patterns for path in _expand(pattern, file)]
     if said.manifest is not None:
         found += _manifest(base / said.manifest, file)
     if not found:
@@ -106,7 +113,7 @@ def _expand(pattern: str, file: RecipeFile) -> list[Path]:
 def _task(recipe: Recipe, source: Path, base: Path, output: str | None = None) -> Task:
     report, metrics = recipe.step("report"), recipe.step("metrics")
     reading = {
-        name: _resolved(name, value, base) if name in _FILES else value
+        name: _resolved(name, value, base) if name in _PATHS.values() else value
         for name, value in recipe.reading().items()
     }
     folder = recipe.outputs.folder
@@ -172,16 +179,14 @@ def _of_row(row: dict[str, str], where: str, base: Path, file: RecipeFile) -> Ta
             f"{where}: output: not valid", value=output, action="write a file name that ends in .fits"
         )
     values: dict[str, Any] = copy.deepcopy(dict(file.values))
-    companions = {}
-    for column, cell in row.items():
-        if cell:
-            _set(values, column, _scalar(cell), where)
-            companions[column] = cell
-    recipe = check_recipe(values, where=f"{where}: {file.path.name}") if companions else file.recipe
+    given = {column: cell for column, cell in row.items() if cell}
+    for column, cell in given.items():
+        _set(values, column, _scalar(cell), where)
+    recipe = check_recipe(values, where=f"{where}: {file.path.name}") if given else file.recipe
     task = _task(recipe, base / source, file.path.parent, output or None)
-    for name, value in recipe.reading().items():  # paths given in the manifest start at its folder
-        if name in _FILES and any(value == cell for cell in companions.values()):
-            task.reading[name] = _resolved(name, value, base)
+    for column, name in _PATHS.items():  # paths given in the manifest start at its folder
+        if column in given:
+            task.reading[name] = _resolved(name, given[column], base)
     return task
 
 
