@@ -46,7 +46,12 @@ class Chain(Prepared):
         self, first: Prepared, options: RunOptions, later: Later, scratch: Path, monitor: Monitor
     ) -> None:
         size = int(np.prod(first.plan.shape)) * first.data.cube.dtype.itemsize
-        plan = replace(first.plan, scratch=first.plan.scratch + 2 * size)
+        plan = replace(
+            first.plan,
+            scratch=first.plan.scratch + 2 * size,
+            peak_memory=2 * first.plan.peak_memory,
+            budget=2 * first.plan.budget,
+        )
         super().__init__(first.data, first.noise, first.denoiser, plan, monitor)
         unchanged = Conditioned(first.data.cube, first.data.cube, None, first.data.continuum)
         self._steps = [Prepared(unchanged, first.noise, first.denoiser, plan, monitor)]

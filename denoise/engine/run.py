@@ -410,7 +410,8 @@ class Run:
             data.cube,
             denoiser,
             noise,
-            memory_budget(self.options.memory),
+            # the account of several steps against the input takes as much again as a step
+            memory_budget(self.options.memory) // (2 if self.options.then else 1),
             conditioned=data.changed,
             estimated=self.noise is None,
         )
