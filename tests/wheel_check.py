@@ -9,6 +9,7 @@ from pathlib import Path
 
 def main() -> None:
     import denoise
+    from denoise.engine.recipe_file import load_recipe, schema
     from denoise.resources import resource
 
     home = Path(denoise.__file__).resolve().parent
@@ -20,6 +21,10 @@ def main() -> None:
     sample = resource("samples", "muse_udf_line.fits")
     if not sample.is_file():
         sys.exit("the packaged sample is missing")
+    if load_recipe("muse-deep").path.parent != home / "pipelines":
+        sys.exit("the recipes are not in the wheel")
+    if resource("pipelines", "recipe.schema.json").read_text(encoding="utf-8") != schema():
+        sys.exit("the schema of recipes is not that of the code")
     if not (home / "py.typed").is_file():
         sys.exit("py.typed is missing")
     sys.stdout.write(f"wheel {denoise.__version__} is fine: {home}\n")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from denoise._version import __version__
-from denoise.cli import benchmark, cite, demo, doctor, info, methods, rerun, run, simulate
+from denoise.cli import benchmark, cite, demo, doctor, info, methods, recipe, rerun, run, simulate
 from denoise.cli.console import Messages, explain
 from denoise.errors import CancelledError
 
@@ -53,6 +53,7 @@ def _global_options(
 
 app.command("info")(info.info)
 app.command("run")(run.run)
+app.command("recipe")(recipe.recipe)
 app.command("rerun")(rerun.rerun)
 app.command("methods")(methods.methods)
 app.command("cite")(cite.cite)

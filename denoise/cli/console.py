@@ -113,10 +113,15 @@ class Messages:
             self._seen.add(line)
             self._emit("warning", line, message=line)
 
-    def error(self, text: str) -> None:
-        """An error as one line."""
+    def error(self, text: str, **values: object) -> None:
+        """An error as one line; `values` go into the JSON line."""
         line = self._labelled(text)
-        self._emit("error", line, message=line)
+        self._emit("error", line, plain=None, message=line, **values)
+
+    def note(self, event: str, **values: object) -> None:
+        """Something for programs that follow the run: a JSON line, nothing for people."""
+        if self._json:
+            self._emit(event, "", plain=None, **values)
 
     def done(self, text: str, **values: object) -> None:
         """Something finished; `values` go into the JSON line."""

@@ -84,6 +84,15 @@ Rest = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PARTS",
+        help="Denoise this part only: 'channels 10:60', '-200:300 km/s', 'x 20:79, y 20:79', "
+        "'around RA DEC SIZE', or several with commas.",
+        rich_help_panel=INPUT,
+    ),
+]
 
 Continuum = Annotated[
     str,
@@ -118,6 +127,24 @@ Memory = Annotated[
         rich_help_panel=RUNNING,
     ),
 ]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        "-r",
+        metavar="RECIPE",
+        help="What to do, from a YAML file or a packaged one (denoise recipe); -o and --memory go with it.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Do only what is missing, failed, or whose input or configuration changed.",
+        rich_help_panel=RUNNING,
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 JsonLog = Annotated[
     bool,
@@ -144,6 +171,7 @@ class Reading:
     psf: str | None = None
     beam: str | None = None
     rest: str | None = None
+    crop: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Keywords that differ from not given."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,22 +13,48 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
-from denoise.cli.batch import Job, Outcome, plan_jobs, run_jobs, stem, stoppable
+from denoise.cli.batch import Job, Outcome, run_jobs, settle, stem, stoppable, task_jobs
 from denoise.cli.console import WIDE, Messages, facts, table, width
-from denoise.errors import ResourceError
+from denoise.cli.ledger import Ledger
+from denoise.cli.leftovers import own_scratch, remove_leftovers
+from denoise.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from denoise.engine import CancelToken, Plan, Result, RunOptions
+    from denoise.engine.recipe_tasks import Task
 
 _SHORT = 16  # letters of a unit that fits a column
 
+# what a recipe says itself; the other options go with one
+_IN_RECIPE = (
+    *(
+        "method",
+        "settings",
+        "save",
+        "layout",
+        "hdu",
+        "stokes",
+        "mask",
+        "exclude",
+        "noise",
+        "noise_kind",
+        "companion",
+    ),
+    *("gain", "psf", "beam", "rest", "crop", "continuum", "positivity", "vst", "seed"),
+)
+
 Run = Annotated[
-    list[Path], typer.Argument(metavar="OBS.fits", help="FITS cubes or images.", show_default=False)
+    list[Path] | None,
+    typer.Argument(
+        metavar="OBS.fits", help="FITS cubes or images; in place of those of a recipe.", show_default=False
+    ),
 ]
 
 
 def run(
-    inputs: Run,
+    ctx: typer.Context,
+    inputs: Run = None,
+    recipe: opt.Recipe = None,
     method: Annotated[str, typer.Option("--method", "-m", help="One of `denoise methods`.")] = "ist",
     settings: Annotated[
         list[str] | None,
@@ -60,6 +89,7 @@ def run(
     psf: opt.Psf = None,
     beam: opt.Beam = None,
     rest: opt.Rest = None,
+    crop: opt.Crop = None,
     continuum: opt.Continuum = "auto",
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
@@ -73,12 +103,31 @@ def run(
             rich_help_panel=opt.RUNNING,
         ),
     ] = False,
+    resume: opt.Resume = False,
     json_log: opt.JsonLog = False,
     no_report: opt.NoReport = False,
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
+    messages = Messages(as_json=json_log)
+    if recipe is not None:
+        _refuse_beside_recipe(ctx)
+        budget = None if memory is None else parse.size(memory)
+        tasks = tasks_of_recipe(
+            recipe, inputs or [], report=not no_report, memory=budget, overwrite=overwrite
+        )
+        return run_tasks(tasks, output, messages, resume=resume, dry_run=dry_run)
     reading = opt.Reading(
-        parse.hdu(hdu), stokes, mask, exclude, noise, parse.noise_kind(noise_kind), gain, psf, beam, rest
+        parse.hdu(hdu),
+        stokes,
+        mask,
+        exclude,
+        noise,
+        parse.noise_kind(noise_kind),
+        gain,
+        psf,
+        beam,
+        rest,
+        crop,
     ).given()
     from denoise.engine.options import run_options
 
@@ -96,12 +145,80 @@ def run(
         layout=layout,
     )
     check_method(wanted)
-    jobs = plan_jobs(inputs, output, overwrite=overwrite or dry_run, report=not no_report)
-    messages = Messages(as_json=json_log)
+    from denoise.engine.recipe_tasks import Task
+
+    if not inputs:
+        raise UsageError(
+            "no input was named", action="denoise run OBS.fits, or -r RECIPE whose inputs name some"
+        )
+    tasks = [Task(source, wanted, reading, report=not no_report) for source in inputs]
+    return run_tasks(tasks, output, messages, resume=resume, dry_run=dry_run)
+
+
+def _refuse_beside_recipe(ctx: typer.Context) -> None:
+    for name in _IN_RECIPE:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} and a recipe were given", action="say it in the recipe, or leave -r out"
+            )
+
+
+def tasks_of_recipe(
+    recipe: str, inputs: Sequence[Path], *, report: bool, memory: int | None, overwrite: bool
+) -> list[Task]:
+    """The tasks of a recipe with what the command line says about this machine and this time."""
+    from denoise.engine.recipe_file import load_recipe
+    from denoise.engine.recipe_tasks import recipe_tasks
+
+    return [
+        replace(
+            task,
+            report=task.report and report,
+            options=task.options.model_copy(
+                update={"memory": memory, "overwrite": task.options.overwrite or overwrite}
+            ),
+        )
+        for task in recipe_tasks(load_recipe(recipe), inputs)
+    ]
+
+
+def run_tasks(
+    tasks: Sequence[Task], output: Path | None, messages: Messages, *, resume: bool, dry_run: bool
+) -> int:
+    """Run a batch, or one input; returns the exit code.
+
+    Several inputs, and any run that is resumed, have a status file each.
+    """
+    jobs = task_jobs(tasks, output)
     if dry_run:
-        return run_jobs(jobs, partial(_plan, wanted, reading), messages)
-    with stoppable(messages) as token:
-        return run_jobs(jobs, partial(denoise_job, wanted, reading, messages, token), messages)
+        settle(jobs, replace=dict.fromkeys(jobs, True))
+        return run_jobs(jobs, partial(_plan, jobs), messages)
+    ledger = Ledger(jobs, resume=resume) if resume or len(jobs) > 1 else None
+    ours = {job: ledger is not None and ledger.ours(job) for job in jobs}
+    settle(
+        jobs,
+        replace={job: ours[job] or task.options.overwrite for job, task in jobs.items()},
+        action=f"name another output with -o, {'' if resume else 'go on by --resume, '}or allow --overwrite",
+    )
+    with ExitStack() as stack:
+        if ledger is not None:
+            ledger.refuse_live()
+            if resume:
+                remove_leftovers(list(jobs))
+            stack.enter_context(own_scratch())
+        token = stack.enter_context(stoppable(messages))
+        work = partial(_run_task, jobs, ours, messages, token)
+        return run_jobs(jobs, work, messages, ledger=ledger)
+
+
+def _run_task(
+    tasks: Mapping[Job, Task], ours: Mapping[Job, bool], messages: Messages, token: CancelToken, job: Job
+) -> Outcome:
+    task = tasks[job]
+    options = task.options.model_copy(update={"overwrite": task.options.overwrite or ours[job]})
+    return denoise_job(options, task.reading, messages, token, job)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -111,11 +228,14 @@ def check_method(wanted: RunOptions) -> None:
     get_method(wanted.method)(**wanted.parameters)
 
 
-def _plan(wanted: RunOptions, reading: dict[str, Any], job: Job) -> Outcome:
+def _plan(tasks: Mapping[Job, Task], job: Job) -> Outcome:
     from denoise.engine import plan_file
 
-    planned: Plan = plan_file(job.source, wanted, input_options=reading)
-    facts(str(job.source), planned.describe() | {"would be written to": str(job.output)})
+    task = tasks[job]
+    planned: Plan = plan_file(job.source, task.options, input_options=task.reading)
+    steps = [task.options.method, *(step.method for step in task.options.then)]
+    more = {"steps": f"{', then '.join(steps)}; each reads the cube again"} if len(steps) > 1 else {}
+    facts(str(job.source), planned.describe() | more | {"would be written to": str(job.output)})
     return Outcome(shape=_shape(planned.shape), output=f"{job.output} (not written)")
 
 
@@ -144,6 +264,10 @@ def run_job(
         from denoise.report import write_report
 
         files["report"] = str(write_report(result, job.report, stem=stem(job.output)).html)
+    for path in job.metrics:
+        from denoise.report.numbers import write_numbers
+
+        files[path.suffix.lstrip(".")] = str(write_numbers(result, path))
     messages.done(
         f"wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
         input=str(job.source),
@@ -178,6 +302,8 @@ def outcome(result: Result, job: Job) -> Outcome:
         flux="none found" if change is None else f"{change:+.1f} %",
         seconds=f"{result.seconds:.1f}",
         output=str(job.output),
+        unit=result.input.unit_text,
+        metrics=metrics,
     )
 
 

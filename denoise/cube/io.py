@@ -10,6 +10,8 @@ from typing import Any
 
 from denoise.cube.arguments import NoiseSource
 from denoise.cube.core import Cube
+from denoise.cube.crop import crop as cut
+from denoise.cube.crop import crop_region
 from denoise.cube.fits_reader import OpenedFits, open_fits
 from denoise.cube.masks import SourceMask
 from denoise.cube.regions import blocks
@@ -34,6 +36,7 @@ def read(
     beam: Any = None,
     rest: Any = None,
     psf: Any = None,
+    crop: str | None = None,
 ) -> Cube:
     """Open a cube or an image; headers are read now, pixels when they are asked for.
 
@@ -66,6 +69,8 @@ def read(
         Rest frequency or wavelength; wins over the header.
     psf : str or array-like, optional
         Point spread function.
+    crop : str, optional
+        The part to keep, see `crop_region`; companions are given for the whole and cut with it.
 
     A file name may carry its HDU: ``"noise.fits[STAT]"``.
 
@@ -81,6 +86,23 @@ def read(
     UsageError
         An option does not fit the file.
     """
+    cube = _open(path, hdu, stokes, mask, exclude, noise, noise_kind, gain, beam, rest, psf)
+    return cube if crop is None else cut(cube, crop_region(crop, cube))
+
+
+def _open(
+    path: str | Path,
+    hdu: int | str | None,
+    stokes: int | str | None,
+    mask: Any,
+    exclude: Any,
+    noise: Any,
+    noise_kind: str | None,
+    gain: Any,
+    beam: Any,
+    rest: Any,
+    psf: Any,
+) -> Cube:
     text, inner = _split_hdu(path)
     chosen = hdu if hdu is not None else inner
     options: dict[str, Any] = {

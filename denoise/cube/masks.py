@@ -253,9 +253,7 @@ def _one_range(text: str, axis: SpectralAxis | None, nchan: int) -> NDArray[np.b
     inside = (centres >= low) & (centres <= high)
     if not inside.any():
         seen = f"{text}; channels go from {np.nanmin(centres):g} to {np.nanmax(centres):g}"
-        raise UsageError(
-            "the range to exclude holds no channel", value=seen, action="check its numbers and unit"
-        )
+        raise UsageError("the range holds no channel", value=seen, action="check its numbers and unit")
     return np.asarray(inside)
 
 

@@ -318,7 +318,8 @@ class _Plan:
         for record in _carried(cube, layout):
             self.copied.append((record, self.size))
             self.size += record.end - record.start
-        if cube.beam_table is not None and (cube.layout is None or not cube.layout.carried):
+        copied = () if cube.layout is None else cube.layout.carried
+        if cube.beam_table is not None and not any(record.name == "BEAMS" for record in copied):
             self._add(_table_bytes(fits.BinTableHDU(cube.beam_table, name="BEAMS")))
 
     def _add(self, data: bytes) -> None:

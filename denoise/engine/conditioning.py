@@ -106,7 +106,7 @@ def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, sc
     stabiliser = None if options.vst is None else make_stabiliser(options.vst)
     if mode == "none" and stabiliser is None:
         return Conditioned(cube, cube, None, mode)
-    pixels = _scratch_array(cube, budget, scratch)
+    pixels = scratch_array(cube, budget, scratch)
     # a continuum needs whole spectra, or the whole image: rows can only be cut in a cube
     halo = (None, None, None) if cube.is_image else (None, 0, 0)
     core, _ = choose_core(cube.shape, halo, lambda shape: _BYTES_PER_VOXEL * int(np.prod(shape)), budget)
@@ -121,7 +121,14 @@ def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, sc
     return Conditioned(cube.with_pixels(pixels, noise=noise), cube, stabiliser, mode)
 
 
-def _scratch_array(cube: Cube, budget: int, scratch: Path) -> NDArray[np.floating]:
+def scratch_array(cube: Cube, budget: int, scratch: Path) -> NDArray[np.floating]:
+    """An array (channel, y, x) like the cube: in memory up to a quarter of `budget`, else in a file.
+
+    Raises
+    ------
+    ResourceError
+        `scratch` has no room for the file.
+    """
     size = int(np.prod(cube.shape)) * cube.dtype.itemsize
     if size <= max(budget // 4, MEBIBYTE):
         return np.empty(cube.shape, cube.dtype)

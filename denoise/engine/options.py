@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from denoise.errors import ParameterError
 
@@ -19,6 +19,27 @@ class Stabilisation(BaseModel):
     gain: float = Field(gt=0, description="data units per event")
     offset: float = Field(default=0.0, description="level of no signal, data units")
     read_noise: float = Field(default=0.0, ge=0, description="1 sigma, data units")
+
+
+def known_continuum(value: str) -> str:
+    """A continuum mode; ValueError for another word."""
+    mode, _, tuning = value.partition(":")
+    number = tuning.isdigit()
+    if mode in ("auto", "none", "median") and not tuning:
+        return value
+    if (mode == "smooth" and (not tuning or number)) or (mode == "polynomial" and number):
+        return value
+    raise ValueError("choose auto, none, median, smooth, smooth:CHANNELS or polynomial:ORDER")
+
+
+class Stage(BaseModel):
+    """A further denoise step, on what the steps before it left."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    positivity: Literal["auto", "on", "off"] = "auto"
 
 
 class RunOptions(BaseModel):
@@ -42,6 +63,8 @@ class RunOptions(BaseModel):
         Poisson counts: stabilise their variance first.
     companion : {"trust", "scale", "ignore"}
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
+    then : tuple of Stage
+        Further denoise steps; each measures the noise that is left anew.
     memory : int, optional
         Bytes above the imports' own; None: half of what is free.
     save : tuple of {"uncert", "residual", "noise"}
@@ -61,21 +84,24 @@ class RunOptions(BaseModel):
     positivity: Literal["auto", "on", "off"] = "auto"
     vst: Stabilisation | None = None
     companion: Literal["trust", "scale", "ignore"] = "trust"
+    then: tuple[Stage, ...] = ()
     memory: int | None = Field(default=None, gt=0)
     save: tuple[Saved, ...] = ("residual", "noise")
     overwrite: bool = False
     layout: Literal["default", "like-input"] = "default"
 
-    @field_validator("continuum")
+    _known_continuum = field_validator("continuum")(known_continuum)
+
+    @field_validator("save")
     @classmethod
-    def _known_continuum(cls, value: str) -> str:
-        mode, _, tuning = value.partition(":")
-        number = tuning.isdigit()
-        if mode in ("auto", "none", "median") and not tuning:
-            return value
-        if (mode == "smooth" and (not tuning or number)) or (mode == "polynomial" and number):
-            return value
-        raise ValueError("choose auto, none, median, smooth, smooth:CHANNELS or polynomial:ORDER")
+    def _no_error_of_several(cls, value: tuple[Saved, ...], info: ValidationInfo) -> tuple[Saved, ...]:
+        if "uncert" in value and info.data.get("then"):
+            raise ValueError("several denoise steps in a row give no 1 sigma error: leave uncert out")
+        return value
+
+    def stage(self, step: Stage) -> RunOptions:
+        """These options for a further step alone."""
+        return self.model_copy(update={**dict(step), "then": ()})
 
 
 def run_options(**values: Any) -> RunOptions:

@@ -68,6 +68,21 @@ class Prepared:
         self._account = Account(threads=denoiser.threads)
         self._numbers: dict[str, float] = {}
 
+    @property
+    def label(self) -> str:
+        """What is run, in a few words."""
+        return self.denoiser.info.name
+
+    @property
+    def error_bar(self) -> bool:
+        """Whether the result has a 1 sigma error."""
+        return self.denoiser.info.error_bar
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is run with, defaults filled in."""
+        return dict(self.denoiser.parameters.model_dump(mode="json"))
+
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile."""
         tiles, blocks = self.plan.tiles, self._blocks

@@ -47,12 +47,18 @@ def describe_run(
     """
     config = options.model_dump(mode="json", exclude=_NOT_SCIENCE)
     config["parameters"] = prepared.denoiser.parameters.model_dump(mode="json")
+    config.pop("then")
+    if options.then:
+        config["then"] = [
+            step.model_dump(mode="json") | {"parameters": used}
+            for step, used in zip(options.then, list(prepared.parameters.values())[1:], strict=True)
+        ]
     config["input"] = {key: _plain(value) for key, value in (input_options or {}).items()}
     settled = {"continuum": prepared.data.continuum, "positivity": prepared.denoiser.positivity}
     science = {
         "configuration": yaml.safe_dump(config, sort_keys=True).rstrip(),
         "seed": str(options.seed),
-        "method": options.method,
+        "method": prepared.label,
         "settled": yaml.safe_dump(settled).rstrip(),
         "noise": prepared.noise.origin,
         "noise_typical": repr(prepared.noise.typical),

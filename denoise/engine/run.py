@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from denoise.cores import usable_cores
 from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
-from denoise.engine.conditioning import condition
+from denoise.engine.chain import Chain
+from denoise.engine.conditioning import Conditioned, condition
 from denoise.engine.options import RunOptions, run_options
 from denoise.engine.plan import Plan, Shape, choose_core, make_tiles
 from denoise.engine.prepared import Prepared
@@ -153,7 +154,7 @@ def run_file(
     """
     check_output(Path(output), overwrite=options.overwrite)
     # a wrong parameter, or an error bar that the method does not give, is told before anything is read
-    make_denoiser(options, positivity=False)
+    check_methods(options)
     check_saved(options.save, get_method(options.method).info)
     with collected_warnings() as said:
         cube = read(path, **dict(input_options or {}))
@@ -209,6 +210,17 @@ def make_denoiser(options: RunOptions, *, positivity: bool, threads: int = 1) ->
     """
     method = get_method(options.method)
     return method(positivity=positivity, threads=threads, **options.parameters)
+
+
+def check_methods(options: RunOptions) -> None:
+    """Refuse an unknown method or a wrong parameter of any step before anything is read.
+
+    Raises
+    ------
+    UnknownMethodError, ParameterError
+    """
+    for one in (options, *map(options.stage, options.then)):
+        make_denoiser(one, positivity=False)
 
 
 def memory_budget(asked: int | None) -> int:
@@ -314,10 +326,13 @@ class Run:
         with collected_warnings() as said, tempfile.TemporaryDirectory(prefix="denoise-") as scratch:
             prepared = self.prepare(Path(scratch))
             pieces = prepared.pieces(self.options.seed)
-            info = prepared.denoiser.info
             stabilised = prepared.data.stabiliser is not None
             sink.open(
-                self.cube, prepared.noise, method=info.name, variance=info.error_bar, stabilised=stabilised
+                self.cube,
+                prepared.noise,
+                method=prepared.label,
+                variance=prepared.error_bar,
+                stabilised=stabilised,
             )
             try:
                 for piece in pieces:
@@ -341,8 +356,8 @@ class Run:
             support=prepared.support,
             metrics=metrics,
             warnings=list(dict.fromkeys([*self.said, *said, *found])),
-            method=self.options.method,
-            parameters=prepared.denoiser.parameters.model_dump(mode="json"),
+            method=prepared.label,
+            parameters=prepared.parameters,
             provenance=provenance,
             seconds=time.perf_counter() - start,
             path=done.path,
@@ -356,7 +371,7 @@ class Run:
         InputError, NoiseError, ParameterError, ResourceError
         """
         budget = memory_budget(self.options.memory)
-        make_denoiser(self.options, positivity=False)
+        check_methods(self.options)
         found = inspect(self.cube, check=self.monitor.check)
         for note in found.notes:
             warnings.warn(note, DenoiseWarning, stacklevel=2)
@@ -369,11 +384,37 @@ class Run:
                 action=f"give one of shape {cube.shape}",
             )
         noise = self.noise or self._estimated(data.cube)
-        denoiser = make_denoiser(
-            self.options, positivity=self._positive(noise, data.continuum), threads=self.threads
+        prepared = self._step(data, noise, self.options, positivity_of=(noise, data.continuum))
+        if not self.options.then:
+            return prepared
+
+        def later(left: Cube, options: RunOptions) -> Prepared:
+            measured = estimate_noise(left, threads=self.threads, check=self.monitor.check)
+            unchanged = Conditioned(left, left, None, data.continuum)
+            return self._step(unchanged, measured, options, positivity_of=(noise, data.continuum))
+
+        return Chain(prepared, self.options, later, scratch, self.monitor)
+
+    def _step(
+        self,
+        data: Conditioned,
+        noise: NoiseModel,
+        options: RunOptions,
+        *,
+        positivity_of: tuple[NoiseModel, str],
+    ) -> Prepared:
+        """One method on conditioned data; "auto" positivity asks the noise and the continuum of the input."""
+        positive = self._positive(options, *positivity_of)
+        denoiser = make_denoiser(options, positivity=positive, threads=self.threads)
+        plan = make_plan(
+            data.cube,
+            denoiser,
+            noise,
+            # the account of several steps against the input takes as much again as a step
+            memory_budget(self.options.memory) // (2 if self.options.then else 1),
+            conditioned=data.changed,
+            estimated=self.noise is None,
         )
-        estimated = self.noise is None
-        plan = make_plan(data.cube, denoiser, noise, budget, conditioned=data.changed, estimated=estimated)
         return Prepared(data, noise, denoiser, plan, self.monitor)
 
     def _estimated(self, cube: Cube) -> NoiseModel:
@@ -385,11 +426,12 @@ class Run:
             check=self.monitor.check,
         )
 
-    def _positive(self, noise: NoiseModel, continuum: str) -> bool:
-        if self.options.positivity == "auto" and get_method(self.options.method).info.linear:
+    @staticmethod
+    def _positive(options: RunOptions, noise: NoiseModel, continuum: str) -> bool:
+        if options.positivity == "auto" and get_method(options.method).info.linear:
             return False  # clipping what noise a linear filter leaves would bias every sum upwards
-        if self.options.positivity != "auto":
-            return self.options.positivity == "on"
+        if options.positivity != "auto":
+            return options.positivity == "on"
         if continuum != "none":
             return False  # what is left of a continuum has both signs, and so have lines before it
         return noise.tails is None or noise.tails.negative_tail_agrees

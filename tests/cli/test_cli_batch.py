@@ -32,6 +32,8 @@ def _plan(*names: str, out: str | None = None, overwrite: bool = False, report: 
         ("x.FITS.fz", "x"),
         ("b.v2.fit", "b.v2"),
         (".fits", ".fits"),
+        ("OBS.fits[SCI]", "OBS"),
+        ("a[1].fits", "a[1]"),
     ],
 )
 def test_stem(name: str, expected: str) -> None:

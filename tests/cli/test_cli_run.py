@@ -147,7 +147,10 @@ def test_one_bad_file_of_many(obs: Path, tmp_path: Path, capsys: pytest.CaptureF
     ]
     assert execute(argv) == 1
     shown = capsys.readouterr()
-    assert {path.name for path in Path("results").iterdir()} == {"OBS_denoised.fits", "last_denoised.fits"}
+    assert {path.name for path in Path("results").glob("*.fits")} == {
+        "OBS_denoised.fits",
+        "last_denoised.fits",
+    }
     assert len(re.findall(r"│ failed │", shown.out)) == 2
     assert len(re.findall(r"│ done   │ 12 x 32 x 32 │", shown.out)) == 2
     errors = [line for line in shown.err.splitlines() if line.startswith("error:")]
