@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
 from denoise.engine.sinks import FileSink
+from denoise.engine.tilework import Piece
 from denoise.noise import NoiseModel
 from denoise.transforms.stabilise import Anscombe
 
@@ -118,10 +119,12 @@ class Result:
                 variance=self.uncertainty is not None,
                 stabilised=self.stabiliser is not None,
             )
+            keep = sink.keeper()
             for region in blocks(self.input.shape, voxels=1 << 22):
                 error = None if self.uncertainty is None else self.uncertainty.read(region)
                 after = self.cube.read(region)
-                sink.write(region, self.input.read(region), after, error, self._noise_of(region, after))
+                noise = self._noise_of(region, after)
+                sink.take(keep(Piece(region, self.input.read(region), after, error, noise)))
             sink.finish(self.provenance)
         except BaseException:
             sink.abort()
