@@ -16,6 +16,7 @@ from denoise.errors import ResourceError
 
 if TYPE_CHECKING:
     from denoise.engine import CancelToken, Plan, Result, RunOptions
+    from denoise.engine.runners import Runner
 
 _SHORT = 16  # letters of a unit that fits a column
 
@@ -64,6 +65,9 @@ def run(
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
     memory: opt.Memory = None,
+    workers: opt.Workers = None,
+    scheduler: opt.Scheduler = None,
+    cluster: opt.Cluster = None,
     seed: Annotated[int, typer.Option(help="Fixes every random draw.", rich_help_panel=opt.RUNNING)] = 0,
     dry_run: Annotated[
         bool,
@@ -100,8 +104,11 @@ def run(
     messages = Messages(as_json=json_log)
     if dry_run:
         return run_jobs(jobs, partial(_plan, wanted, reading), messages)
-    with stoppable(messages) as token:
-        return run_jobs(jobs, partial(denoise_job, wanted, reading, messages, token), messages)
+    from denoise.engine import open_runner
+
+    with stoppable(messages) as token, open_runner(workers, scheduler, cluster) as runner:
+        work = partial(denoise_job, wanted, reading, messages, token, runner=runner)
+        return run_jobs(jobs, work, messages)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -120,21 +127,39 @@ def _plan(wanted: RunOptions, reading: dict[str, Any], job: Job) -> Outcome:
 
 
 def denoise_job(
-    wanted: RunOptions, reading: dict[str, Any], messages: Messages, token: CancelToken, job: Job
+    wanted: RunOptions,
+    reading: dict[str, Any],
+    messages: Messages,
+    token: CancelToken,
+    job: Job,
+    *,
+    runner: Runner | None = None,
 ) -> Outcome:
     """Run one job, and its row of the summary."""
-    return outcome(run_job(wanted, reading, messages, token, job), job)
+    return outcome(run_job(wanted, reading, messages, token, job, runner=runner), job)
 
 
 def run_job(
-    wanted: RunOptions, reading: dict[str, Any], messages: Messages, token: CancelToken, job: Job
+    wanted: RunOptions,
+    reading: dict[str, Any],
+    messages: Messages,
+    token: CancelToken,
+    job: Job,
+    *,
+    runner: Runner | None = None,
 ) -> Result:
     """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
     from denoise.engine import run_file
 
     make_folder(job.output.parent)
     result = run_file(
-        job.source, job.output, wanted, input_options=reading, progress=messages.progress, cancel=token
+        job.source,
+        job.output,
+        wanted,
+        input_options=reading,
+        progress=messages.progress,
+        cancel=token,
+        runner=runner,
     )
     for text in result.warnings:
         messages.warn(text)

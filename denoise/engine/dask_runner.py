@@ -105,12 +105,14 @@ class DaskRunner:
             return _EACH * (self._most or max(1, len(self._client.nthreads())))
 
     def _result(self, future: Any, check: Callable[[], object]) -> Any:
-        while not future.done():
+        while True:
             check()
-            with suppress(TimeoutError):
-                distributed.wait([future], timeout=_POLL)
-        with self._told():
-            return future.result()
+            try:
+                with self._told():
+                    return future.result(timeout=_POLL)
+            except TimeoutError:
+                if future.status == "error":  # the tile's own
+                    raise
 
     @contextmanager
     def _told(self) -> Iterator[None]:
