@@ -81,26 +81,29 @@ def make_cluster(described: ClusterFile) -> Any:
     """
     try:
         import dask_jobqueue
+        from dask_jobqueue.local import LocalCluster
     except ImportError:
         raise ResourceError(
             "a job queue needs the package dask-jobqueue", action="pip install astro-denoise[cluster]"
         ) from None
     known = {
-        name.removesuffix("Cluster").lower(): name
-        for name in dir(dask_jobqueue)
+        name.removesuffix("Cluster").lower(): kind
+        for name, kind in vars(dask_jobqueue).items()
         if name.endswith("Cluster") and name != "JobQueueCluster"
     }
-    name = known.get(described.queue.lower())
-    if name is None:
+    known["local"] = LocalCluster  # jobs on this machine, to try a file without a queue
+    kind = known.get(described.queue.lower())
+    if kind is None:
         raise ParameterError(
             "dask-jobqueue does not know this queue",
             value=described.queue,
             action=f"choose one of {', '.join(sorted(known))}",
         )
-    options = {"cores": 1, **described.options}
+    # any free port for the status page: several runs on one machine
+    options = {"cores": 1, "scheduler_options": {"dashboard_address": ":0"}, **described.options}
     options.setdefault("processes", options["cores"])
     try:
-        return getattr(dask_jobqueue, name)(**options)
+        return kind(**options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ParameterError(
             f"dask-jobqueue refuses the options of {described.queue}", value=error, action="see its manual"

@@ -191,7 +191,11 @@ def open_dask(
 def _local(stack: ExitStack, workers: int) -> DaskRunner:
     # no limit of Dask's own: the plan bounds the memory, and a worker that is paused or killed helps nobody
     cluster = distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0, silence_logs="ERROR"
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",  # several runs on one machine
+        memory_limit=0,
+        silence_logs="ERROR",
     )
     client = _connect(stack, stack.enter_context(cluster))
     client.register_plugin(_IgnoreInterrupts())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
-from denoise.engine.sinks import FileSink
+from denoise.engine.sinks import file_sink
 from denoise.engine.tilework import Piece
 from denoise.noise import NoiseModel
 from denoise.transforms.stabilise import Anscombe
@@ -88,7 +88,7 @@ class Result:
         overwrite: bool = False,
         layout: Literal["default", "like-input"] = "default",
     ) -> Path:
-        """Write the result and the extensions asked for to a FITS file.
+        """Write the result and the extensions asked for to a FITS file, or a Zarr group (``.zarr``).
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Result:
         ResourceError
             The file cannot be written.
         """
-        sink = FileSink(Path(path), save=save, overwrite=overwrite, layout=layout)
+        sink = file_sink(Path(path), save=save, overwrite=overwrite, layout=layout)
         try:
             sink.open(
                 self.input,

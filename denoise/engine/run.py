@@ -25,7 +25,7 @@ from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.provenance import describe_run
 from denoise.engine.result import Result, difference
 from denoise.engine.runners import Runner, Serial, open_runner
-from denoise.engine.sinks import ArraySink, FileSink, Sink, check_saved
+from denoise.engine.sinks import ArraySink, Sink, check_saved, file_sink
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise, memory_of_estimate
@@ -148,7 +148,7 @@ def run_file(
     Parameters
     ----------
     path, output : str or Path
-        Input, and the output that appears complete or not at all.
+        Input, and the output that appears complete or not at all: FITS, or a Zarr group where it ends in ``.zarr``.
     options : RunOptions
         What to do.
     input_options : mapping, optional
@@ -174,7 +174,7 @@ def run_file(
     check_saved(options.save, get_method(options.method).info)
     with collected_warnings() as said:
         cube = read(path, **dict(input_options or {}))
-    sink = FileSink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
+    sink = file_sink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
     opened = open_runner(workers, scheduler, cluster) if runner is None else nullcontext(runner)
     with opened as used:
         return Run(

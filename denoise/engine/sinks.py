@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube, CubeWriter, Extension, Provenance, Region, read
 from denoise.cube.blockwriter import BlockWriter
+from denoise.cube.zarr_writer import ZarrWriter
 from denoise.engine.tilework import Keep, Piece
 from denoise.errors import DenoiseWarning, UsageError
 from denoise.methods import MethodInfo
@@ -154,7 +156,7 @@ class FileSink:
         self._save = save
         self._overwrite = overwrite
         self._layout: Literal["default", "like-input"] = layout
-        self._writer: CubeWriter | None = None
+        self._writer: CubeWriter | ZarrWriter | None = None
 
     def open(
         self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
@@ -174,28 +176,37 @@ class FileSink:
         whole = stabilised or noise.pixels is not None
         self._streamed = _streamed(self._save, whole_noise=whole)
         separable = {} if whole else _noise_extensions(self._save, noise)
-        self._writer = CubeWriter(
-            self._path,
-            template=cube,
-            extensions={**dict.fromkeys(self._streamed), **separable},
-            history=[f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
-            layout=self._layout,
-            overwrite=self._overwrite,
+        self._writer = self._make_writer(
+            cube,
+            {**dict.fromkeys(self._streamed), **separable},
+            [f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
         )
         self._writer.open()
 
+    def _make_writer(
+        self, cube: Cube, extensions: Mapping[str, Any], history: list[str]
+    ) -> CubeWriter | ZarrWriter:
+        return CubeWriter(
+            self._path,
+            template=cube,
+            extensions=extensions,
+            history=history,
+            layout=self._layout,
+            overwrite=self._overwrite,
+        )
+
     def keeper(self) -> Keep:
         """Every process writes its cores to their places in the file."""
-        return FileKeeper(self._opened().workers(), frozenset(self._streamed), self._noise)
+        return FileKeeper(self._opened(CubeWriter).workers(), frozenset(self._streamed), self._noise)
 
-    def take(self, kept: Mapping[str, int]) -> None:
-        """Note how many voxels were written."""
+    def take(self, kept: Any) -> None:
+        """Note how many voxels of each image were written."""
         for name, voxels in kept.items():
-            self._opened().account(name, voxels)
+            self._opened(CubeWriter).account(name, voxels)
 
     def finish(self, provenance: Provenance) -> Finished:
         """Complete the file and give it its name."""
-        writer = self._opened()
+        writer = self._opened(CubeWriter | ZarrWriter)
         writer.set_provenance(provenance)
         writer.close()
         with warnings.catch_warnings():  # what is odd about the input was said when it was read
@@ -211,10 +222,54 @@ class FileSink:
         if self._writer is not None:
             self._writer.abort()
 
-    def _opened(self) -> CubeWriter:
-        if self._writer is None:
+    def _opened(self, kind: Any) -> Any:
+        if not isinstance(self._writer, kind):
             raise UsageError("the sink is not open", action="call open() first")
         return self._writer
+
+
+class ZarrSink(FileSink):
+    """Results in a Zarr group. Tiles share chunks, so this process alone writes; the others send their blocks."""
+
+    def _make_writer(
+        self, cube: Cube, extensions: Mapping[str, Any], history: list[str]
+    ) -> CubeWriter | ZarrWriter:
+        return ZarrWriter(
+            self._path, template=cube, extensions=extensions, history=history, overwrite=self._overwrite
+        )
+
+    def keeper(self) -> Keep:
+        """The blocks of every image."""
+        return partial(_blocks, frozenset(self._streamed), self._noise)
+
+    def take(self, kept: Any) -> None:
+        """Write them."""
+        for name, region, block in kept:
+            self._opened(ZarrWriter).write(name, region, block)
+
+
+def _blocks(streamed: frozenset[str], noise: NoiseModel, piece: Piece) -> list[tuple[str, Region, Floats]]:
+    return [(name, piece.region, block) for name, block in images(piece, streamed, noise)]
+
+
+def file_sink(
+    path: Path,
+    *,
+    save: tuple[str, ...],
+    overwrite: bool = False,
+    layout: Literal["default", "like-input"] = "default",
+) -> FileSink:
+    """The sink of an output, by the suffix of its name: ``.zarr``, or FITS. Parameters as for `FileSink`.
+
+    Raises
+    ------
+    UsageError
+        The names of the input's extensions were asked for in Zarr.
+    """
+    kind = ZarrSink if path.suffix.lower() == ".zarr" else FileSink
+    if kind is ZarrSink and layout != "default":
+        raise UsageError("the layout of the input is for FITS", value=path.name, action="write a .fits file")
+    return kind(path, save=save, overwrite=overwrite, layout=layout)
 
 
 def check_saved(save: tuple[str, ...], info: MethodInfo) -> None:

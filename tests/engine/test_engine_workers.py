@@ -1,5 +1,7 @@
 """Tiles in worker processes: the same bytes as in one process, and what happens when something dies."""
 
+import gc
+import json
 import os
 import shutil
 import signal
@@ -8,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 from astropy.io import fits
 
@@ -68,8 +71,18 @@ def serial(given):
     "changes",
     [
         {"method": "pca", "continuum": "median"},
-        {"method": "smooth", "save": ("uncert", "residual", "noise"), "parameters": {"fwhm": 3.0}},
-        {"method": "smooth", "vst": {"gain": 1.0, "offset": -50.0}, "parameters": {"fwhm": 3.0}},
+        {
+            "method": "smooth",
+            "save": ("uncert", "residual", "noise"),
+            "parameters": {"fwhm": 3.0},
+            "memory": 8_000_000,
+        },
+        {
+            "method": "smooth",
+            "vst": {"gain": 1.0, "offset": -50.0},
+            "parameters": {"fwhm": 3.0},
+            "memory": 8_000_000,
+        },
     ],
 )
 def test_a_file_from_workers_equals_one_from_this_process(runner, obs, changes):
@@ -80,6 +93,16 @@ def test_a_file_from_workers_equals_one_from_this_process(runner, obs, changes):
     assert_equal_files(alone.path, many.path)
     assert many.metrics == alone.metrics
     assert sorted(p.name for p in obs.parent.iterdir()) == ["alone.fits", "many.fits", "obs.fits"]
+
+
+def test_a_zarr_group_from_workers_equals_one_from_this_process(runner, obs):
+    zarr = pytest.importorskip("zarr", reason="the extra [cluster] is not installed")
+    stores = []
+    for name, used in (("alone.zarr", None), ("many.zarr", runner)):
+        run_file(obs, obs.with_name(name), options(method="pca"), runner=used)
+        stores.append(zarr.open(obs.with_name(name), mode="r"))
+    for name in ("DATA", "RESIDUAL"):
+        assert stores[0][name][...].tobytes() == stores[1][name][...].tobytes()
 
 
 def test_progress_is_told_as_in_this_process(runner, obs):
@@ -160,7 +183,7 @@ def test_an_output_folder_that_is_removed(runner, obs, tmp_path, where):
     folder = tmp_path / "results"
     folder.mkdir()
     used = runner if where == "workers" else None
-    with pytest.raises(ResourceError, match="the output cannot be written: .*No such file"):
+    with pytest.raises(ResourceError, match=r"the output cannot be written: .*No such file"):
         run_file(
             obs,
             folder / "out.fits",
@@ -204,8 +227,6 @@ def running_cluster(tmp_path):
         )
         for name, arguments in commands.items()
     ]
-    import json
-
     while not file.exists() or not file.read_text().endswith("}"):
         time.sleep(0.1)
     yield json.loads(file.read_text())["address"], started[0]
@@ -232,21 +253,20 @@ def test_a_running_scheduler_and_its_loss(running_cluster, obs, serial):
 def test_ctrl_c_ends_a_run_and_its_workers(obs):
     code = "import sys; from denoise.cli.app import main; main(sys.argv[1:])"
     words = ["run", str(obs), "-o", str(obs.with_name("out.fits")), "--workers", "2", "--memory", "30MB"]
-    started = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code, *words, "--json-log", "--no-report"],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a process group, as a terminal has one for each command
-    )
-    for line in started.stderr:
-        if '"denoising"' in line:
-            break
-    os.killpg(started.pid, signal.SIGINT)
-    said = started.stderr.read()
-    assert started.wait(60) == 130, said
+    ) as started:
+        while '"denoising"' not in started.stderr.readline():
+            assert started.poll() is None
+        os.killpg(started.pid, signal.SIGINT)
+        said = started.stderr.read()
+    assert started.returncode == 130, said
     assert "Traceback" not in said
-    with pytest.raises(ProcessLookupError):
-        os.killpg(started.pid, 0)  # nobody of the group is left
+    group = [one for one in psutil.process_iter() if one.pid and os.getpgid(one.pid) == started.pid]
+    assert all(one.status() == psutil.STATUS_ZOMBIE for one in group)
     assert only_the_input_is_left(obs)
 
 
@@ -274,9 +294,11 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
     from denoise.engine import dask_runner
 
     monkeypatch.setattr(dask_runner, "_ANSWER", 1)
-    with pytest.raises(ResourceError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
-        with open_runner(scheduler="tcp://127.0.0.1:9"):
-            pass
+    with (
+        pytest.raises(ResourceError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 "),
+        open_runner(scheduler="tcp://127.0.0.1:9"),
+    ):
+        pass
 
 
 def test_without_dask_the_error_says_what_to_install(monkeypatch):
@@ -304,6 +326,8 @@ def test_the_templates_make_jobs_of_one_thread_workers(queue, lines):
         assert line in script
 
 
+# the pipes of dask-jobqueue's own jobs
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_jobs_that_run_on_this_machine(obs, serial, tmp_path):
     pytest.importorskip("dask_jobqueue", reason="the extra [cluster] is not installed")
     file = tmp_path / "jobs" / "local.yaml"
@@ -314,6 +338,7 @@ def test_jobs_that_run_on_this_machine(obs, serial, tmp_path):
     out = file.with_name("out.fits")
     run_file(obs, out, options(), cluster=file)
     assert_equal_files(out, serial.path)
+    gc.collect()
 
 
 @pytest.mark.parametrize(
@@ -330,6 +355,7 @@ def test_jobs_that_run_on_this_machine(obs, serial, tmp_path):
         ("- a: [", "is not YAML"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:unclosed cluster")  # dask-jobqueue's own, of what it refused to make
 def test_wrong_cluster_files(tmp_path, text, message):
     pytest.importorskip("dask_jobqueue", reason="the extra [cluster] is not installed")
     file = tmp_path / "cluster.yaml"
@@ -337,3 +363,5 @@ def test_wrong_cluster_files(tmp_path, text, message):
     with pytest.raises(ParameterError, match=message) as caught, open_runner(cluster=file):
         pass
     assert "\n" not in str(caught.value)
+    del caught
+    gc.collect()
