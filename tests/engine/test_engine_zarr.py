@@ -15,7 +15,7 @@ from denoise.testing.subject import observation
 zarr = pytest.importorskip("zarr", reason="the extra [cluster] is not installed")
 
 SHAPE = (12, 100, 70)
-MEMORY = 2_500_000  # some tiles
+MEMORY = 5_000_000  # some tiles
 CARDS = {
     "BUNIT": "Jy/beam", "CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CTYPE3": "STOKES", "CTYPE4": "FREQ",
     "CDELT1": -1e-4, "CDELT2": 1e-4, "CDELT4": 1e6, "CRVAL1": 10.0, "CRVAL2": 2.0, "CRVAL4": 1e11, "CRVAL3": 1.0,
