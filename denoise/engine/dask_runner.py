@@ -195,7 +195,7 @@ def _local(stack: ExitStack, workers: int) -> DaskRunner:
         threads_per_worker=1,
         dashboard_address="127.0.0.1:0",  # several runs on one machine
         memory_limit=0,
-        silence_logs="ERROR",
+        silence_logs="CRITICAL",
     )
     client = _connect(stack, stack.enter_context(cluster))
     client.register_plugin(_IgnoreInterrupts())

@@ -14,8 +14,8 @@ from denoise.testing.subject import observation
 
 zarr = pytest.importorskip("zarr", reason="the extra [cluster] is not installed")
 
-SHAPE = (12, 100, 70)
-MEMORY = 5_000_000  # some tiles
+SHAPE = (12, 400, 70)
+MEMORY = 8_000_000  # some tiles
 CARDS = {
     "BUNIT": "Jy/beam", "CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN", "CTYPE3": "STOKES", "CTYPE4": "FREQ",
     "CDELT1": -1e-4, "CDELT2": 1e-4, "CDELT4": 1e6, "CRVAL1": 10.0, "CRVAL2": 2.0, "CRVAL4": 1e11, "CRVAL3": 1.0,
@@ -65,7 +65,7 @@ def test_zarr_says_what_fits_says(obs):
                 cards = fits.Header.fromstring("".join(array.attrs["fits_cards"]))
                 assert cards.tostring() == hdu.header.tostring()
     assert store["DATA"].metadata.zarr_format == 3
-    assert store["DATA"].shape == (12, 1, 100, 70)
+    assert store["DATA"].shape == (12, 1, 400, 70)
     assert (store["DATA"].chunks, store["DATA"].shards) == ((12, 1, 64, 64), (12, 1, 64, 128))
     assert store["DATA"].metadata.dimension_names == ("channel", "axis1", "y", "x")
     assert read_provenance(group.path).science == read_provenance(file.path).science
