@@ -1,7 +1,7 @@
 """The engine: its overhead over the bare kernel, workers, memory against the budget, and time against size.
 
     python benchmarks/bench_engine.py            # full sizes: 2 GB, and 1 to 16 GB within 2 GB; takes hours
-    python benchmarks/bench_engine.py --quick    # 1/16 of them
+    python benchmarks/bench_engine.py --quick    # a quarter of them, and 32 channels in place of 128
 
 Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
 to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` with its noise model given, so that
@@ -11,15 +11,17 @@ what is measured is plan, tiles, kernel and writing. Each line says what was mea
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
-import resource
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from denoise.cores import usable_cores
 from denoise.cube import Cube
@@ -32,8 +34,8 @@ from denoise.engine.tiles import TileReader
 from denoise.noise import NoiseModel
 from denoise.testing.subject import BEAM, observation
 
-CHANNELS = 128
-PATCH = (CHANNELS, 128, 128)
+PATCH = (128, 128)
+WARM = 0.002, 1 << 30  # a cube of this many GB, whole: imports and kernels
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class Generated:
         return self.patch[np.ix_(*places)]
 
 
-def make_run(gigabytes: float, memory: int, *, runner=None, monitor=None, threads: int | None = None) -> Run:
+def make_run(
+    gigabytes: float, memory: int, *, channels: int, runner=None, monitor=None, threads: int | None = None
+) -> Run:
     """A run on a square cube of this size."""
-    side = round(np.sqrt(gigabytes * 1e9 / 4 / CHANNELS))
-    shape = (CHANNELS, side, side)
-    patch, _, _ = observation(PATCH, peak_snr=10.0)
+    side = round(np.sqrt(gigabytes * 1e9 / 4 / channels))
+    shape = (channels, side, side)
+    patch, _, _ = observation((channels, *PATCH), peak_snr=10.0)
     noise = NoiseModel.from_beam(shape, 1.0, BEAM)
     options = run_options(method="ist", memory=memory, save=(), positivity="on", continuum="none")
     return Run(
@@ -80,17 +84,17 @@ def say(what: str, value: str, goal: str, met: bool) -> None:
     print(f"{'met   ' if met else 'MISSED'}  {what}: {value} (goal {goal})", flush=True)
 
 
-def overhead(gigabytes: float, memory: int) -> None:
+def overhead(gigabytes: float, memory: int, channels: int) -> None:
     """Seconds of a run over those of ``apply`` on the same blocks; the halo is the kernel's in both."""
     with tempfile.TemporaryDirectory() as scratch:
-        prepared = make_run(gigabytes, memory).prepare(Path(scratch))
+        prepared = make_run(gigabytes, memory, channels=channels).prepare(Path(scratch))
     reader, tiles, kernel = TileReader(prepared.data.cube, prepared.noise), prepared.plan.tiles, 0.0
     for tile in tiles:
         block, noise = reader.read(tile)[1], reader.noise.window(tile.outer)
         start = time.perf_counter()
         prepared.denoiser.apply(block, noise, None)
         kernel += time.perf_counter() - start
-    seconds = write(make_run(gigabytes, memory))
+    seconds = write(make_run(gigabytes, memory, channels=channels))
     halo = sum(np.prod(tile.outer_shape) for tile in tiles) / np.prod(prepared.plan.shape)
     print(
         f"        {gigabytes:g} GB, {len(tiles)} tiles ({prepared.plan.layout}), halo {halo:.2f} x the voxels"
@@ -99,7 +103,7 @@ def overhead(gigabytes: float, memory: int) -> None:
     say("engine over kernel", f"{seconds:.1f} s / {kernel:.1f} s = +{more:.0f} %", "<= 15 %", more <= 15)
 
 
-def stage_seconds(gigabytes: float, memory: int, workers: int) -> float:
+def stage_seconds(gigabytes: float, memory: int, channels: int, workers: int) -> float:
     """Seconds from the first tile to the last, start of the processes not counted."""
     times = []
 
@@ -108,39 +112,50 @@ def stage_seconds(gigabytes: float, memory: int, workers: int) -> float:
             times.append(time.perf_counter())
 
     with open_runner(workers=workers) as runner:
-        write(make_run(0.01, memory, runner=runner))  # imports and kernels
-        write(make_run(gigabytes, memory, runner=runner, monitor=Monitor(progress)))
+        write(make_run(*WARM, channels=channels, runner=runner))  # imports and kernels
+        write(make_run(gigabytes, memory, channels=channels, runner=runner, monitor=Monitor(progress)))
     return times[-1] - times[0]
 
 
-def workers(gigabytes: float, memory: int) -> None:
-    one, two = (stage_seconds(gigabytes, memory, n) for n in (1, 2))
+def workers(gigabytes: float, memory: int, channels: int) -> None:
+    one, two = (stage_seconds(gigabytes, memory, channels, n) for n in (1, 2))
     say(
         "two workers over one", f"{one:.1f} s / {two:.1f} s = {one / two:.2f} x", ">= 1.7 x", one / two >= 1.7
     )
 
 
-def _child(gigabytes: float, memory: int, answer) -> None:
-    write(make_run(0.002, memory, threads=usable_cores()))  # the imports' own, and the compiled kernels
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = write(make_run(gigabytes, memory))
-    answer.put((seconds, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)))
+def _child(gigabytes: float, memory: int, channels: int, answer) -> None:
+    write(make_run(*WARM, channels=channels))
+    gc.collect()
+    process, used, over = psutil.Process(), [], threading.Event()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            used.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    seconds = write(make_run(gigabytes, memory, channels=channels))
+    over.set()
+    watcher.join()
+    answer.put((seconds, max(used) - before))
 
 
-def in_a_process(gigabytes: float, memory: int) -> tuple[float, float]:
+def in_a_process(gigabytes: float, memory: int, channels: int) -> tuple[float, float]:
     """Seconds and bytes above the imports' own of a run in a fresh process."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    process = context.Process(target=_child, args=(gigabytes, memory, answer))
+    process = context.Process(target=_child, args=(gigabytes, memory, channels, answer))
     process.start()
     found = answer.get()
     process.join()
     return found
 
 
-def peak(gigabytes: float) -> None:
+def peak(gigabytes: float, channels: int) -> None:
     memory = round(gigabytes * 1e9 / 4)
-    _, used = in_a_process(gigabytes, memory)
+    _, used = in_a_process(gigabytes, memory, channels)
     say(
         f"peak memory, {gigabytes:g} GB cube",
         f"{used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
@@ -149,8 +164,8 @@ def peak(gigabytes: float) -> None:
     )
 
 
-def growth(sizes: list[float], memory: int) -> None:
-    found = [in_a_process(size, memory) for size in sizes]
+def growth(sizes: list[float], memory: int, channels: int) -> None:
+    found = [in_a_process(size, memory, channels) for size in sizes]
     for size, (seconds, used) in zip(sizes, found, strict=True):
         print(f"        {size:g} GB: {seconds:.1f} s, {used / 1e6:.0f} MB of {memory / 1e6:.0f} MB")
     seconds = np.array([one[0] for one in found])
@@ -168,15 +183,19 @@ def growth(sizes: list[float], memory: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="sizes and budgets over 16")
+    parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", choices=["overhead", "workers", "peak", "growth"])
     options = parser.parse_args()
-    part = 1 / 16 if options.quick else 1
+    part, channels = (1 / 4, 32) if options.quick else (1, 128)
     jobs = {
-        "overhead": lambda: overhead(2 * part, round(4e9 * part)),
-        "workers": lambda: workers(2 * part, round(4e9 * part)),
-        "peak": lambda: peak(2 * part),
-        "growth": lambda: growth([size * part for size in (1, 2, 4, 8, 16)], round(2e9 * part)),
+        "overhead": lambda: overhead(2 * part, round(4e9 * part), channels),
+        "workers": lambda: workers(2 * part, round(4e9 * part), channels),
+        "peak": lambda: peak(2 * part, channels),
+        "growth": lambda: growth(
+            [size * part for size in ((1, 2, 4) if options.quick else (1, 2, 4, 8, 16))],
+            round(2e9 * part),
+            channels,
+        ),
     }
     for name, job in jobs.items():
         if options.only in (None, name):
