@@ -1,7 +1,7 @@
 """The engine: its overhead over the bare kernel, workers, memory against the budget, and time against size.
 
     python benchmarks/bench_engine.py            # full sizes: 2 GB, and 1 to 16 GB within 2 GB; takes hours
-    python benchmarks/bench_engine.py --quick    # a quarter of them, and 32 channels in place of 128
+    python benchmarks/bench_engine.py --quick    # a sixteenth of them, and 32 channels in place of 128
 
 Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
 to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` with its noise model given, so that
@@ -186,11 +186,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", choices=["overhead", "workers", "peak", "growth"])
     options = parser.parse_args()
-    part, channels = (1 / 4, 32) if options.quick else (1, 128)
+    part, channels = (1 / 16, 32) if options.quick else (1, 128)
     jobs = {
         "overhead": lambda: overhead(2 * part, round(4e9 * part), channels),
         "workers": lambda: workers(2 * part, round(4e9 * part), channels),
-        "peak": lambda: peak(2 * part, channels),
+        "peak": lambda: peak(8 * part if options.quick else 2, channels),
         "growth": lambda: growth(
             [size * part for size in ((1, 2, 4) if options.quick else (1, 2, 4, 8, 16))],
             round(2e9 * part),
