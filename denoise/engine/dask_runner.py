@@ -24,7 +24,7 @@ from dask import config as dask_config
 import denoise
 from denoise.engine.clusters import read_cluster, start_cluster
 from denoise.engine.plan import Tile
-from denoise.errors import ResourceError
+from denoise.errors import ParameterError, ResourceError
 
 T = TypeVar("T")
 
@@ -66,11 +66,21 @@ class DaskRunner:
         self._most = most
 
     def memory(self) -> int:
-        """Half of what a worker may take; where workers have no limit, its part of what is free here."""
+        """Half of what a worker may take; on this machine, its part of half of what is free.
+
+        Raises
+        ------
+        ParameterError
+            Workers elsewhere that have no limit, or are not there yet.
+        """
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [one["memory_limit"] for one in workers if one["memory_limit"]]
         if limits:
             return int(min(limits)) // 2
+        if self.elsewhere:
+            raise ParameterError(
+                "what a worker may take is not known yet", value=self.name, action="give it with --memory"
+            )
         return int(psutil.virtual_memory().available) // 2 // max(1, len(workers))
 
     def map(

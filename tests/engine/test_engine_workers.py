@@ -302,6 +302,17 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
         pass
 
 
+def test_workers_that_are_still_in_the_queue_need_a_memory():
+    from denoise.engine.dask_runner import DaskRunner
+
+    class Waiting:
+        def scheduler_info(self, n_workers):
+            return {"workers": {}}
+
+    with pytest.raises(ParameterError, match="give it with --memory"):
+        DaskRunner(Waiting(), name="slurm", elsewhere=True).memory()
+
+
 def test_without_dask_the_error_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "denoise.engine.dask_runner", raising=False)
     monkeypatch.delattr("denoise.engine.dask_runner", raising=False)
