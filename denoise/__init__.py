@@ -12,7 +12,7 @@ from denoise._version import __version__
 
 if TYPE_CHECKING:
     from denoise.cube import Cube, read
-    from denoise.engine import Result, denoise
+    from denoise.engine import Result, denoise, denoise_lazy
     from denoise.methods import list_methods
     from denoise.noise import NoiseModel
 
@@ -21,11 +21,12 @@ _HOME = {
     "NoiseModel": "denoise.noise",
     "Result": "denoise.engine",
     "denoise": "denoise.engine",
+    "denoise_lazy": "denoise.engine",
     "list_methods": "denoise.methods",
     "read": "denoise.cube",
 }
 
-__all__ = ["Cube", "NoiseModel", "Result", "__version__", "denoise", "list_methods", "read"]
+__all__ = ["Cube", "NoiseModel", "Result", "__version__", "denoise", "denoise_lazy", "list_methods", "read"]
 
 
 def __getattr__(name: str) -> Any:

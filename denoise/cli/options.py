@@ -123,7 +123,27 @@ Memory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Allowed beside what the program itself takes, e.g. 8GB.",
+        help="Allowed beside what the program itself takes (for each worker), e.g. 8GB.",
+        rich_help_panel=RUNNING,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Do the tiles in N processes of this machine.", rich_help_panel=RUNNING),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Do them on a running Dask cluster, e.g. tcp://node1:8786.",
+        rich_help_panel=RUNNING,
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        help="Do them in jobs of SLURM, PBS...: see pipelines/clusters.",
         rich_help_panel=RUNNING,
     ),
 ]

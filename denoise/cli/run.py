@@ -22,6 +22,7 @@ from denoise.errors import ResourceError, UsageError
 if TYPE_CHECKING:
     from denoise.engine import CancelToken, Plan, Result, RunOptions
     from denoise.engine.recipe_tasks import Task
+    from denoise.engine.runners import Runner
 
 _SHORT = 16  # letters of a unit that fits a column
 
@@ -43,6 +44,7 @@ _IN_RECIPE = (
     *("gain", "psf", "beam", "rest", "crop", "continuum", "positivity", "vst", "seed"),
 )
 
+Workers = tuple[int | None, str | None, str | None]  # number, scheduler, cluster: see ``open_runner``
 Run = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -94,6 +96,9 @@ def run(
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
     memory: opt.Memory = None,
+    workers: opt.Workers = None,
+    scheduler: opt.Scheduler = None,
+    cluster: opt.Cluster = None,
     seed: Annotated[int, typer.Option(help="Fixes every random draw.", rich_help_panel=opt.RUNNING)] = 0,
     dry_run: Annotated[
         bool,
@@ -108,14 +113,14 @@ def run(
     no_report: opt.NoReport = False,
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
-    messages = Messages(as_json=json_log)
+    messages, crew = Messages(as_json=json_log), (workers, scheduler, cluster)
     if recipe is not None:
         _refuse_beside_recipe(ctx)
         budget = None if memory is None else parse.size(memory)
         tasks = tasks_of_recipe(
             recipe, inputs or [], report=not no_report, memory=budget, overwrite=overwrite
         )
-        return run_tasks(tasks, output, messages, resume=resume, dry_run=dry_run)
+        return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run)
     reading = opt.Reading(
         parse.hdu(hdu),
         stokes,
@@ -152,7 +157,7 @@ def run(
             "no input was named", action="denoise run OBS.fits, or -r RECIPE whose inputs name some"
         )
     tasks = [Task(source, wanted, reading, report=not no_report) for source in inputs]
-    return run_tasks(tasks, output, messages, resume=resume, dry_run=dry_run)
+    return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run)
 
 
 def _refuse_beside_recipe(ctx: typer.Context) -> None:
@@ -185,9 +190,15 @@ def tasks_of_recipe(
 
 
 def run_tasks(
-    tasks: Sequence[Task], output: Path | None, messages: Messages, *, resume: bool, dry_run: bool
+    tasks: Sequence[Task],
+    output: Path | None,
+    messages: Messages,
+    workers: Workers,
+    *,
+    resume: bool,
+    dry_run: bool,
 ) -> int:
-    """Run a batch, or one input; returns the exit code.
+    """Run a batch, or one input, with these workers; returns the exit code.
 
     Several inputs, and any run that is resumed, have a status file each.
     """
@@ -195,6 +206,8 @@ def run_tasks(
     if dry_run:
         settle(jobs, replace=dict.fromkeys(jobs, True))
         return run_jobs(jobs, partial(_plan, jobs), messages)
+    from denoise.engine import open_runner
+
     ledger = Ledger(jobs, resume=resume) if resume or len(jobs) > 1 else None
     ours = {job: ledger is not None and ledger.ours(job) for job in jobs}
     settle(
@@ -209,16 +222,22 @@ def run_tasks(
                 remove_leftovers(list(jobs))
             stack.enter_context(own_scratch())
         token = stack.enter_context(stoppable(messages))
-        work = partial(_run_task, jobs, ours, messages, token)
+        runner = stack.enter_context(open_runner(*workers))
+        work = partial(_run_task, jobs, ours, messages, token, runner)
         return run_jobs(jobs, work, messages, ledger=ledger)
 
 
 def _run_task(
-    tasks: Mapping[Job, Task], ours: Mapping[Job, bool], messages: Messages, token: CancelToken, job: Job
+    tasks: Mapping[Job, Task],
+    ours: Mapping[Job, bool],
+    messages: Messages,
+    token: CancelToken,
+    runner: Runner,
+    job: Job,
 ) -> Outcome:
     task = tasks[job]
     options = task.options.model_copy(update={"overwrite": task.options.overwrite or ours[job]})
-    return denoise_job(options, task.reading, messages, token, job)
+    return denoise_job(options, task.reading, messages, token, job, runner=runner)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -240,21 +259,39 @@ def _plan(tasks: Mapping[Job, Task], job: Job) -> Outcome:
 
 
 def denoise_job(
-    wanted: RunOptions, reading: dict[str, Any], messages: Messages, token: CancelToken, job: Job
+    wanted: RunOptions,
+    reading: dict[str, Any],
+    messages: Messages,
+    token: CancelToken,
+    job: Job,
+    *,
+    runner: Runner | None = None,
 ) -> Outcome:
     """Run one job, and its row of the summary."""
-    return outcome(run_job(wanted, reading, messages, token, job), job)
+    return outcome(run_job(wanted, reading, messages, token, job, runner=runner), job)
 
 
 def run_job(
-    wanted: RunOptions, reading: dict[str, Any], messages: Messages, token: CancelToken, job: Job
+    wanted: RunOptions,
+    reading: dict[str, Any],
+    messages: Messages,
+    token: CancelToken,
+    job: Job,
+    *,
+    runner: Runner | None = None,
 ) -> Result:
     """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
     from denoise.engine import run_file
 
     make_folder(job.output.parent)
     result = run_file(
-        job.source, job.output, wanted, input_options=reading, progress=messages.progress, cancel=token
+        job.source,
+        job.output,
+        wanted,
+        input_options=reading,
+        progress=messages.progress,
+        cancel=token,
+        runner=runner,
     )
     for text in result.warnings:
         messages.warn(text)

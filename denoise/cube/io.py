@@ -16,7 +16,8 @@ from denoise.cube.fits_reader import OpenedFits, open_fits
 from denoise.cube.masks import SourceMask
 from denoise.cube.regions import blocks
 from denoise.cube.sources import AxesSource, NpySource, PixelSource, as_source, float_dtype, open_npy
-from denoise.errors import InputError, UsageError
+from denoise.cube.zarr_reader import is_zarr, open_zarr, zarr_cube
+from denoise.errors import InputError
 
 _NO_MASK = ("none", "off")
 _WITH_HDU = re.compile(r"^(?P<path>.+)\[(?P<hdu>[^\[\]]+)\]$")
@@ -41,7 +42,7 @@ def read(
     """Open a cube or an image; headers are read now, pixels when they are asked for.
 
     FITS with any number of axes when two or three are longer than 1, in any order; ``.gz``, ``.bz2``, ``.xz``
-    and tile-compressed ``.fz``; ``.npy``; zarr arrays.
+    and tile-compressed ``.fz``; ``.npy``; zarr arrays, and the groups that this package writes.
 
     Parameters
     ----------
@@ -115,8 +116,8 @@ def _open(
         "rest": rest,
     }
     own_mask = _mask_option(mask, stokes)
-    if _is_zarr(text):
-        return Cube(_open_zarr(text, chosen), mask=own_mask, path=text, **options)
+    if is_zarr(text):
+        return zarr_cube(text, chosen, options, mask=own_mask)
     if text.lower().endswith(".npy"):
         return Cube(_npy(text), mask=own_mask, path=text, **options)
     return _fits_cube(open_fits(text, hdu=chosen, stokes=stokes), mask, own_mask, options, text)
@@ -162,8 +163,8 @@ def _split_hdu(path: str | os.PathLike[str]) -> tuple[str, str | None]:
 
 def _companion(path: str, stokes: int | str | None) -> PixelSource:
     text, inner = _split_hdu(path)
-    if _is_zarr(text):
-        return as_source(_open_zarr(text, inner))
+    if is_zarr(text):
+        return as_source(open_zarr(text, inner))
     if text.lower().endswith(".npy"):
         return _npy(text)
     return open_fits(text, hdu=inner, stokes=stokes).source
@@ -204,32 +205,6 @@ def _npy(path: str) -> NpySource:
     from denoise.cube.axes import plain_axes
 
     return NpySource(path, plain_axes(source.shape), float_dtype(array.dtype).str)
-
-
-def _is_zarr(path: str) -> bool:
-    return os.path.isdir(path) and any(
-        os.path.exists(os.path.join(path, n)) for n in ("zarr.json", ".zarray", ".zgroup")
-    )
-
-
-def _open_zarr(path: str, name: int | str | None) -> Any:
-    try:
-        import zarr
-    except ImportError as error:
-        raise InputError(
-            "zarr files need the package zarr", value=path, action="pip install astro-denoise[cluster]"
-        ) from error
-    node: Any = zarr.open(path, mode="r")
-    if hasattr(node, "ndim"):
-        return node
-    arrays = {str(k): a for k, a in node.arrays() if sum(n > 1 for n in a.shape) >= 2}
-    if name is not None and str(name) not in arrays:
-        raise UsageError(
-            f"{path} has no array {name}", value=", ".join(arrays), action="give a name of these with --hdu"
-        )
-    if not arrays:
-        raise InputError(f"{path} holds no array with two axes longer than 1", action="give a zarr array")
-    return arrays[str(name)] if name is not None else next(iter(arrays.values()))
 
 
 def write(

@@ -60,8 +60,12 @@ def read_provenance(path: str | Path) -> Provenance:
     Raises
     ------
     InputError
-        Not a FITS file, or it has no such table.
+        Not a FITS file or Zarr group, or it has no such table.
     """
+    if Path(path).is_dir():
+        from denoise.cube.zarr_reader import zarr_provenance
+
+        return zarr_provenance(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -266,7 +266,8 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise UsageError(
             "compressed output is not written", value=path.name, action="use a name that ends in .fits"
         )
-    if path.is_dir():
+    zarr = path.suffix.lower() == ".zarr" and (path / "zarr.json").is_file()
+    if path.is_dir() and not zarr:
         raise UsageError("the output is a folder", value=path, action="give a file name")
     if path.exists() and not overwrite:
         raise OutputExistsError(
@@ -335,7 +336,7 @@ class _Plan:
     def _extension(self, name: str, value: Any, layout: Layout) -> None:
         if name in self.images:
             raise UsageError("the output has two images of one name", value=name, action="rename one")
-        given = _as_extension(value)
+        given = as_extension(value)
         if given.pixels is not None:
             self._small(name, given, given.pixels)
             return
@@ -356,7 +357,8 @@ class _Plan:
         self._add(header_bytes(header) + data + b"\0" * (-len(data) % BLOCK))
 
 
-def _as_extension(value: Any) -> Extension:
+def as_extension(value: Any) -> Extension:
+    """What was given for an extension: None or True, an array, or an Extension."""
     if isinstance(value, Extension):
         return value
     return Extension(pixels=None if value is None or value is True else np.asarray(value))

@@ -6,6 +6,8 @@ the noise model, whatever the method) and everything else.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,10 +51,16 @@ class PackedMask:
 
     def write(self, region: tuple[slice, slice, slice], mask: Mask) -> None:
         """Set the bits of `region` (channel, y, x) to `mask`."""
+        self.write_packed(region, np.packbits(mask, axis=2))
+
+    def write_packed(self, region: tuple[slice, slice, slice], bits: NDArray[np.uint8]) -> None:
+        """Set `region` (channel, y, x) to a mask whose rows went through ``np.packbits``."""
         c, y, x = region
-        rows = self.read((c, y, slice(0, self.shape[2])))
-        rows[:, :, x] = mask
-        self._bits[c, y] = np.packbits(rows, axis=2)
+        if x.stop - x.start < self.shape[2]:
+            rows = self.read((c, y, slice(0, self.shape[2])))
+            rows[:, :, x] = np.unpackbits(bits, axis=2, count=x.stop - x.start)
+            bits = np.packbits(rows, axis=2)
+        self._bits[c, y] = bits
 
     def read(self, region: tuple[slice, slice, slice] | None = None) -> Mask:
         """The mask of `region` (channel, y, x) as booleans; None: all of it."""
@@ -84,8 +92,42 @@ class PackedMask:
         return np.unpackbits(np.bitwise_or.reduce(self._bits, axis=0), axis=1, count=self.shape[2]).view(bool)
 
 
+class Tally(NamedTuple):
+    """What one core adds to the account: sums, peaks and histograms."""
+
+    sums: NDArray[np.float64]
+    peaks: NDArray[np.float64]
+    histograms: NDArray[np.int64]
+
+
+def tally(before: Floats, after: Floats, sigma: Floats, support: Mask, *, threads: int = 1) -> Tally:
+    """Count one core; the numbers do not depend on the threads.
+
+    Parameters
+    ----------
+    before, after : ndarray, shape (channel, y, x)
+        Input and output in one unit, NaN where there is no coverage.
+    sigma : ndarray, broadcastable to (channel, y, x)
+        1 sigma noise of `before`.
+    support : ndarray of bool, shape (channel, y, x)
+        The emission found.
+    threads : int
+        Threads that count.
+    """
+    sums = np.zeros((_PARTS, len(_SUMS)))
+    peaks = np.full((_PARTS, len(_PEAKS)), -np.inf)
+    histograms = np.zeros((_PARTS, 3, BINS), np.int64)
+    sigma = np.broadcast_to(sigma, before.shape)
+    run_ranges(
+        lambda first, last: _tally(before, after, sigma, support, sums, peaks, histograms, first, last),
+        _PARTS,
+        threads=threads,
+    )
+    return Tally(sums.sum(axis=0), peaks.max(axis=0), histograms.sum(axis=0))
+
+
 class Account:
-    """Sums over the tiles of one run; add() takes each core once.
+    """Sums over the tiles of one run; each core is added once, in the order of the tiles.
 
     Parameters
     ----------
@@ -100,29 +142,14 @@ class Account:
         self._histograms = np.zeros((3, BINS), np.int64)
 
     def add(self, before: Floats, after: Floats, sigma: Floats, support: Mask) -> None:
-        """Count one core.
+        """Count one core; see `tally`."""
+        self.merge(tally(before, after, sigma, support, threads=self._threads))
 
-        Parameters
-        ----------
-        before, after : ndarray, shape (channel, y, x)
-            Input and output in one unit, NaN where there is no coverage.
-        sigma : ndarray, broadcastable to (channel, y, x)
-            1 sigma noise of `before`.
-        support : ndarray of bool, shape (channel, y, x)
-            The emission found.
-        """
-        sums = np.zeros((_PARTS, len(_SUMS)))
-        peaks = np.full((_PARTS, len(_PEAKS)), -np.inf)
-        histograms = np.zeros((_PARTS, 3, BINS), np.int64)
-        sigma = np.broadcast_to(sigma, before.shape)
-        run_ranges(
-            lambda first, last: _tally(before, after, sigma, support, sums, peaks, histograms, first, last),
-            _PARTS,
-            threads=self._threads,
-        )
-        self._sums += sums.sum(axis=0)
-        self._peaks = np.maximum(self._peaks, peaks.max(axis=0))
-        self._histograms += histograms.sum(axis=0)
+    def merge(self, counted: Tally) -> None:
+        """Take what was counted elsewhere; the same order of the cores gives the same bytes."""
+        self._sums += counted.sums
+        self._peaks = np.maximum(self._peaks, counted.peaks)
+        self._histograms += counted.histograms
 
     def summary(self, noise: float, scale: float, flux_error: float) -> dict[str, float | None]:
         """The numbers of the report.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from denoise.cube import Cube
-from denoise.engine.account import Account
-from denoise.engine.conditioning import Conditioned, scratch_array
+from denoise.engine.account import tally
+from denoise.engine.conditioning import Conditioned, as_file_source, scratch_array
 from denoise.engine.options import RunOptions
-from denoise.engine.prepared import Piece, Prepared
+from denoise.engine.prepared import Prepared
 from denoise.engine.progress import Monitor
-from denoise.engine.tiles import scaled_float32
+from denoise.engine.runners import Runner
+from denoise.engine.tiles import TileReader, scaled_float32
+from denoise.engine.tilework import Keep, Piece, whole_piece
 from denoise.errors import NoiseError
 
 _ZEROS = 0.1  # share of exact zeros above which robust noise estimates are those of the zeros
@@ -58,6 +61,7 @@ class Chain(Prepared):
         self._options = options
         self._later = later
         self._scratch = scratch
+        self._reader = TileReader(first.data.cube, first.noise)
 
     @property
     def label(self) -> str:
@@ -77,21 +81,21 @@ class Chain(Prepared):
             for number, step in enumerate(self._steps, start=1)
         }
 
-    def pieces(self, seed: int) -> Iterator[Piece]:
-        """Run the steps before the last into scratch, then yield the pieces of the last."""
-        self._account = Account(threads=self.denoiser.threads)
+    def run(self, seed: int, *, keep: Keep, runner: Runner) -> Generator[Any, None, None]:
+        """Run the steps before the last into scratch, then yield what `keep` makes of the pieces of the last."""
         for stage in self._options.then:
-            left = self._whole(self._steps[-1], seed)
+            left = self._whole(self._steps[-1], seed, runner)
             self._steps.append(self._later(left, self._options.stage(stage)))
         self.support = self._steps[0].support
-        for piece in self._steps[-1].pieces(seed):
-            yield self._finished(piece)
+        with closing(self._steps[-1].run(seed, keep=whole_piece, runner=runner)) as pieces:
+            for piece in pieces:
+                yield keep(self._finished(piece))
 
     def metrics(self) -> dict[str, float | None]:
         """The account of input against final output, and the last method's own numbers."""
         return super().metrics() | self._steps[-1]._numbers
 
-    def _whole(self, step: Prepared, seed: int) -> Cube:
+    def _whole(self, step: Prepared, seed: int, runner: Runner) -> Cube:
         """What a step makes of its whole cube.
 
         Raises
@@ -101,12 +105,13 @@ class Chain(Prepared):
         """
         cube = step.data.cube
         # a share of the budget so small that the arrays of two steps do not count
-        pixels = scratch_array(cube, self.plan.budget // 16, self._scratch)
+        pixels = scratch_array(cube, 0 if runner.separate else self.plan.budget // 64, self._scratch)
         zeros, voxels = 0, 0
-        for piece in step.pieces(seed):
-            pixels[piece.region] = piece.after
-            zeros += int(np.count_nonzero((piece.after == 0) & (piece.before != 0)))
-            voxels += int(np.isfinite(piece.after).sum())
+        with closing(step.run(seed, keep=whole_piece, runner=runner)) as pieces:
+            for piece in pieces:
+                pixels[piece.region] = piece.after
+                zeros += int(np.count_nonzero((piece.after == 0) & (piece.before != 0)))
+                voxels += int(np.isfinite(piece.after).sum())
         if zeros > _ZEROS * voxels:
             method = step.denoiser.info.name
             raise NoiseError(
@@ -114,16 +119,17 @@ class Chain(Prepared):
                 value=f"{100 * zeros / voxels:.0f} % of the voxels",
                 action=f"put {method} last, after a step that leaves the noise where no emission is, as smooth",
             )
-        return cube.with_pixels(pixels, noise=None)
+        return cube.with_pixels(as_file_source(pixels), noise=None)
 
     def _finished(self, last: Piece) -> Piece:
         """A piece of the last step in the unit of the input, counted against the input."""
-        region, cube, scale = last.region, self.data.cube, self._blocks.scale
+        region, cube, scale = last.region, self.data.cube, self._reader.scale
         before = scaled_float32(cube.read(region), 1 / scale)
         kept = cube.excluded(region)
         before[kept] = np.nan
-        sigma = self._blocks.noise.sigma(region)
-        self._account.add(before, scaled_float32(last.after, 1 / scale), sigma, self.support.read(region))
+        after, found = scaled_float32(last.after, 1 / scale), self.support.read(region)
+        threads = self.denoiser.threads
+        self._account.merge(tally(before, after, self._reader.noise.sigma(region), found, threads=threads))
         data, _ = self.data.restore(region, last.after)
         given = self.data.original.read(region)
         data = np.where(kept, given, data)

@@ -10,12 +10,15 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cube import Cube, Region
+from denoise.cube import Cube, Region, blocks
+from denoise.cube.axes import plain_axes
 from denoise.cube.blockwriter import allocate
+from denoise.cube.sources import RawSource
 from denoise.engine.options import RunOptions, Stabilisation
 from denoise.engine.plan import MEBIBYTE, choose_core, make_tiles, readable_bytes
 from denoise.engine.progress import Monitor
@@ -27,6 +30,7 @@ Floats = NDArray[np.floating]
 
 # continuum and input in double precision, the sorted copies of robust statistics
 _BYTES_PER_VOXEL = 40
+_COPY = 1 << 22  # voxels
 
 # fewer channels are a window on one line, not a spectrum with a continuum
 _WIDE = 60
@@ -79,7 +83,15 @@ class Conditioned:
         return self.stabiliser.inverse(level), error
 
 
-def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, scratch: Path) -> Conditioned:
+def condition(
+    cube: Cube,
+    options: RunOptions,
+    budget: int,
+    monitor: Monitor,
+    scratch: Path,
+    *,
+    in_files: bool = False,
+) -> Conditioned:
     """Stabilise the counts and subtract the continuum, as the options ask.
 
     Parameters
@@ -94,6 +106,8 @@ def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, sc
         Told of every strip.
     scratch : Path
         Folder for that file; the caller removes it.
+    in_files : bool
+        Other processes read the cube too: whatever its size it goes to the file, and so does an input in memory.
 
     Raises
     ------
@@ -104,9 +118,11 @@ def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, sc
     """
     mode = resolve_continuum(cube, options.continuum)
     stabiliser = None if options.vst is None else make_stabiliser(options.vst)
+    if in_files:
+        cube = _in_a_file(cube, scratch)
     if mode == "none" and stabiliser is None:
         return Conditioned(cube, cube, None, mode)
-    pixels = scratch_array(cube, budget, scratch)
+    pixels = scratch_array(cube, 0 if in_files else budget // 4, scratch)
     # a continuum needs whole spectra, or the whole image: rows can only be cut in a cube
     halo = (None, None, None) if cube.is_image else (None, 0, 0)
     core, _ = choose_core(cube.shape, halo, lambda shape: _BYTES_PER_VOXEL * int(np.prod(shape)), budget)
@@ -118,11 +134,31 @@ def condition(cube: Cube, options: RunOptions, budget: int, monitor: Monitor, sc
         level = estimate_continuum(block, mode) if mode != "none" else 0.0
         pixels[tile.core] = block - level
     noise = None if stabiliser is not None else cube.noise_source
-    return Conditioned(cube.with_pixels(pixels, noise=noise), cube, stabiliser, mode)
+    return Conditioned(cube.with_pixels(as_file_source(pixels), noise=noise), cube, stabiliser, mode)
 
 
-def scratch_array(cube: Cube, budget: int, scratch: Path) -> NDArray[np.floating]:
-    """An array (channel, y, x) like the cube: in memory up to a quarter of `budget`, else in a file.
+def _in_a_file(cube: Cube, scratch: Path) -> Cube:
+    """The cube with its pixels in a file if they are in memory; a compressed input is made plain."""
+    cube.prepare(str(scratch) if cube.scratch_bytes else None)
+    if not isinstance(getattr(cube.source, "array", None), np.ndarray):
+        return cube
+    pixels = scratch_array(cube, 0, scratch)
+    for region in blocks(cube.shape, voxels=_COPY):
+        pixels[region] = cube.source.read(region)
+    return cube.with_pixels(as_file_source(pixels))
+
+
+def as_file_source(pixels: NDArray[np.floating]) -> Any:
+    """A mapped file as something that other processes open by its name."""
+    if not isinstance(pixels, np.memmap):
+        return pixels
+    pixels.flush()
+    stored = pixels.dtype.str
+    return RawSource(str(pixels.filename), 0, stored, plain_axes(pixels.shape), stored)
+
+
+def scratch_array(cube: Cube, in_memory: int, scratch: Path) -> NDArray[np.floating]:
+    """An array (channel, y, x) like the cube: in memory if it takes no more bytes than that, else in a file.
 
     Raises
     ------
@@ -130,7 +166,7 @@ def scratch_array(cube: Cube, budget: int, scratch: Path) -> NDArray[np.floating
         `scratch` has no room for the file.
     """
     size = int(np.prod(cube.shape)) * cube.dtype.itemsize
-    if size <= max(budget // 4, MEBIBYTE):
+    if size <= in_memory or (in_memory and size <= MEBIBYTE):
         return np.empty(cube.shape, cube.dtype)
     handle, name = tempfile.mkstemp(suffix=".conditioned", dir=scratch)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from denoise.cube import Cube, Provenance
+from denoise.cube import Provenance
 
 if TYPE_CHECKING:
-    from denoise.engine.options import RunOptions
     from denoise.engine.prepared import Prepared
+    from denoise.engine.run import Run
 
 _PACKAGES = ("numpy", "scipy", "astropy", "numba", "scikit-learn", "PyWavelets")
 
@@ -23,28 +22,19 @@ _PACKAGES = ("numpy", "scipy", "astropy", "numba", "scikit-learn", "PyWavelets")
 _NOT_SCIENCE = {"memory", "save", "overwrite", "layout"}
 
 
-def describe_run(
-    cube: Cube,
-    options: RunOptions,
-    prepared: Prepared,
-    input_options: Mapping[str, Any] | None,
-    seconds: float,
-) -> Provenance:
+def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
     """The two parts of the PROVENANCE table.
 
     Parameters
     ----------
-    cube : Cube
-        The input.
-    options : RunOptions
-        As asked.
+    asked : Run
+        The input, how it was read, the options as asked, who did the tiles.
     prepared : Prepared
         What was made of it: parameters with their defaults, what "auto" became.
-    input_options : mapping or None
-        How the input was read.
     seconds : float
         Wall time so far.
     """
+    cube, options = asked.cube, asked.options
     config = options.model_dump(mode="json", exclude=_NOT_SCIENCE)
     config["parameters"] = prepared.denoiser.parameters.model_dump(mode="json")
     config.pop("then")
@@ -53,7 +43,7 @@ def describe_run(
             step.model_dump(mode="json") | {"parameters": used}
             for step, used in zip(options.then, list(prepared.parameters.values())[1:], strict=True)
         ]
-    config["input"] = {key: _plain(value) for key, value in (input_options or {}).items()}
+    config["input"] = {key: _plain(value) for key, value in (asked.input_options or {}).items()}
     settled = {"continuum": prepared.data.continuum, "positivity": prepared.denoiser.positivity}
     science = {
         "configuration": yaml.safe_dump(config, sort_keys=True).rstrip(),
@@ -74,6 +64,7 @@ def describe_run(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": f"{seconds:.2f}",
         "tiles": f"{len(prepared.plan.tiles)} ({prepared.plan.layout})",
+        "workers": asked.runner.name,
         "layout": options.layout,
         "save": ",".join(options.save),
         "python": platform.python_version(),

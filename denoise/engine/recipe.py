@@ -11,7 +11,7 @@ from denoise.engine.options import RunOptions, Saved, Stabilisation, Stage, know
 
 BEFORE = ("crop", "mask", "continuum", "noise")
 AFTER = ("uncertainty", "metrics", "report")
-ENDINGS = (".fits", ".fit", ".fts")
+ENDINGS = (".fits", ".fit", ".fts", ".zarr")
 _WORDS = {True: "on", False: "off"}  # what YAML 1.1 makes of on and off
 
 
@@ -168,7 +168,9 @@ class Outputs(Part):
     def _pattern(cls, value: str) -> str:
         rest = value.replace("{stem}", "")
         if any(sign in rest for sign in "{}/\\") or not value.lower().endswith(ENDINGS):
-            raise ValueError("write a file name that ends in .fits; {stem} stands for that of the input")
+            raise ValueError(
+                "write a file name that ends in .fits or .zarr; {stem} stands for that of the input"
+            )
         return value
 
 

@@ -176,7 +176,9 @@ def _of_row(row: dict[str, str], where: str, base: Path, file: RecipeFile) -> Ta
         raise UsageError(f"{where}: file: no name", action="name a file, or take the line out")
     if output and (not output.lower().endswith(ENDINGS) or "/" in output):
         raise UsageError(
-            f"{where}: output: not valid", value=output, action="write a file name that ends in .fits"
+            f"{where}: output: not valid",
+            value=output,
+            action="write a file name that ends in .fits or .zarr",
         )
     values: dict[str, Any] = copy.deepcopy(dict(file.values))
     given = {column: cell for column, cell in row.items() if cell}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
-from denoise.engine.sinks import FileSink
+from denoise.engine.sinks import file_sink
+from denoise.engine.tilework import Piece
 from denoise.noise import NoiseModel
 from denoise.transforms.stabilise import Anscombe
 
@@ -87,7 +88,7 @@ class Result:
         overwrite: bool = False,
         layout: Literal["default", "like-input"] = "default",
     ) -> Path:
-        """Write the result and the extensions asked for to a FITS file.
+        """Write the result and the extensions asked for to a FITS file, or a Zarr group (``.zarr``).
 
         Parameters
         ----------
@@ -109,7 +110,7 @@ class Result:
         ResourceError
             The file cannot be written.
         """
-        sink = FileSink(Path(path), save=save, overwrite=overwrite, layout=layout)
+        sink = file_sink(Path(path), save=save, overwrite=overwrite, layout=layout)
         try:
             sink.open(
                 self.input,
@@ -118,10 +119,12 @@ class Result:
                 variance=self.uncertainty is not None,
                 stabilised=self.stabiliser is not None,
             )
+            keep = sink.keeper()
             for region in blocks(self.input.shape, voxels=1 << 22):
                 error = None if self.uncertainty is None else self.uncertainty.read(region)
                 after = self.cube.read(region)
-                sink.write(region, self.input.read(region), after, error, self._noise_of(region, after))
+                noise = self._noise_of(region, after)
+                sink.take(keep(Piece(region, self.input.read(region), after, error, noise)))
             sink.finish(self.provenance)
         except BaseException:
             sink.abort()

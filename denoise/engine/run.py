@@ -6,13 +6,12 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from denoise.cores import usable_cores
@@ -26,7 +25,8 @@ from denoise.engine.prepared import Prepared
 from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.provenance import describe_run
 from denoise.engine.result import Result, difference
-from denoise.engine.sinks import ArraySink, FileSink, Sink, check_saved
+from denoise.engine.runners import Runner, Serial, open_runner
+from denoise.engine.sinks import ArraySink, Sink, check_saved, file_sink
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise, memory_of_estimate
@@ -46,6 +46,9 @@ def denoise(
     companion: str = "trust",
     memory: int | None = None,
     threads: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    cluster: str | Path | None = None,
     noise: NoiseModel | None = None,
     beam: Any = None,
     unit: Any = None,
@@ -74,9 +77,18 @@ def denoise(
     companion : {"trust", "scale", "ignore"}
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
     memory : int, optional
-        Bytes a run may take above the imports' own; None: half of what is free.
+        Bytes a run, or each worker, may take above the imports' own; None: half of what is free, shared by
+        the workers. Runs with the same memory cut the same tiles and give the same bytes.
     threads : int, optional
         Threads that compute; None: one for each core that the process may use. The result does not depend on it.
+    workers : int, optional
+        Do the tiles in so many processes of one thread. They start Python anew: a script that asks for them
+        needs ``if __name__ == "__main__":``.
+    scheduler : str, optional
+        Do them on a running Dask cluster: the address of its scheduler. Its workers must see the input, and
+        the folder for temporary files (TMPDIR) where the cube is in memory or is conditioned.
+    cluster : str or Path, optional
+        Do them in jobs of a queue that this YAML file describes (see ``pipelines/clusters``).
     noise : NoiseModel, optional
         Known noise; None: from the file's own companion, or estimated.
     beam, unit
@@ -99,7 +111,7 @@ def denoise(
     InputError
         There is nothing to denoise: all NaN, all zero, constant, one pixel.
     ResourceError
-        The smallest tile does not fit the memory.
+        The smallest tile does not fit the memory; the cluster does not answer, is lost, or its workers die.
     CancelledError
         `cancel` was used.
     """
@@ -113,11 +125,10 @@ def denoise(
         companion=companion,
         memory=memory,
     )
-    monitor = Monitor(progress, cancel)
-    run = Run(
-        as_cube(cube, beam=beam, unit=unit), options, monitor, noise=noise, threads=threads or usable_cores()
-    )
-    return run.into(ArraySink())
+    monitor, given = Monitor(progress, cancel), as_cube(cube, beam=beam, unit=unit)
+    with open_runner(workers, scheduler, cluster) as runner:
+        run = Run(given, options, monitor, noise=noise, threads=threads or usable_cores(), runner=runner)
+        return run.into(ArraySink())
 
 
 def run_file(
@@ -128,19 +139,25 @@ def run_file(
     input_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    cluster: str | Path | None = None,
+    runner: Runner | None = None,
 ) -> Result:
     """Denoise a file into a file, tile by tile.
 
     Parameters
     ----------
     path, output : str or Path
-        Input, and the output that appears complete or not at all.
+        Input, and the output that appears complete or not at all: FITS, or a Zarr group where it ends in ``.zarr``.
     options : RunOptions
         What to do.
     input_options : mapping, optional
         Passed to ``denoise.read``.
-    progress, cancel
-        As in ``denoise``.
+    progress, cancel, workers, scheduler, cluster
+        As in ``denoise``. The workers of `scheduler` and `cluster` must see the input and the output's folder.
+    runner : Runner, optional
+        One that is open already, to share it between files; see ``open_runner``.
 
     Returns
     -------
@@ -158,10 +175,18 @@ def run_file(
     check_saved(options.save, get_method(options.method).info)
     with collected_warnings() as said:
         cube = read(path, **dict(input_options or {}))
-    run = Run(cube, options, Monitor(progress, cancel), input_options=input_options, said=said)
-    return run.into(
-        FileSink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
-    )
+    sink = file_sink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
+    opened = open_runner(workers, scheduler, cluster) if runner is None else nullcontext(runner)
+    with opened as used:
+        return Run(
+            cube,
+            options,
+            Monitor(progress, cancel),
+            input_options=input_options,
+            said=said,
+            runner=used,
+            scratch=Path(output).parent if used.elsewhere else None,
+        ).into(sink)
 
 
 def plan_file(
@@ -221,11 +246,6 @@ def check_methods(options: RunOptions) -> None:
     """
     for one in (options, *map(options.stage, options.then)):
         make_denoiser(one, positivity=False)
-
-
-def memory_budget(asked: int | None) -> int:
-    """Bytes a run may take above what the process holds already: as asked, else half of what is free."""
-    return asked or psutil.virtual_memory().available // 2
 
 
 def make_plan(
@@ -310,6 +330,10 @@ class Run:
         Warnings of the reading.
     threads : int
         Threads that compute.
+    runner : Runner
+        Who does the tiles.
+    scratch : Path, optional
+        Where temporary files go; None: the system's folder.
     """
 
     cube: Cube
@@ -319,13 +343,14 @@ class Run:
     input_options: Mapping[str, Any] | None = None
     said: Sequence[str] = ()
     threads: int = field(default_factory=usable_cores)
+    runner: Runner = field(default_factory=Serial)
+    scratch: Path | None = None
 
     def into(self, sink: Sink) -> Result:
         """Run, and return the result once the sink has all of it."""
         start = time.perf_counter()
-        with collected_warnings() as said, tempfile.TemporaryDirectory(prefix="denoise-") as scratch:
+        with collected_warnings() as said, self._scratch_folder() as scratch:
             prepared = self.prepare(Path(scratch))
-            pieces = prepared.pieces(self.options.seed)
             stabilised = prepared.data.stabiliser is not None
             sink.open(
                 self.cube,
@@ -335,11 +360,12 @@ class Run:
                 stabilised=stabilised,
             )
             try:
-                for piece in pieces:
-                    sink.write(*piece)
-                provenance = describe_run(
-                    self.cube, self.options, prepared, self.input_options, time.perf_counter() - start
-                )
+                with closing(
+                    prepared.run(self.options.seed, keep=sink.keeper(), runner=self.runner)
+                ) as cores:
+                    for kept in cores:
+                        sink.take(kept)
+                provenance = describe_run(self, prepared, time.perf_counter() - start)
                 done = sink.finish(provenance)
             except BaseException:
                 sink.abort()
@@ -370,13 +396,13 @@ class Run:
         ------
         InputError, NoiseError, ParameterError, ResourceError
         """
-        budget = memory_budget(self.options.memory)
         check_methods(self.options)
+        budget = self._budget()
         found = inspect(self.cube, check=self.monitor.check)
         for note in found.notes:
             warnings.warn(note, DenoiseWarning, stacklevel=2)
         cube = self.cube if found.blanks is None else self.cube.with_mask(found.blanks)
-        data = condition(cube, self.options, budget, self.monitor, scratch)
+        data = condition(cube, self.options, budget, self.monitor, scratch, in_files=self.runner.separate)
         if self.noise is not None and self.noise.shape != cube.shape:
             raise ParameterError(
                 "the noise model does not fit the cube",
@@ -411,11 +437,19 @@ class Run:
             denoiser,
             noise,
             # the account of several steps against the input takes as much again as a step
-            memory_budget(self.options.memory) // (2 if self.options.then else 1),
+            self._budget() // (2 if self.options.then else 1),
             conditioned=data.changed,
             estimated=self.noise is None,
         )
         return Prepared(data, noise, denoiser, plan, self.monitor)
+
+    def _budget(self) -> int:
+        return self.options.memory or self.runner.memory()
+
+    def _scratch_folder(self) -> tempfile.TemporaryDirectory[str]:
+        prefix = "denoise-" if self.scratch is None else ".denoise-"
+        # the folder may have gone with everything in it: then that is the error to tell
+        return tempfile.TemporaryDirectory(prefix=prefix, dir=self.scratch, ignore_cleanup_errors=True)
 
     def _estimated(self, cube: Cube) -> NoiseModel:
         return estimate_noise(

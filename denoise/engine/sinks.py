@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -11,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Cube, CubeWriter, Extension, Provenance, Region, read
+from denoise.cube.blockwriter import BlockWriter
+from denoise.cube.zarr_writer import ZarrWriter
+from denoise.engine.tilework import Keep, Piece
 from denoise.errors import DenoiseWarning, UsageError
 from denoise.methods import MethodInfo
 from denoise.noise import NoiseModel
@@ -28,7 +33,7 @@ class Finished:
 
 
 class Sink(Protocol):
-    """Takes each core once, in any order."""
+    """Takes each core once, in any order: first by its keeper in the process that made it, then here."""
 
     def open(
         self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
@@ -38,20 +43,21 @@ class Sink(Protocol):
         `stabilised`: `noise` is that of stabilised data, and every core brings its own in the cube's unit.
         """
 
-    def write(
-        self, region: Region, before: Floats, after: Floats, sigma: Floats | None, noise: Floats | None = None
-    ) -> None:
-        """Take the core of one tile (channel, y, x), in the cube's unit.
+    def keeper(self) -> Keep:
+        """What is done with a piece where it is made, perhaps in another process; picklable."""
 
-        `sigma` is the 1 sigma error of the result, `noise` that of the input if the noise model has another
-        unit.
-        """
+    def take(self, kept: Any) -> None:
+        """Take what the keeper returned."""
 
     def finish(self, provenance: Provenance) -> Finished:
         """Make the result visible."""
 
     def abort(self) -> None:
         """Leave nothing behind."""
+
+
+def _result_alone(piece: Piece) -> tuple[Region, Floats, Floats | None]:
+    return piece.region, piece.after, piece.sigma
 
 
 class ArraySink:
@@ -65,10 +71,13 @@ class ArraySink:
         self._data = np.empty(cube.shape, cube.dtype)
         self._error = np.empty(cube.shape, np.float32) if variance else None
 
-    def write(
-        self, region: Region, before: Floats, after: Floats, sigma: Floats | None, noise: Floats | None = None
-    ) -> None:
+    def keeper(self) -> Keep:
+        """The input has its copy already."""
+        return _result_alone
+
+    def take(self, kept: tuple[Region, Floats, Floats | None]) -> None:
         """Copy a core into place."""
+        region, after, sigma = kept
         self._data[region] = after
         if self._error is not None:
             self._error[region] = sigma
@@ -81,6 +90,43 @@ class ArraySink:
 
     def abort(self) -> None:
         """Nothing outlives the object."""
+
+
+@dataclass(frozen=True)
+class FileKeeper:
+    """Writes a piece to its place in every image; picklable.
+
+    Attributes
+    ----------
+    writer : BlockWriter
+        Of the temporary file.
+    streamed : frozenset of str
+        Images beside DATA.
+    noise : NoiseModel
+        For NOISE, where a piece brings none.
+    """
+
+    writer: BlockWriter
+    streamed: frozenset[str]
+    noise: NoiseModel
+
+    def __call__(self, piece: Piece) -> dict[str, int]:
+        """Voxels written to each image."""
+        return {
+            name: self.writer.write(name, piece.region, block)
+            for name, block in images(piece, self.streamed, self.noise)
+        }
+
+
+def images(piece: Piece, streamed: Collection[str], noise: NoiseModel) -> Iterator[tuple[str, Floats]]:
+    """The blocks of an output that a piece gives, one after the other: name and (channel, y, x) data."""
+    yield "DATA", piece.after
+    if "RESIDUAL" in streamed:
+        yield "RESIDUAL", piece.before - piece.after
+    if "UNCERT" in streamed and piece.sigma is not None:
+        yield "UNCERT", piece.sigma
+    if "NOISE" in streamed:
+        yield "NOISE", noise.sigma(piece.region) if piece.noise is None else piece.noise
 
 
 class FileSink:
@@ -110,7 +156,7 @@ class FileSink:
         self._save = save
         self._overwrite = overwrite
         self._layout: Literal["default", "like-input"] = layout
-        self._writer: CubeWriter | None = None
+        self._writer: CubeWriter | ZarrWriter | None = None
 
     def open(
         self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
@@ -130,32 +176,37 @@ class FileSink:
         whole = stabilised or noise.pixels is not None
         self._streamed = _streamed(self._save, whole_noise=whole)
         separable = {} if whole else _noise_extensions(self._save, noise)
-        self._writer = CubeWriter(
-            self._path,
-            template=cube,
-            extensions={**dict.fromkeys(self._streamed), **separable},
-            history=[f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
-            layout=self._layout,
-            overwrite=self._overwrite,
+        self._writer = self._make_writer(
+            cube,
+            {**dict.fromkeys(self._streamed), **separable},
+            [f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
         )
         self._writer.open()
 
-    def write(
-        self, region: Region, before: Floats, after: Floats, sigma: Floats | None, noise: Floats | None = None
-    ) -> None:
-        """Write a core to its place in every image."""
-        writer = self._opened()
-        writer.write("DATA", region, after)
-        if "RESIDUAL" in self._streamed:
-            writer.write("RESIDUAL", region, before - after)
-        if "UNCERT" in self._streamed and sigma is not None:
-            writer.write("UNCERT", region, sigma)
-        if "NOISE" in self._streamed:
-            writer.write("NOISE", region, self._noise.sigma(region) if noise is None else noise)
+    def _make_writer(
+        self, cube: Cube, extensions: Mapping[str, Any], history: list[str]
+    ) -> CubeWriter | ZarrWriter:
+        return CubeWriter(
+            self._path,
+            template=cube,
+            extensions=extensions,
+            history=history,
+            layout=self._layout,
+            overwrite=self._overwrite,
+        )
+
+    def keeper(self) -> Keep:
+        """Every process writes its cores to their places in the file."""
+        return FileKeeper(self._opened(CubeWriter).workers(), frozenset(self._streamed), self._noise)
+
+    def take(self, kept: Any) -> None:
+        """Note how many voxels of each image were written."""
+        for name, voxels in kept.items():
+            self._opened(CubeWriter).account(name, voxels)
 
     def finish(self, provenance: Provenance) -> Finished:
         """Complete the file and give it its name."""
-        writer = self._opened()
+        writer = self._opened(CubeWriter | ZarrWriter)
         writer.set_provenance(provenance)
         writer.close()
         with warnings.catch_warnings():  # what is odd about the input was said when it was read
@@ -171,10 +222,54 @@ class FileSink:
         if self._writer is not None:
             self._writer.abort()
 
-    def _opened(self) -> CubeWriter:
-        if self._writer is None:
+    def _opened(self, kind: Any) -> Any:
+        if not isinstance(self._writer, kind):
             raise UsageError("the sink is not open", action="call open() first")
         return self._writer
+
+
+class ZarrSink(FileSink):
+    """Results in a Zarr group. Tiles share chunks, so this process alone writes; the others send their blocks."""
+
+    def _make_writer(
+        self, cube: Cube, extensions: Mapping[str, Any], history: list[str]
+    ) -> CubeWriter | ZarrWriter:
+        return ZarrWriter(
+            self._path, template=cube, extensions=extensions, history=history, overwrite=self._overwrite
+        )
+
+    def keeper(self) -> Keep:
+        """The blocks of every image."""
+        return partial(_blocks, frozenset(self._streamed), self._noise)
+
+    def take(self, kept: Any) -> None:
+        """Write them."""
+        for name, region, block in kept:
+            self._opened(ZarrWriter).write(name, region, block)
+
+
+def _blocks(streamed: frozenset[str], noise: NoiseModel, piece: Piece) -> list[tuple[str, Region, Floats]]:
+    return [(name, piece.region, block) for name, block in images(piece, streamed, noise)]
+
+
+def file_sink(
+    path: Path,
+    *,
+    save: tuple[str, ...],
+    overwrite: bool = False,
+    layout: Literal["default", "like-input"] = "default",
+) -> FileSink:
+    """The sink of an output, by the suffix of its name: ``.zarr``, or FITS. Parameters as for `FileSink`.
+
+    Raises
+    ------
+    UsageError
+        The names of the input's extensions were asked for in Zarr.
+    """
+    kind = ZarrSink if path.suffix.lower() == ".zarr" else FileSink
+    if kind is ZarrSink and layout != "default":
+        raise UsageError("the layout of the input is for FITS", value=path.name, action="write a .fits file")
+    return kind(path, save=save, overwrite=overwrite, layout=layout)
 
 
 def check_saved(save: tuple[str, ...], info: MethodInfo) -> None:

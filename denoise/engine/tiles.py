@@ -14,8 +14,37 @@ from denoise.methods import Sample
 from denoise.noise import NoiseModel
 
 
+class TileReader:
+    """Reads tiles of a cube, divided by the typical noise; picklable.
+
+    Parameters
+    ----------
+    cube : Cube
+        What is denoised.
+    noise : NoiseModel
+        Its noise, in the cube's unit.
+    """
+
+    def __init__(self, cube: Cube, noise: NoiseModel) -> None:
+        self.cube = cube
+        self.scale = noise.typical
+        self.noise = noise.scaled(1 / self.scale)
+
+    def read(self, tile: Tile) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
+        """The tile's outer region (channel, y, x): as it is, and as a method sees it.
+
+        A method sees NaN where there is no coverage, and also where data are excluded: what is flagged must
+        not reach its neighbours.
+        """
+        given = self.cube.read(tile.outer)
+        block = scaled_float32(given, 1 / self.scale)
+        if self.cube.has_exclusions:
+            block[self.cube.excluded(tile.outer)] = np.nan
+        return given, block
+
+
 class Blocks:
-    """The tiles of a plan, read from a cube and divided by the typical noise.
+    """The tiles of a plan as the passes of a fit see them.
 
     Parameters
     ----------
@@ -31,23 +60,10 @@ class Blocks:
 
     def __init__(self, cube: Cube, noise: NoiseModel, plan: Plan, monitor: Monitor) -> None:
         self.shape = cube.shape
-        self.scale = noise.typical
-        self.noise = noise.scaled(1 / self.scale)
-        self._cube = cube
+        self._reader = TileReader(cube, noise)
+        self.noise = self._reader.noise
         self._plan = plan
         self._monitor = monitor
-
-    def read(self, tile: Tile) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
-        """The tile's outer region (channel, y, x): as it is, and as a method sees it.
-
-        A method sees NaN where there is no coverage, and also where data are excluded: what is flagged must
-        not reach its neighbours.
-        """
-        given = self._cube.read(tile.outer)
-        block = scaled_float32(given, 1 / self.scale)
-        if self._cube.has_exclusions:
-            block[self._cube.excluded(tile.outer)] = np.nan
-        return given, block
 
     def __iter__(self) -> Iterator[Sample]:
         """One pass of a fit."""
@@ -55,7 +71,7 @@ class Blocks:
             self._plan.tiles, stage="learning from the cube", total=len(self._plan.tiles)
         )
         for tile in tiles:
-            yield Sample(self.read(tile)[1], self.noise.window(tile.outer), tile.inner)
+            yield Sample(self._reader.read(tile)[1], self.noise.window(tile.outer), tile.inner)
 
 
 def scaled_float32(data: NDArray[np.floating], factor: float) -> NDArray[np.float32]:

@@ -7,7 +7,8 @@ import pytest
 from astropy.io import fits
 
 import denoise
-from denoise.cube import CubeWriter, read, read_provenance
+from denoise.cube import read, read_provenance
+from denoise.cube.blockwriter import BlockWriter
 from denoise.engine import CancelToken, run_file, run_options
 from denoise.errors import CancelledError, OutputExistsError, ResourceError, UsageError
 from denoise.testing.subject import observation
@@ -133,7 +134,7 @@ def test_a_full_disk_leaves_no_file_and_the_old_one_alone(obs, monkeypatch):
     def full(*args):
         raise ResourceError("no space left on device", value=str(target), action="free some space")
 
-    monkeypatch.setattr(CubeWriter, "write", full)
+    monkeypatch.setattr(BlockWriter, "write", full)
     with pytest.raises(ResourceError, match="no space left"):
         run(obs, overwrite=True)
     assert target.read_text() == "mine"

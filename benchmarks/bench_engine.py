@@ -1,0 +1,206 @@
+"""The engine: its overhead over the bare kernel, workers, memory against the budget, and time against size.
+
+    python benchmarks/bench_engine.py            # full sizes: 2 GB, and 1 to 16 GB within 2 GB; takes hours
+    python benchmarks/bench_engine.py --quick    # a thirtieth of them, and 32 channels in place of 128
+
+Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
+to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` with its noise model given, so that
+what is measured is plan, tiles, kernel and writing. Each line says what was measured, the goal, and whether it is met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import multiprocessing
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from denoise.cores import usable_cores
+from denoise.cube import Cube
+from denoise.engine import open_runner, run_options
+from denoise.engine.progress import Monitor
+from denoise.engine.run import Run
+from denoise.engine.runners import Serial
+from denoise.engine.sinks import file_sink
+from denoise.engine.tiles import TileReader
+from denoise.noise import NoiseModel
+from denoise.testing.subject import BEAM, observation
+
+PATCH = (256, 256)
+WARM = 0.002, 1 << 30  # a cube of this many GB, whole: imports and kernels
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Pixels that are made as they are read: one patch over and over."""
+
+    patch: np.ndarray
+    shape: tuple[int, int, int]
+    dtype = np.dtype(np.float32)
+
+    def read(self, region: tuple[slice, slice, slice]) -> np.ndarray:
+        places = [
+            np.arange(part.start, part.stop) % n for part, n in zip(region, self.patch.shape, strict=True)
+        ]
+        return self.patch[np.ix_(*places)]
+
+
+def make_run(
+    gigabytes: float, memory: int, *, channels: int, runner=None, monitor=None, threads: int | None = None
+) -> Run:
+    """A run on a square cube of this size."""
+    side = round(np.sqrt(gigabytes * 1e9 / 4 / channels))
+    shape = (channels, side, side)
+    patch, _, _ = observation((channels, *PATCH), peak_snr=10.0)
+    noise = NoiseModel.from_beam(shape, 1.0, BEAM)
+    options = run_options(method="ist", memory=memory, save=(), positivity="on", continuum="none")
+    return Run(
+        Cube(Generated(patch, shape)),
+        options,
+        monitor or Monitor(),
+        noise=noise,
+        threads=threads or usable_cores(),
+        runner=runner or Serial(),
+    )
+
+
+def write(run: Run) -> float:
+    """Seconds of a run into a file."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        start = time.perf_counter()
+        run.into(file_sink(Path(folder) / "out.fits", save=()))
+        return time.perf_counter() - start
+
+
+def say(what: str, value: str, goal: str, met: bool) -> None:
+    print(f"{'met   ' if met else 'MISSED'}  {what}: {value} (goal {goal})", flush=True)
+
+
+def overhead(gigabytes: float, memory: int, channels: int) -> None:
+    """Seconds of a run over those of ``apply`` on the same blocks; the halo is the kernel's in both."""
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = make_run(gigabytes, memory, channels=channels).prepare(Path(scratch))
+    reader, tiles, kernel = TileReader(prepared.data.cube, prepared.noise), prepared.plan.tiles, 0.0
+    for tile in tiles:
+        block, noise = reader.read(tile)[1], reader.noise.window(tile.outer)
+        start = time.perf_counter()
+        prepared.denoiser.apply(block, noise, None)
+        kernel += time.perf_counter() - start
+    seconds = write(make_run(gigabytes, memory, channels=channels))
+    halo = sum(np.prod(tile.outer_shape) for tile in tiles) / np.prod(prepared.plan.shape)
+    print(
+        f"        {gigabytes:g} GB, {len(tiles)} tiles ({prepared.plan.layout}), halo {halo:.2f} x the voxels"
+    )
+    more = 100 * (seconds / kernel - 1)
+    say("engine over kernel", f"{seconds:.1f} s / {kernel:.1f} s = {more:+.0f} %", "<= 15 %", more <= 15)
+
+
+def stage_seconds(gigabytes: float, memory: int, channels: int, workers: int) -> float:
+    """Seconds from the first tile to the last, start of the processes not counted."""
+    times = []
+
+    def progress(event) -> None:
+        if event.stage == "denoising":
+            times.append(time.perf_counter())
+
+    with open_runner(workers=workers) as runner:
+        write(make_run(*WARM, channels=channels, runner=runner))  # imports and kernels
+        write(make_run(gigabytes, memory, channels=channels, runner=runner, monitor=Monitor(progress)))
+    return times[-1] - times[0]
+
+
+def workers(gigabytes: float, memory: int, channels: int) -> None:
+    one, two = (stage_seconds(gigabytes, memory, channels, n) for n in (1, 2))
+    say(
+        "two workers over one", f"{one:.1f} s / {two:.1f} s = {one / two:.2f} x", ">= 1.7 x", one / two >= 1.7
+    )
+
+
+def _child(gigabytes: float, memory: int, channels: int, answer) -> None:
+    write(make_run(*WARM, channels=channels))
+    gc.collect()
+    process, used, over = psutil.Process(), [], threading.Event()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            used.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    seconds = write(make_run(gigabytes, memory, channels=channels))
+    over.set()
+    watcher.join()
+    answer.put((seconds, max(used) - before))
+
+
+def in_a_process(gigabytes: float, memory: int, channels: int) -> tuple[float, float]:
+    """Seconds and bytes above the imports' own of a run in a fresh process."""
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=_child, args=(gigabytes, memory, channels, answer))
+    process.start()
+    found = answer.get()
+    process.join()
+    return found
+
+
+def peak(gigabytes: float, channels: int) -> None:
+    memory = round(gigabytes * 1e9 / 4)
+    _, used = in_a_process(gigabytes, memory, channels)
+    say(
+        f"peak memory, {gigabytes:g} GB cube",
+        f"{used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
+        "within the budget",
+        used <= memory,
+    )
+
+
+def growth(sizes: list[float], memory: int, channels: int) -> None:
+    found = [in_a_process(size, memory, channels) for size in sizes]
+    for size, (seconds, used) in zip(sizes, found, strict=True):
+        print(f"        {size:g} GB: {seconds:.1f} s, {used / 1e6:.0f} MB of {memory / 1e6:.0f} MB")
+    seconds = np.array([one[0] for one in found])
+    slope, start = np.polyfit(sizes, seconds, 1)
+    worst = float(np.abs(start + slope * np.array(sizes) - seconds).max() / seconds.max())
+    say(
+        "time against size",
+        f"{slope:.1f} s/GB + {start:.1f} s, off by {100 * worst:.0f} %",
+        "a line, 10 %",
+        worst <= 0.1,
+    )
+    most = max(one[1] for one in found)
+    say("memory at the largest", f"{most / 1e6:.0f} MB", f"<= {memory / 1e6:.0f} MB", most <= memory)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--only", choices=["overhead", "workers", "peak", "growth"])
+    options = parser.parse_args()
+    quick = options.quick
+    channels = 32 if quick else 128
+    cube, memory = (1 / 16, 400_000_000) if quick else (2, 4_000_000_000)
+    jobs = {
+        "overhead": lambda: overhead(cube, memory, channels),
+        "workers": lambda: workers(cube, memory, channels),
+        "peak": lambda: peak(*(1 / 4, 8) if quick else (2, channels)),
+        "growth": lambda: growth(
+            [1 / 32, 1 / 16, 1 / 8] if quick else [1, 2, 4, 8, 16], memory // 2, channels
+        ),
+    }
+    for name, job in jobs.items():
+        if options.only in (None, name):
+            job()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

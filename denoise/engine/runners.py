@@ -1,0 +1,115 @@
+"""Who does the tiles: this process, one after the other, or workers of a Dask cluster.
+
+The rest of the engine knows the protocol alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import psutil
+
+from denoise.engine.plan import Tile
+from denoise.errors import ParameterError, ResourceError
+
+T = TypeVar("T")
+
+
+class Runner(Protocol):
+    """Maps tiles to results.
+
+    Attributes
+    ----------
+    name : str
+        For the record: who did it.
+    threads : int or None
+        Threads inside one tile; None: as many as the run was given.
+    separate : bool
+        The tiles run in other processes: pixels must be in files, not in memory.
+    elsewhere : bool
+        Perhaps on other machines: what they share lies in a folder that all of them see.
+    """
+
+    name: str
+    threads: int | None
+    separate: bool
+    elsewhere: bool
+
+    def memory(self) -> int:
+        """Bytes that one tile may take where nothing was asked for."""
+
+    def map(
+        self, work: Callable[[Tile], T], tiles: Sequence[Tile], *, check: Callable[[], object]
+    ) -> Generator[T, None, None]:
+        """The results in the order of the tiles, a bounded number under way; `check` raises to stop."""
+
+
+class Serial:
+    """One tile after the other in this process; threads inside the tiles."""
+
+    name = "one process"
+    threads: int | None = None
+    separate = False
+    elsewhere = False
+
+    def memory(self) -> int:
+        """Half of what is free."""
+        return psutil.virtual_memory().available // 2
+
+    def map(
+        self, work: Callable[[Tile], T], tiles: Sequence[Tile], *, check: Callable[[], object]
+    ) -> Generator[T, None, None]:
+        """Each result when it is asked for."""
+        for tile in tiles:
+            check()
+            yield work(tile)
+
+
+@contextmanager
+def open_runner(
+    workers: int | None = None, scheduler: str | None = None, cluster: str | Path | None = None
+) -> Iterator[Runner]:
+    """The runner of these options, stopped at the end; the present process where none is given.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes on this machine, one thread each.
+    scheduler : str, optional
+        Address of a running Dask scheduler, such as ``tcp://node1:8786``.
+    cluster : str or Path, optional
+        YAML file of a job queue; see `clusters`.
+
+    Raises
+    ------
+    ParameterError
+        More than one of them, a number below 1, or a file that does not describe a cluster.
+    ResourceError
+        Dask is not installed, or the scheduler does not answer.
+    """
+    given = {"workers": workers, "scheduler": scheduler, "cluster": cluster}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise ParameterError("more than one way to run", value=", ".join(named), action="choose one")
+    if workers is not None and workers < 1:
+        raise ParameterError("the number of workers is not valid", value=workers, action="give 1 or more")
+    if not named:
+        yield Serial()
+        return
+    with _distributed().open_dask(workers=workers, scheduler=scheduler, cluster=cluster) as runner:
+        yield runner
+
+
+def _distributed() -> Any:
+    try:
+        from denoise.engine import dask_runner
+    except ImportError as error:
+        raise ResourceError(
+            "workers need the packages dask and distributed",
+            value=error.name,
+            action="pip install astro-denoise[cluster]",
+        ) from error
+    return dask_runner

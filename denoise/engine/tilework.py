@@ -1,0 +1,160 @@
+"""The work on one tile, the same in this process and on a cluster: read, denoise, keep the core, count it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.cube import Region
+from denoise.engine.account import Tally, tally
+from denoise.engine.conditioning import Conditioned
+from denoise.engine.plan import Tile
+from denoise.engine.tiles import TileReader
+from denoise.errors import DenoiseError
+from denoise.methods import Denoiser, Estimate
+from denoise.noise import NoiseModel
+from denoise.transforms import detection
+
+Floats = NDArray[np.floating]
+
+
+class Piece(NamedTuple):
+    """The core of one tile in the unit of the input.
+
+    What came in, what goes out, its 1 sigma error, and 1 sigma of what came in if the noise model has another
+    unit.
+    """
+
+    region: Region
+    before: Floats
+    after: Floats
+    sigma: Floats | None
+    noise: Floats | None = None
+
+
+# what happens to a piece in the process that made it, and what of it goes on to the sink
+Keep = Callable[[Piece], Any]
+
+
+def whole_piece(piece: Piece) -> Piece:
+    """Keep all of a piece."""
+    return piece
+
+
+class Done(NamedTuple):
+    """What a finished tile leaves: what was kept of its piece, its support in packed rows, and its numbers."""
+
+    core: Region
+    kept: Any
+    support: NDArray[np.uint8]
+    tally: Tally
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TileWork:
+    """A function of a tile; picklable, and small where the pixels are in files.
+
+    Attributes
+    ----------
+    data : Conditioned
+        What is denoised and how to get back.
+    noise : NoiseModel
+        In the unit of the conditioned data.
+    denoiser : Denoiser
+        With its parameters.
+    state : object
+        What its fit learned; None without one.
+    keep : callable
+        Takes the piece in the process that made it.
+    """
+
+    data: Conditioned
+    noise: NoiseModel
+    denoiser: Denoiser
+    state: Any
+    keep: Keep = whole_piece
+
+    @cached_property
+    def _reader(self) -> TileReader:
+        return TileReader(self.data.cube, self.noise)
+
+    def __call__(self, tile: Tile) -> Done:
+        """Denoise one tile.
+
+        Raises
+        ------
+        DenoiseError
+            The method broke its contract, or the block cannot be read or kept.
+        """
+        given, block = self._reader.read(tile)
+        noise = self._reader.noise.window(tile.outer)
+        estimate = self.denoiser.apply(block, noise, self.state)
+        self._check(estimate, block)
+        after, found = self._core(tile, block, noise, estimate)
+        counted = tally(
+            block[tile.inner],
+            after,
+            noise.window(tile.inner).sigma(),
+            found,
+            threads=self.denoiser.threads,
+        )
+        variance = estimate.variance if self.denoiser.info.error_bar else None
+        sigma = None if variance is None else np.sqrt(variance[tile.inner])
+        piece = self._in_input_units(tile, given[tile.inner], after, sigma)
+        return Done(
+            tile.core, self.keep(piece), np.packbits(found, axis=2), counted, dict(estimate.diagnostics)
+        )
+
+    def _core(
+        self, tile: Tile, block: Floats, noise: NoiseModel, estimate: Estimate
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """The denoised core and the emission in it; NaN, and none, where there is no coverage."""
+        support = estimate.support
+        if support is None:
+            both = not self.denoiser.positivity
+            support = detection.support(block, noise, both_signs=both, threads=self.denoiser.threads)
+        missing = np.isnan(block[tile.inner])
+        after, found = estimate.data[tile.inner], support[tile.inner]
+        if self.denoiser.positivity:
+            after = np.maximum(after, 0)
+        if missing.any():
+            after, found = np.where(missing, np.float32(np.nan), after), found & ~missing
+        return after, found
+
+    def _in_input_units(self, tile: Tile, given: Floats, after: Floats, sigma: Floats | None) -> Piece:
+        """Undo the scaling and the conditioning; excluded voxels come out as they went in."""
+        scale, out = self._reader.scale, self.data.cube.dtype
+        # in double precision, a buffer at a time
+        data = np.multiply(
+            after, scale, out=np.empty(after.shape, out), dtype=np.float64, casting="same_kind"
+        )
+        error = None if sigma is None else np.multiply(sigma, scale, dtype=np.float64).astype(np.float32)
+        kept = self.data.cube.excluded(tile.core) if self.data.cube.has_exclusions else np.zeros((), bool)
+        if kept.any():
+            data[kept] = given[kept]
+            if error is not None:
+                error[kept] = self.noise.sigma(tile.core)[kept]
+        data, error = self.data.restore(tile.core, data, error)
+        if self.data.changed:
+            given = self.data.original.read(tile.core)
+            if kept.any():
+                data[kept] = given[kept]
+        stabiliser = self.data.stabiliser
+        noise = None if stabiliser is None else stabiliser.noise(data, self.noise.sigma(tile.core))
+        return Piece(tile.core, given, data, error, noise)
+
+    def _check(self, estimate: Estimate, block: Floats) -> None:
+        """A method that returns another shape or loses voxels must not pass for a result."""
+        name = self.denoiser.info.name
+        if estimate.data.shape != block.shape:
+            raise DenoiseError(f"method {name} returned a block of another shape", value=estimate.data.shape)
+        finite = np.isfinite(estimate.data)
+        lost = 0 if finite.all() else int((np.isfinite(block) & ~finite).sum())
+        if lost:
+            raise DenoiseError(f"method {name} returned values that are not finite", value=f"{lost} voxels")
