@@ -27,6 +27,8 @@ from denoise.engine.plan import Tile
 from denoise.errors import ParameterError, ResourceError
 
 T = TypeVar("T")
+# the last is what distributed.utils.sync makes of a call that is cancelled while it waits
+_LOST = (CancelledError, distributed.comm.CommClosedError, UnboundLocalError)
 
 _POLL = 0.2  # seconds between looks at the cancel token
 _ANSWER = 30  # seconds a scheduler may take to answer
@@ -103,7 +105,7 @@ class DaskRunner:
                     return
                 yield self._result(waiting.popleft(), check)
         finally:
-            with suppress(OSError, RuntimeError, CancelledError):
+            with suppress(OSError, RuntimeError, *_LOST):
                 self._client.cancel([shared, *waiting], force=True)
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -135,7 +137,9 @@ class DaskRunner:
                 value=f"{error.allowed_failures + 1} workers",
                 action="give the workers more memory, or take smaller tiles with --memory",
             ) from None
-        except (CancelledError, distributed.comm.CommClosedError) as error:
+        except _LOST as error:
+            if isinstance(error, UnboundLocalError) and self._client.status == "running":
+                raise  # a tile's own
             raise ResourceError(
                 f"the connection to the Dask scheduler was lost ({self.name})",
                 value=getattr(error, "reason", None) or type(error).__name__,
