@@ -63,8 +63,9 @@ def _add(fine: Array, share: Array, strength: Array, target: Array, rest: Array,
 
     def planes(first: int, last: int) -> None:
         for k in range(first, last):
-            power: NDArray[np.float32] = (strength[k] / np.float32(_BRIGHT)) ** 4
-            moved = fine[k] * (share[k] * power / (1 + power))
+            # this way round no strength is too large, and nothing is that faint
+            faint: NDArray[np.float32] = np.float32(_BRIGHT) / np.maximum(strength[k], np.float32(1e-3))
+            moved = fine[k] * (share[k] / (1 + faint**4))
             target[k] += moved
             rest[k] -= moved
 

@@ -67,3 +67,11 @@ def test_nothing_beyond_the_halo_counts(fields):
     put_back(other, changed, region=region, strength=strength)
     assert np.abs(one - other)[:11, :26].max() < 1e-5
     assert np.abs(one - other)[:, 30:].max() > 0.1
+
+
+@pytest.mark.parametrize("strength", [0.0, 1e-30, 1e30])
+def test_no_strength_is_too_large_or_too_small(fields, strength):
+    data, region, _ = fields
+    estimate = np.zeros_like(data)
+    put_back(estimate, data, region=region, strength=np.full(SHAPE, strength, np.float32))
+    assert np.isfinite(estimate).all()
