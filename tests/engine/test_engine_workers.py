@@ -73,6 +73,12 @@ def serial(given):
         {"method": "pca", "continuum": "median"},
         {
             "method": "smooth",
+            "parameters": {"fwhm": 2.0},
+            "then": [{"method": "smooth", "parameters": {"fwhm": 3.0}}],
+            "memory": 16_000_000,
+        },
+        {
+            "method": "smooth",
             "save": ("uncert", "residual", "noise"),
             "parameters": {"fwhm": 3.0},
             "memory": 8_000_000,
