@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Entry = Mapping[str, Any]
-SCORES = {
-    "rmse_ratio_aperture": "RMSE aperture",
-    "rmse_ratio_emission": "RMSE emission",
-    "rmse_ratio_cube": "RMSE cube",
-}
+from denoise.benchmark.tables import SHOWN, Entry
+
+SCORES = ("rmse_ratio_aperture", "rmse_ratio_emission", "rmse_ratio_cube")
 GROUPS = ("half", "truth")  # of the cases of a suite of halves
 TITLE = "Does the other half rank the rows as the truth does?"
 HEAD = ("cube", "score", "rows", "Spearman")
@@ -48,7 +45,8 @@ def agreements(entries: Sequence[Entry]) -> list[Agreement]:
         if len(_groups(entries, cube)) == len(GROUPS)
     ]
     found = []
-    for score, title in SCORES.items():
+    for score in SCORES:
+        title, _ = SHOWN[score]
         half, truth = ({cube: _scores(entries, group, cube, score) for cube in cubes} for group in GROUPS)
         rows = {cube: [row for row in half[cube] if row in truth[cube]] for cube in cubes}
         for cube in cubes:

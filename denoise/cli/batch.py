@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from denoise.engine.recipe_tasks import Task
 
 _ENDINGS = frozenset((".gz", ".bz2", ".fz", ".zarr", ".fits", ".fit", ".fts"))
-_OUTPUTS = (".fits", ".fit", ".fts", ".zarr")
 DEFAULT_NAME = "{stem}_denoised.fits"
 SUMMARY = ("input", "state", "cube", "noise", "flux of the emission", "seconds", "output")
 
@@ -154,7 +153,10 @@ def _output(source: Path, out: Path | None, name: str, *, alone: bool) -> Path:
     default = name.replace("{stem}", stem(source))
     if out is None:
         return Path(default)
-    if not out.name.lower().endswith(_OUTPUTS) or (out.is_dir() and not _is_zarr(out)):
+    from denoise.cube.writer import is_zarr_output
+    from denoise.engine.recipe import ENDINGS
+
+    if not out.name.lower().endswith(ENDINGS) or (out.is_dir() and not is_zarr_output(out)):
         return out / default
     if not alone:
         raise UsageError("-o names one file for several inputs", value=str(out), action="name a folder")
@@ -184,18 +186,15 @@ def _refuse_collisions(jobs: Collection[Job]) -> None:
 
 
 def _refuse_existing(job: Job, *, overwrite: bool, action: str) -> None:
+    from denoise.cube.writer import is_zarr_output
+
     for path in job.products:
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path} exists", action=action)
-    if job.output.is_dir() and not _is_zarr(job.output):
+    if job.output.is_dir() and not is_zarr_output(job.output):
         raise UsageError(
             "the output is a folder", value=str(job.output), action="name a file ending in .fits"
         )
-
-
-def _is_zarr(path: Path) -> bool:
-    """Whether a folder is the output of an earlier run."""
-    return path.suffix.lower() == ".zarr" and (path / "zarr.json").is_file()
 
 
 def run_jobs(

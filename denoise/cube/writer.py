@@ -254,6 +254,11 @@ class CubeWriter:
             self._temporary = None
 
 
+def is_zarr_output(path: Path) -> bool:
+    """Whether a folder is what an earlier run wrote, and so may be replaced like a file."""
+    return path.suffix.lower() == ".zarr" and (path / "zarr.json").is_file()
+
+
 def check_output(path: Path, *, overwrite: bool) -> None:
     """Refuse an output that cannot or must not be written, before any work.
 
@@ -266,8 +271,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
         raise UsageError(
             "compressed output is not written", value=path.name, action="use a name that ends in .fits"
         )
-    zarr = path.suffix.lower() == ".zarr" and (path / "zarr.json").is_file()
-    if path.is_dir() and not zarr:
+    if path.is_dir() and not is_zarr_output(path):
         raise UsageError("the output is a folder", value=path, action="give a file name")
     if path.exists() and not overwrite:
         raise OutputExistsError(

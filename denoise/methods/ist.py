@@ -22,7 +22,6 @@ from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms._jit import run_ranges
-from denoise.transforms.flux import put_back
 from denoise.transforms.gaps import WIDEST, bridged
 from denoise.transforms.gates import BRIGHT, SIDE, gated, strength
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
@@ -231,7 +230,7 @@ class Ist(Denoiser):
             spectral_scales=scales[1],
             threads=self.threads,
         )
-        put_back(estimate, whole, region=region, strength=near, threads=self.threads)
+        flux.put_back(estimate, whole, region=region, strength=near, threads=self.threads)
         return white.restore(estimate, region, threads=self.threads)
 
     def _thresholded(self, data: Block, seen: detection.Emission, noise: NoiseModel) -> Block:
