@@ -91,7 +91,11 @@ def _scored(suite: Suite, case: Case, made: Made, rows: dict[str, Row]) -> Itera
             continue
         seconds = time.perf_counter() - start
         noise = noise or used
-        yield {**entry, **numbers(made, output, noise, known), "seconds": seconds}
+        yield {
+            **entry,
+            **numbers(made, output, noise, known, false_structure=suite.false_structure),
+            "seconds": seconds,
+        }
 
 
 def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | None]:
@@ -121,7 +125,12 @@ def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | N
 
 
 def numbers(
-    made: Made, output: Array, noise: NoiseModel | None, known: Known | None
+    made: Made,
+    output: Array,
+    noise: NoiseModel | None,
+    known: Known | None,
+    *,
+    false_structure: bool = True,
 ) -> dict[str, float | None]:
     """Every score of one output; None where the case does not define it."""
     if known is None:
@@ -133,7 +142,7 @@ def numbers(
         output,
         aperture=one.aperture,
         beam=one.beam_pixels,
-        noise=noise,
+        noise=noise if false_structure else None,
         near=known.near,
     )
     result: dict[str, float | None] = dict.fromkeys(KEYS) | found

@@ -145,6 +145,8 @@ class Suite(Model):
         Where they come from.
     methods : dict
         Rows of the table beside the floors.
+    false_structure : bool
+        Whether to look for it: the slowest of the scores, and a suite of thousands of draws may not ask for it.
     reference : str, optional
         Published numbers to draw (a name in ``pipelines/suites/published.yaml``).
     """
@@ -157,6 +159,7 @@ class Suite(Model):
     cubes: int = Field(default=10, ge=1)
     cases: Source
     methods: dict[str, Row]
+    false_structure: bool = True
     reference: str | None = None
 
     @model_validator(mode="before")
