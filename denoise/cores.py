@@ -1,8 +1,20 @@
-"""How many cores this process may use."""
+"""Where work is done: the cores of this process, and other processes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Spread(Protocol):
+    """Maps a picklable function over items in other processes."""
+
+    def __call__(self, work: Callable[[S], T], items: Sequence[S], /) -> Iterator[T]:
+        """The results, in the order of the items."""
 
 
 def usable_cores() -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cores import Spread
 from denoise.cube.masks import ZeroBlanks, border_blank, plane_runs
 from denoise.cube.regions import Shape, blocks
 from denoise.errors import InputError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from denoise.cube.core import Cube
 
 _BLOCK = 1 << 22
+_PARTS = 256  # of a cube that is looked at by other processes: each sends two planes of bits back
+_PLANES = ("always", "ever")
 _SMALLEST = 9  # pixels of a zero region; smaller ones may be numbers like any other
 
 
@@ -62,7 +65,11 @@ class Inspection:
 
 
 def inspect(
-    cube: Cube, *, allow_constant: bool = False, check: Callable[[], object] = lambda: None
+    cube: Cube,
+    *,
+    allow_constant: bool = False,
+    spread: Spread | None = None,
+    check: Callable[[], object] = lambda: None,
 ) -> Inspection:
     """Look at every pixel once, plane by plane, and refuse what cannot be denoised.
 
@@ -74,6 +81,8 @@ def inspect(
     ----------
     allow_constant : bool
         Accept pixels that all have one value other than 0: they can be read, but not denoised.
+    spread : callable, optional
+        Maps a picklable function over ranges of channels in other processes, which read the pixels themselves.
     check : callable, optional
         Called between blocks; what it raises ends the pass.
 
@@ -82,14 +91,39 @@ def inspect(
     InputError
         One pixel, all NaN, all zero, or constant.
     """
-    scan = _Scan(cube.shape, integer=cube.stored_as_integer)
-    ny, nx = cube.shape[1:]
-    for region in blocks(cube.shape, voxels=max(_BLOCK, ny * nx)):
-        check()
-        scan.add(region[0].start, cube.read(region))
+    channels = cube.shape[0]
+    if spread is None:
+        scan = _Look(cube, check)(range(channels))
+    else:
+        each = -(-channels // _PARTS)
+        parts = [range(first, min(channels, first + each)) for first in range(0, channels, each)]
+        scan = _Scan(cube.shape, integer=cube.stored_as_integer)
+        for part in spread(_Look(cube), parts):
+            scan.merge(part)
     found = scan.result()
     _refuse(cube, found, scan, allow_constant=allow_constant)
     return found
+
+
+def _no_check() -> None:
+    """In another process there is nothing to ask."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks at some channels, a few planes in memory; picklable with the cube."""
+
+    cube: Cube
+    check: Callable[[], object] = _no_check
+
+    def __call__(self, channels: range) -> _Scan:
+        ny, nx = self.cube.shape[1:]
+        scan = _Scan(self.cube.shape, integer=self.cube.stored_as_integer)
+        for region in blocks((len(channels), ny, nx), voxels=max(_BLOCK, ny * nx)):
+            self.check()
+            planes = slice(region[0].start + channels.start, region[0].stop + channels.start)
+            scan.add(planes.start, self.cube.read((planes, *region[1:])))
+        return scan
 
 
 class _Scan:
@@ -133,10 +167,34 @@ class _Scan:
         found = border_blank(plane, smallest=_SMALLEST)
         if found is None:
             return
-        runs = plane_runs(found)
+        self._keep(channel, plane_runs(found))
+
+    def _keep(self, channel: int, runs: NDArray[np.int32]) -> None:
         if self._last is not None and np.array_equal(runs, self._last):
             runs = self._last  # the same footprint in every channel is kept once
         self.runs[channel] = self._last = runs
+
+    def merge(self, later: _Scan) -> None:
+        """Take in the channels after those seen so far."""
+        self.always &= later.always
+        self.ever |= later.ever
+        self.channels |= later.channels
+        self.known += later.known
+        self.zeros += later.zeros
+        self.low, self.high = min(self.low, later.low), max(self.high, later.high)
+        for channel, runs in later.runs.items():
+            self._keep(channel, runs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # it travels between machines: planes as bits
+        state = self.__dict__.copy()
+        return state | {name: np.packbits(state[name], axis=1) for name in _PLANES}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in _PLANES:
+            bits = np.unpackbits(state[name], axis=1, count=self.shape[2])
+            setattr(self, name, bits.view(bool))
 
     def result(self) -> Inspection:
         total = int(np.prod(self.shape, dtype=np.int64))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cores import Spread
 from denoise.cube import Cube, Region, blocks
 from denoise.cube.axes import plain_axes
-from denoise.cube.blockwriter import allocate
+from denoise.cube.blockwriter import BlockWriter, StoredImage, allocate
 from denoise.cube.sources import RawSource
 from denoise.engine.options import RunOptions, Stabilisation
 from denoise.engine.plan import MEBIBYTE, choose_core, make_tiles, readable_bytes
@@ -31,6 +32,7 @@ Floats = NDArray[np.floating]
 # continuum and input in double precision, the sorted copies of robust statistics
 _BYTES_PER_VOXEL = 40
 _COPY = 1 << 22  # voxels
+_STAGE, _DATA = "subtracting the continuum", "data"
 
 # fewer channels are a window on one line, not a spectrum with a continuum
 _WIDE = 60
@@ -90,7 +92,7 @@ def condition(
     monitor: Monitor,
     scratch: Path,
     *,
-    in_files: bool = False,
+    spread: Spread | None = None,
 ) -> Conditioned:
     """Stabilise the counts and subtract the continuum, as the options ask.
 
@@ -106,8 +108,8 @@ def condition(
         Told of every strip.
     scratch : Path
         Folder for that file; the caller removes it.
-    in_files : bool
-        Other processes read the cube too: whatever its size it goes to the file, and so does an input in memory.
+    spread : callable, optional
+        Does it in other processes: whatever its size the conditioned cube goes to the file.
 
     Raises
     ------
@@ -118,27 +120,66 @@ def condition(
     """
     mode = resolve_continuum(cube, options.continuum)
     stabiliser = None if options.vst is None else make_stabiliser(options.vst)
-    if in_files:
-        cube = _in_a_file(cube, scratch)
     if mode == "none" and stabiliser is None:
         return Conditioned(cube, cube, None, mode)
-    pixels = scratch_array(cube, 0 if in_files else budget // 4, scratch)
+    pixels = scratch_array(cube, 0 if spread else budget // 4, scratch)
     # a continuum needs whole spectra, or the whole image: rows can only be cut in a cube
     halo = (None, None, None) if cube.is_image else (None, 0, 0)
     core, _ = choose_core(cube.shape, halo, lambda shape: _BYTES_PER_VOXEL * int(np.prod(shape)), budget)
-    tiles = make_tiles(cube.shape, core, (0, 0, 0))
-    for tile in monitor.track(tiles, stage="subtracting the continuum", total=len(tiles)):
-        block = cube.read(tile.core)
-        if stabiliser is not None:
-            block = stabiliser.forward(block)
-        level = estimate_continuum(block, mode) if mode != "none" else 0.0
-        pixels[tile.core] = block - level
+    regions = [tile.core for tile in make_tiles(cube.shape, core, (0, 0, 0))]
+    work = _Conditioning(cube, stabiliser, mode)
+    if spread is None:
+        for region in monitor.track(regions, stage=_STAGE, total=len(regions)):
+            pixels[region] = work(region)
+    else:
+        done = spread(_IntoFile(work, _writer(pixels)), regions)
+        for _ in monitor.track(done, stage=_STAGE, total=len(regions)):
+            pass
     noise = None if stabiliser is not None else cube.noise_source
     return Conditioned(cube.with_pixels(as_file_source(pixels), noise=noise), cube, stabiliser, mode)
 
 
-def _in_a_file(cube: Cube, scratch: Path) -> Cube:
-    """The cube with its pixels in a file if they are in memory; a compressed input is made plain."""
+@dataclass(frozen=True)
+class _Conditioning:
+    """The conditioned data of a region (channel, y, x)."""
+
+    cube: Cube
+    stabiliser: Anscombe | None
+    mode: str
+
+    def __call__(self, region: Region) -> Floats:
+        block = self.cube.read(region)
+        if self.stabiliser is not None:
+            block = self.stabiliser.forward(block)
+        return block - estimate_continuum(block, self.mode) if self.mode != "none" else block
+
+
+@dataclass(frozen=True)
+class _IntoFile:
+    """Does the work where the pixels are and leaves the result in a file that all see."""
+
+    work: _Conditioning
+    writer: BlockWriter
+
+    def __call__(self, region: Region) -> int:
+        return self.writer.write(_DATA, region, self.work(region))
+
+
+def _writer(pixels: NDArray[np.floating]) -> BlockWriter:
+    """Writes to the file of a mapped array; several machines must not map one page to write to it."""
+    assert isinstance(pixels, np.memmap)
+    image = StoredImage(0, pixels.dtype.str, plain_axes(pixels.shape))
+    return BlockWriter(str(pixels.filename), {_DATA: image})
+
+
+def in_a_file(cube: Cube, scratch: Path) -> Cube:
+    """The cube with its pixels in a file of `scratch` if they are in memory; a compressed input is made plain.
+
+    Raises
+    ------
+    ResourceError
+        `scratch` has no room for it.
+    """
     cube.prepare(str(scratch) if cube.scratch_bytes else None)
     if not isinstance(getattr(cube.source, "array", None), np.ndarray):
         return cube

@@ -1,4 +1,4 @@
-"""Tiles on a Dask cluster: local processes, a running scheduler, or the jobs of a queue.
+"""Tiles, and the passes before them, on a Dask cluster: local processes, a running scheduler, or the jobs of a queue.
 
 A task carries a region. What all tiles share (the fitted state, the noise model, the names of the files) is the
 result of one task of its own: Dask makes it again where a worker takes the last copy with it, which data that were
@@ -23,9 +23,9 @@ from dask import config as dask_config
 
 import denoise
 from denoise.engine.clusters import read_cluster, start_cluster
-from denoise.engine.plan import Tile
 from denoise.errors import ParameterError, ResourceError
 
+S = TypeVar("S")
 T = TypeVar("T")
 # the last is what distributed.utils.sync makes of a call that is cancelled while it waits
 _LOST = (CancelledError, distributed.comm.CommClosedError, UnboundLocalError)
@@ -86,21 +86,21 @@ class DaskRunner:
         return int(psutil.virtual_memory().available) // 2 // max(1, len(workers))
 
     def map(
-        self, work: Callable[[Tile], T], tiles: Sequence[Tile], *, check: Callable[[], object]
+        self, work: Callable[[S], T], items: Sequence[S], *, check: Callable[[], object]
     ) -> Generator[T, None, None]:
-        """The results in the order of the tiles; see `Runner`.
+        """The results in the order of the items; see `Runner`.
 
         Raises
         ------
         ResourceError
             The scheduler was lost, or the workers that try a tile die.
         """
-        todo, waiting = iter(tiles), deque[Any]()
+        todo, waiting = iter(items), deque[Any]()
         shared = self._submit(_hold, work, denoise.__version__)
         try:
             while True:
                 room = max(0, self._room() - len(waiting))
-                waiting.extend(self._submit(_call, shared, tile) for tile in islice(todo, room))
+                waiting.extend(self._submit(_call, shared, item) for item in islice(todo, room))
                 if not waiting:
                     return
                 yield self._result(waiting.popleft(), check)
@@ -164,8 +164,8 @@ def _hold(work: T, version: str) -> T:
     return work
 
 
-def _call(work: Callable[[Tile], T], tile: Tile) -> T:
-    return work(tile)
+def _call(work: Callable[[S], T], item: S) -> T:
+    return work(item)
 
 
 class _IgnoreInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]

@@ -8,17 +8,18 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cores import usable_cores
+from denoise.cores import Spread, usable_cores
 from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
 from denoise.engine.chain import Chain
-from denoise.engine.conditioning import Conditioned, condition
+from denoise.engine.conditioning import Conditioned, condition, in_a_file
 from denoise.engine.options import RunOptions, run_options
 from denoise.engine.plan import Plan, Shape, choose_core, make_tiles
 from denoise.engine.prepared import Prepared
@@ -398,11 +399,12 @@ class Run:
         """
         check_methods(self.options)
         budget = self._budget()
-        found = inspect(self.cube, check=self.monitor.check)
+        cube = in_a_file(self.cube, scratch) if self.runner.separate else self.cube
+        found = inspect(cube, spread=self._spread, check=self.monitor.check)
         for note in found.notes:
             warnings.warn(note, DenoiseWarning, stacklevel=2)
-        cube = self.cube if found.blanks is None else self.cube.with_mask(found.blanks)
-        data = condition(cube, self.options, budget, self.monitor, scratch, in_files=self.runner.separate)
+        cube = cube if found.blanks is None else cube.with_mask(found.blanks)
+        data = condition(cube, self.options, budget, self.monitor, scratch, spread=self._spread)
         if self.noise is not None and self.noise.shape != cube.shape:
             raise ParameterError(
                 "the noise model does not fit the cube",
@@ -415,7 +417,9 @@ class Run:
             return prepared
 
         def later(left: Cube, options: RunOptions) -> Prepared:
-            measured = estimate_noise(left, threads=self.threads, check=self.monitor.check)
+            measured = estimate_noise(
+                left, threads=self.threads, spread=self._spread, check=self.monitor.check
+            )
             unchanged = Conditioned(left, left, None, data.continuum)
             return self._step(unchanged, measured, options, positivity_of=(noise, data.continuum))
 
@@ -457,8 +461,14 @@ class Run:
             psf=self.cube.psf_image(),
             companion=self.options.companion,
             threads=self.threads,
+            spread=self._spread,
             check=self.monitor.check,
         )
+
+    @property
+    def _spread(self) -> Spread | None:
+        """Runs the passes before the first tile where the tiles run."""
+        return partial(self.runner.map, check=self.monitor.check) if self.runner.separate else None
 
     @staticmethod
     def _positive(options: RunOptions, noise: NoiseModel, continuum: str) -> bool:

@@ -12,14 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 import psutil
 
-from denoise.engine.plan import Tile
 from denoise.errors import ParameterError, ResourceError
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """Maps tiles to results.
+    """Maps tiles, and blocks of the passes before them, to results.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Runner(Protocol):
     threads : int or None
         Threads inside one tile; None: as many as the run was given.
     separate : bool
-        The tiles run in other processes: pixels must be in files, not in memory.
+        They run in other processes: pixels must be in files, not in memory.
     elsewhere : bool
         Perhaps on other machines: what they share lies in a folder that all of them see.
     """
@@ -42,9 +42,9 @@ class Runner(Protocol):
         """Bytes that one tile may take where nothing was asked for."""
 
     def map(
-        self, work: Callable[[Tile], T], tiles: Sequence[Tile], *, check: Callable[[], object]
+        self, work: Callable[[S], T], items: Sequence[S], *, check: Callable[[], object]
     ) -> Generator[T, None, None]:
-        """The results in the order of the tiles, a bounded number under way; `check` raises to stop."""
+        """The results in the order of the items, a bounded number under way; `check` raises to stop."""
 
 
 class Serial:
@@ -60,12 +60,12 @@ class Serial:
         return psutil.virtual_memory().available // 2
 
     def map(
-        self, work: Callable[[Tile], T], tiles: Sequence[Tile], *, check: Callable[[], object]
+        self, work: Callable[[S], T], items: Sequence[S], *, check: Callable[[], object]
     ) -> Generator[T, None, None]:
         """Each result when it is asked for."""
-        for tile in tiles:
+        for item in items:
             check()
-            yield work(tile)
+            yield work(item)
 
 
 @contextmanager

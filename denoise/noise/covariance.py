@@ -208,6 +208,8 @@ def filtered_variance(acf: Array, kernel: Array) -> float:
     if acf.ndim == 1:
         acf = np.concatenate([acf[:0:-1], acf])[None, :]
     taps = np.atleast_2d(np.asarray(kernel, dtype=np.float64))
+    if acf.size == 1:  # white: thousands of kernels are asked for, and a transform of each costs most of it
+        return float(acf.item() * np.sum(taps**2))
     return max(0.0, float(np.sum(resize_centred(autocorrelate(taps), acf.shape) * acf)))
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cores import usable_cores
+from denoise.cores import Spread, usable_cores
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import channels, covariance, known
 from denoise.noise.breaks import find_seams
-from denoise.noise.count import Seen, Totals, count_block, in_order, see
+from denoise.noise.count import Counted, Seen, Totals, count_block, in_order, see
 from denoise.noise.fieldmap import Cells, relative_map
 from denoise.noise.guess import Guess, first_guess
 from denoise.noise.histogram import clipped_sigma
@@ -24,7 +23,7 @@ from denoise.noise.model import NoiseModel
 from denoise.noise.scout import Memory, Part, Scout, find_memory, forgetful, scout, start, without_memory
 from denoise.noise.seams import Seams
 from denoise.noise.statistics import mad_std
-from denoise.noise.stream import Check, CubeLike, Region, Shape, View, blocks, windows
+from denoise.noise.stream import Check, Core, CubeLike, Region, Shape, View, blocks, windows
 from denoise.noise.thinning import step_for
 
 Array = NDArray[np.float64]
@@ -47,6 +46,7 @@ def estimate_noise(
     companion: Use = "trust",
     block_voxels: int = _BLOCK_VOXELS,
     threads: int | None = None,
+    spread: Spread | None = None,
     check: Check = lambda: None,
 ) -> NoiseModel:
     """Noise of a cube: sigma per channel and position, spatial and spectral correlation.
@@ -71,6 +71,9 @@ def estimate_noise(
         Voxels read at once, about.
     threads : int, optional
         Threads that compute; None: one for each usable core. The result does not depend on it.
+    spread : callable, optional
+        Does the pass over the whole cube in other processes, which read the pixels themselves. The result does
+        not depend on it.
     check : callable, optional
         Called between blocks; what it raises ends the estimate.
 
@@ -112,9 +115,12 @@ def estimate_noise(
     thinned = (-(-cube.shape[1] // step), -(-cube.shape[2] // step))
     cells = Cells.of(thinned, smallest=_cell_size(found, cube.shape[0], step))
     totals = Totals.of(cube.shape, cells)
-    seen = _blocks(view, guess, found, voxels=block_voxels, step=step)
-    count = partial(count_block, found=found, cells=cells)
-    for counted in in_order(count, seen, threads=threads or usable_cores()):
+    work = _Pass(view, guess, found, cells, step, block_voxels)
+    if spread is None:
+        results = in_order(work.count, map(work.see, work.items()), threads=threads or usable_cores())
+    else:
+        results = spread(replace(work, view=replace(view, check=_no_check)), work.items())
+    for counted in results:
         totals.add(counted)
     return replace(_finish(view, guess, found, totals, cells, step, given), seams=seams)
 
@@ -150,16 +156,42 @@ def _seams_of(region: Region, seams: Seams) -> Seams:
     return seams.within((rows.start, columns.start), size)
 
 
-def _blocks(view: View, guess: Guess, found: Scout, *, voxels: int, step: int) -> Iterator[Seen]:
-    """The blocks of the pass, read one by one; thinned ones hold more of the cube in the same memory."""
+@dataclass(frozen=True)
+class _Pass:
+    """The pass over the whole cube, block by block; called with a block, it reads and counts it."""
 
-    def read(region: Region) -> Part:
-        return Part(view.read(region), view.sigma(region) * guess.of(region) * np.float32(found.sigma))
+    view: View
+    guess: Guess
+    found: Scout
+    cells: Cells
+    step: int
+    voxels: int
 
-    halo, margin = max(8, found.way.halo), int(2 * found.width) + 2
-    size = voxels * int(np.clip(step**2 // 2, 1, _THINNED))
-    for region, core in blocks(view.shape, voxels=size, halo=halo, margin=margin, step=step):
-        yield see(read, region, core, found, step=step, voxels=voxels // _PIECE)
+    def items(self) -> list[tuple[Region, Core]]:
+        """The blocks; thinned ones hold more of the cube in the same memory."""
+        halo, margin = max(8, self.found.way.halo), int(2 * self.found.width) + 2
+        size = self.voxels * int(np.clip(self.step**2 // 2, 1, _THINNED))
+        shape = self.view.shape
+        return list(blocks(shape, voxels=size, halo=halo, margin=margin, step=self.step))
+
+    def __call__(self, item: tuple[Region, Core]) -> Counted:
+        return self.count(self.see(item))
+
+    def see(self, item: tuple[Region, Core]) -> Seen:
+        """Read a block."""
+        return see(self._read, *item, self.found, step=self.step, voxels=self.voxels // _PIECE)
+
+    def count(self, seen: Seen) -> Counted:
+        """Count what was read."""
+        return count_block(seen, self.found, self.cells)
+
+    def _read(self, region: Region) -> Part:
+        sigma = self.view.sigma(region) * self.guess.of(region) * np.float32(self.found.sigma)
+        return Part(self.view.read(region), sigma)
+
+
+def _no_check() -> None:
+    """In another process there is nothing to ask."""
 
 
 def _view(cube: CubeLike, given: Given, check: Check) -> View:
