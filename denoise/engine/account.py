@@ -6,11 +6,14 @@ the noise model, whatever the method) and everything else.
 
 from __future__ import annotations
 
+import tempfile
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cube.blockwriter import allocate
+from denoise.errors import ResourceError
 from denoise.noise import NoiseModel
 from denoise.transforms._jit import kernel, run_ranges
 
@@ -41,13 +44,23 @@ class PackedMask:
     ----------
     shape : tuple of int
         (channel, y, x).
+    most : int, optional
+        Bytes in memory; a larger mask is mapped from a file without a name in the folder for temporary files,
+        which goes with the mask.
+
+    Raises
+    ------
+    ResourceError
+        There is no room for that file.
     """
 
     dtype = np.dtype(bool)
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], *, most: int | None = None) -> None:
         self.shape = shape
-        self._bits = np.zeros((shape[0], shape[1], (shape[2] + 7) // 8), np.uint8)
+        packed = (shape[0], shape[1], (shape[2] + 7) // 8)
+        here = most is None or mask_bytes(shape) <= most
+        self._bits = np.zeros(packed, np.uint8) if here else _mapped(packed)
 
     def write(self, region: tuple[slice, slice, slice], mask: Mask) -> None:
         """Set the bits of `region` (channel, y, x) to `mask`."""
@@ -70,11 +83,14 @@ class PackedMask:
 
     def count(self) -> int:
         """Number of voxels set."""
-        return int(np.bitwise_count(self._bits).sum())
+        return sum(int(np.bitwise_count(plane).sum()) for plane in self._bits)
 
     def places(self, most: int) -> NDArray[np.int64]:
         """At most `most` evenly spaced voxels that are set, shape (n, 3) as (channel, y, x)."""
-        per_row = np.bitwise_count(self._bits).sum(axis=2, dtype=np.int64).ravel()
+        # plane by plane: the whole may be larger than the memory
+        per_row = np.concatenate(
+            [np.bitwise_count(plane).sum(axis=1, dtype=np.int64) for plane in self._bits]
+        )
         total = int(per_row.sum())
         ranks = np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
         if not total:
@@ -90,6 +106,25 @@ class PackedMask:
     def any_channel(self) -> Mask:
         """Whether any channel of a spaxel is set, (y, x)."""
         return np.unpackbits(np.bitwise_or.reduce(self._bits, axis=0), axis=1, count=self.shape[2]).view(bool)
+
+
+def mask_bytes(shape: tuple[int, int, int]) -> int:
+    """Bytes of a `PackedMask`."""
+    return shape[0] * shape[1] * ((shape[2] + 7) // 8)
+
+
+def _mapped(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    size = int(np.prod(shape))
+    with tempfile.TemporaryFile() as file:
+        try:
+            allocate(file.fileno(), size)  # a mapped file that meets a full disk later ends the process
+        except OSError as error:
+            raise ResourceError(
+                f"not enough scratch space in {tempfile.gettempdir()} for the mask of the emission",
+                value=f"{size / 1e9:.3g} GB needed: {error.strerror}",
+                action="free some space, set TMPDIR to another folder, or allow more memory",
+            ) from error
+        return np.memmap(file, np.uint8, "r+", shape=shape)
 
 
 class Tally(NamedTuple):

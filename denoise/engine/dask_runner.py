@@ -120,11 +120,13 @@ class DaskRunner:
         while True:
             check()
             try:
-                with self._told():
-                    return future.result(timeout=_POLL)
+                with self._told(), self._client.as_current():
+                    distributed.wait(future, timeout=_POLL)
             except TimeoutError:
-                if future.status == "error":  # the tile's own
-                    raise
+                continue
+            # not with a timeout: the gather that it cuts off makes Dask cut off the next one as well
+            with self._told():
+                return future.result()
 
     @contextmanager
     def _told(self) -> Iterator[None]:

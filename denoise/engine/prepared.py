@@ -9,7 +9,7 @@ from typing import Any
 
 from denoise.engine.account import Account, PackedMask, flux_error
 from denoise.engine.conditioning import Conditioned
-from denoise.engine.plan import Plan
+from denoise.engine.plan import MASK_SHARE, Plan
 from denoise.engine.progress import Monitor
 from denoise.engine.runners import Runner, Serial
 from denoise.engine.tiles import Blocks
@@ -44,7 +44,7 @@ class Prepared:
         self.noise = noise
         self.denoiser = denoiser
         self.plan = plan
-        self.support = PackedMask(plan.shape)
+        self.support = PackedMask(plan.shape, most=plan.budget // MASK_SHARE)
         self._monitor = monitor
         self._account = Account()
         self._numbers: dict[str, float] = {}

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from denoise.cores import Spread, usable_cores
 from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
+from denoise.engine.account import mask_bytes
 from denoise.engine.chain import Chain
 from denoise.engine.conditioning import Conditioned, condition, in_a_file
 from denoise.engine.options import RunOptions, run_options
-from denoise.engine.plan import Plan, Shape, choose_core, make_tiles
+from denoise.engine.plan import MASK_SHARE, Plan, Shape, choose_core, make_tiles, readable_bytes
 from denoise.engine.prepared import Prepared
 from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.provenance import describe_run
@@ -33,6 +34,7 @@ from denoise.methods import Denoiser, get_method
 from denoise.noise import NoiseModel, estimate_noise, memory_of_estimate
 from denoise.transforms import detection
 
+_HALO = 8.0  # voxels denoised for each of the cube; more is worth a remark
 _MUCH = 30.0  # per cent of the voxels; more emission than that is worth a remark
 
 
@@ -283,7 +285,9 @@ def make_plan(
         return denoiser.workspace(shape) + int(np.prod(shape)) * (itemsize + 4 + 8 + 4 + 1)
 
     size = int(np.prod(cube.shape))
-    held = size // 8 + (size * itemsize if conditioned and size * itemsize <= budget // 4 else 0)
+    copy = size * itemsize if conditioned else 0
+    sizes = ((mask_bytes(cube.shape), budget // MASK_SHARE), (copy, budget // 4))
+    held = sum(size for size, most in sizes if size <= most)
     before = memory_of_estimate(cube.shape) if estimated else 0
     core, layout = choose_core(cube.shape, halo, need, budget - held)
     whole = tuple(n if h is None else h for n, h in zip(cube.shape, halo, strict=True))
@@ -298,7 +302,7 @@ def make_plan(
         itemsize=itemsize,
         peak_memory=held + max(before, *(need(tile.outer_shape) for tile in tiles)),
         budget=budget,
-        scratch=size * itemsize if conditioned and size * itemsize > budget // 4 else 0,
+        scratch=sum(size for size, most in sizes if size > most),
         output=size * itemsize,
     )
 
@@ -445,6 +449,14 @@ class Run:
             conditioned=data.changed,
             estimated=self.noise is None,
         )
+        if plan.work > _HALO:
+            warnings.warn(
+                DenoiseWarning(
+                    f"with {readable_bytes(plan.budget)} the tiles are mostly halo: {plan.work:.0f} times the "
+                    "voxels of the cube are denoised; more memory (--memory) is faster"
+                ),
+                stacklevel=2,
+            )
         return Prepared(data, noise, denoiser, plan, self.monitor)
 
     def _budget(self) -> int:

@@ -81,7 +81,8 @@ def draw_position(
 ) -> tuple[float, float, float]:
     """Velocity, y and x of a source anywhere in the field."""
     nchan, ny, nx = shape
-    channel = rng.uniform(0.5 * half_width, nchan - 1 - 0.5 * half_width)
+    margin = 0.5 * min(half_width, nchan - 1)  # of a single channel there is the middle only
+    channel = rng.uniform(margin, nchan - 1 - margin)
     return (
         float(channel),
         float(rng.uniform(0.08, 0.92) * (ny - 1)),

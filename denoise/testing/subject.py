@@ -115,7 +115,7 @@ def prepare(
 
     plan = make_plan(cube, denoiser, noise, _AMPLE, conditioned=False)
     if core is not None:
-        plan = replace(plan, core=core, layout="square tiles", tiles=make_tiles(cube.shape, core, plan.halo))
+        plan = replace(plan, core=core, layout="spatial tiles", tiles=make_tiles(cube.shape, core, plan.halo))
     return Prepared(Conditioned(cube, cube, None, "none"), noise, denoiser, plan, monitor or Monitor())
 
 

@@ -38,6 +38,17 @@ def test_packaged_suites_load_and_know_their_methods():
         check_rows(suite)
 
 
+SIMULATED = [name for name in suite_names() if load_suite(name).cases.source == "simulated"]
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_the_cubes_of_every_packaged_suite_can_be_made(name):
+    suite = load_suite(name, cubes=2)
+    for group in suite.cases.groups:
+        for case in [one for one in list_cases(suite, None) if one.group == group][:2]:
+            assert make_case(suite, case, None).observation.noisy.shape == suite.cases.shape
+
+
 def test_the_fingerprint_is_of_the_cubes_alone(tmp_path):
     suite = load_suite(written(tmp_path))
     assert load_suite(written(tmp_path, methods=["pca"], title="Other")).fingerprint == suite.fingerprint

@@ -85,12 +85,14 @@ def test_mad_of_a_histogram_of_nothing():
     assert mad_of_histogram(np.zeros(1921, np.int64)) == 0
 
 
+@pytest.mark.parametrize("most", [None, 10], ids=["in memory", "in a file"])
 @pytest.mark.parametrize("width", [1, 8, 21])
-def test_packed_mask_is_a_mask(width):
+def test_packed_mask_is_a_mask(width, most):
     rng = np.random.default_rng(width)
     shape = (5, 6, width)
     mask = rng.random(shape) < 0.3
-    packed = PackedMask(shape)
+    packed = PackedMask(shape, most=most)
+    assert isinstance(packed._bits, np.memmap) == (most is not None)
     for x in (slice(0, width // 2), slice(width // 2, width)):
         packed.write((slice(0, 5), slice(0, 6), x), mask[:, :, x])
     assert np.array_equal(packed.read(), mask)
@@ -98,6 +100,7 @@ def test_packed_mask_is_a_mask(width):
     assert np.array_equal(packed.read(part), mask[part])
     assert packed.count() == mask.sum()
     assert np.array_equal(packed.any_channel(), mask.any(axis=0))
+    assert np.array_equal(packed.places(10_000), np.argwhere(mask))
 
 
 def test_places_are_all_voxels_or_evenly_spaced_ones():

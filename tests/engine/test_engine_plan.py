@@ -65,6 +65,7 @@ def test_cores_cover_every_voxel_once_and_outer_regions_hold_the_halo(shape, cor
         ((32, 4096, 4096), 256 * MB, None),
         ((1, 6000, 6000), 128 * MB, None),
         ((4000, 300, 300), 2000 * MB, None),
+        ((2048, 4096, 3000), 2000 * MB, None),
     ],
 )
 @pytest.mark.parametrize("method", ["ist", "smooth"])
@@ -99,10 +100,27 @@ def test_choose_core_prefers_whole_then_rows():
     def need(shape):
         return int(np.prod(shape))
 
-    assert choose_core((10, 100, 100), (0, 2, 2), need, 10**5) == ((10, 100, 100), "whole")
-    assert choose_core((10, 100, 100), (0, 2, 2), need, 60_000)[1] == "row strips"
-    assert choose_core((10, 100, 100), (0, 2, 2), need, 5_000)[1] == "square tiles"
-    assert choose_core((10, 100, 100), (0, None, None), need, 50_000)[1] == "spectral blocks"
+    def layout(halo, budget):
+        return choose_core((10, 100, 100), halo, need, budget)[1]
+
+    assert layout((0, 2, 2), 10**5) == "whole"
+    assert layout((4, 2, 2), 60_000) == "row strips"
+    assert layout((4, 9, 9), 12_000) == "spatial tiles"
+    assert layout((0, None, None), 50_000) == "spectral blocks"
+    assert layout((2, 10, 10), 6_000) == "blocks"
+
+
+def test_the_core_is_that_which_makes_the_least_work():
+    shape, halo, budget = (40, 60, 50), (3, 5, 5), 30_000
+
+    def work(core):
+        outer = [min(n, k + 2 * h) for n, k, h in zip(shape, core, halo, strict=True)]
+        return np.prod(outer) / np.prod(core) if np.prod(outer) <= budget else np.inf
+
+    best = min(work((c, y, x)) for c in range(1, 41) for y in range(1, 61) for x in range(1, 51))
+    core, _ = choose_core(shape, halo, lambda block: int(np.prod(block)), budget)
+    # lengths are tried a fifth apart, and a cut row counts a tenth more
+    assert work(core) < 1.25 * best
 
 
 def test_the_plan_in_words():

@@ -23,6 +23,7 @@ from denoise.resources import resource
 from denoise.testing.subject import observation
 
 pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
+from denoise.engine import dask_runner
 
 SHAPE = (12, 400, 60)
 MEMORY = 30_000_000  # some tiles
@@ -182,6 +183,12 @@ def test_cancelling_leaves_nothing_and_the_workers_ready(runner, obs):
         )
     assert only_the_input_is_left(obs)
     run_file(obs, obs.with_name("out.fits"), options(), runner=runner)
+
+
+def test_results_that_take_longer_to_come_than_a_look(runner, obs, serial, monkeypatch):
+    monkeypatch.setattr(dask_runner, "_POLL", 0.002)
+    run_file(obs, obs.with_name("out.fits"), options(), runner=runner)
+    assert_equal_files(serial.path, obs.with_name("out.fits"))
 
 
 @pytest.mark.parametrize("where", ["here", "workers"])
