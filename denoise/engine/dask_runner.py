@@ -9,6 +9,7 @@ way than the workers need to stay busy, so that memory is bounded.
 from __future__ import annotations
 
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -117,14 +118,16 @@ class DaskRunner:
             return _EACH * (self._most or max(1, len(self._client.nthreads())))
 
     def _result(self, future: Any, check: Callable[[], object]) -> Any:
-        while True:
+        # result(timeout=...) would give up fetching what takes longer than a look at the token, and begin anew
+        finished = threading.Event()
+        with self._told():
+            future.add_done_callback(lambda _: finished.set())
+        while not future.done():
             check()
-            try:
-                with self._told():
-                    return future.result(timeout=_POLL)
-            except TimeoutError:
-                if future.status == "error":  # the tile's own
-                    raise
+            finished.wait(_POLL)
+        check()
+        with self._told():
+            return future.result()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
