@@ -24,6 +24,7 @@ from dask import config as dask_config
 
 import denoise
 from denoise.engine.clusters import read_cluster, start_cluster
+from denoise.engine.devices import take_device
 from denoise.errors import ParameterError, ResourceError
 
 S = TypeVar("S")
@@ -178,6 +179,13 @@ class _IgnoreInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+class _OneDevice(distributed.WorkerPlugin):  # type: ignore[misc]
+    """Workers that share a machine do not share its GPUs."""
+
+    def setup(self, worker: Any) -> None:
+        take_device(str(worker.name))
+
+
 @contextmanager
 def open_dask(
     *, workers: int | None = None, scheduler: str | None = None, cluster: str | Path | None = None
@@ -201,6 +209,7 @@ def open_dask(
             described = read_cluster(Path(cluster))
             started = stack.enter_context(start_cluster(described))
             client = _connect(stack, started)
+            client.register_plugin(_OneDevice())
             name = f"{described.queue}, at most {described.maximum} workers"
             yield DaskRunner(client, name=name, elsewhere=True, most=described.maximum)
 
@@ -216,6 +225,7 @@ def _local(stack: ExitStack, workers: int) -> DaskRunner:
     )
     client = _connect(stack, stack.enter_context(cluster))
     client.register_plugin(_IgnoreInterrupts())
+    client.register_plugin(_OneDevice())
     return DaskRunner(client, name=f"{workers} local processes", elsewhere=False)
 
 
