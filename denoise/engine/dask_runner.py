@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import distributed
-import psutil
 from dask import config as dask_config
 
 import denoise
 from denoise.engine.clusters import read_cluster, start_cluster
 from denoise.engine.devices import take_device
-from denoise.errors import ParameterError, ResourceError
+from denoise.engine.runners import local_name, memory_share, unknown_memory
+from denoise.errors import ResourceError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -82,10 +82,8 @@ class DaskRunner:
         if limits:
             return int(min(limits)) // 2
         if self.elsewhere:
-            raise ParameterError(
-                "what a worker may take is not known yet", value=self.name, action="give it with --memory"
-            )
-        return int(psutil.virtual_memory().available) // 2 // max(1, len(workers))
+            raise unknown_memory(self.name)
+        return memory_share(len(workers))
 
     def map(
         self, work: Callable[[S], T], items: Sequence[S], *, check: Callable[[], object]
@@ -210,8 +208,7 @@ def open_dask(
             started = stack.enter_context(start_cluster(described))
             client = _connect(stack, started)
             client.register_plugin(_OneDevice())
-            name = f"{described.queue}, at most {described.maximum} workers"
-            yield DaskRunner(client, name=name, elsewhere=True, most=described.maximum)
+            yield DaskRunner(client, name=described.label, elsewhere=True, most=described.maximum)
 
 
 def _local(stack: ExitStack, workers: int) -> DaskRunner:
@@ -226,7 +223,7 @@ def _local(stack: ExitStack, workers: int) -> DaskRunner:
     client = _connect(stack, stack.enter_context(cluster))
     client.register_plugin(_IgnoreInterrupts())
     client.register_plugin(_OneDevice())
-    return DaskRunner(client, name=f"{workers} local processes", elsewhere=False)
+    return DaskRunner(client, name=local_name(workers), elsewhere=False)
 
 
 def _connect(stack: ExitStack, where: Any) -> Any:
