@@ -16,8 +16,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 
 # What a window without a screen needs (viewer tests).
-SYSTEM_PACKAGES := xvfb xauth libgl1 libegl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 \
+VIEWER_PACKAGES := xvfb xauth libgl1 libegl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 \
 	libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0
+# What a SLURM on this machine needs (cluster tests, which need root too: a user's laptop is left without).
+CLUSTER_PACKAGES := $(if $(filter 0,$(shell id -u)),slurmctld slurmd slurm-client munge)
 
 .PHONY: help
 help: ## this list
@@ -47,14 +49,19 @@ define apt_install
 	$$as apt-get install -y -qq --no-install-recommends $(1) >/dev/null; fi
 endef
 
-# Never fails: tests that need a window skip and say so where it cannot be had.
-$(VENV)/.stamp-system: Makefile | $(BIN)/python
-	@missing=""; for p in $(SYSTEM_PACKAGES); do \
+define install_missing
+	missing=""; for p in $(1); do \
 		[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
-		echo "installing system packages for the viewer tests:$$missing" >&2; \
-		{ $(call apt_install,$$missing); } || echo "could not install them; viewer tests need:$$missing" >&2; \
+		echo "installing system packages for the $(2) tests:$$missing" >&2; \
+		{ $(call apt_install,$$missing); } || echo "could not install them; $(2) tests need:$$missing" >&2; \
 	fi
+endef
+
+# Never fails: tests that need a window or a SLURM skip and say so where it cannot be had.
+$(VENV)/.stamp-system: Makefile | $(BIN)/python
+	@$(call install_missing,$(VIEWER_PACKAGES),viewer)
+	@$(call install_missing,$(CLUSTER_PACKAGES),cluster)
 	@touch $@
 
 .PHONY: setup

@@ -32,6 +32,7 @@ from denoise.metrics import (
 from denoise.noise import NoiseModel
 
 Array = NDArray[np.float32]
+_STANDS_OUT = 5.0  # sigma of an observed truth's own noise: a twentieth of its peak may be less than that
 RESIDUAL_KEYS = ("residual_std", "residual_acf_difference")
 KEYS = (*SCORE_KEYS, *FIDELITY_KEYS, *RESIDUAL_KEYS)
 
@@ -156,14 +157,16 @@ def numbers(
 
 
 def _corrected(made: Made, output: Array) -> dict[str, float | None]:
-    """RMSE ratios less the noise that the truth itself has."""
+    """RMSE ratios less the noise that the truth itself has; emission is what stands out of that noise."""
     one, sigma = made.observation, made.observed
     assert sigma is not None
-    masks = {"aperture": one.aperture, "emission": emission_mask(one.truth), "cube": None}
-    return {
+    emission = emission_mask(one.truth) & (one.truth > _STANDS_OUT * sigma)
+    masks = {"aperture": one.aperture, "emission": emission, "cube": None}
+    ratios = {
         f"rmse_ratio_{name}": observed_rmse_ratio(one.truth, sigma, one.noisy, output, mask)
         for name, mask in masks.items()
     }
+    return ratios | {"flux_emission_percent": flux_percent(one.truth, output, emission)}
 
 
 def _against_half(made: Made, output: Array) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denoise.cli.console import WIDE, Messages, explain, table, width
-from denoise.errors import CancelledError, OutputExistsError, UsageError
+from denoise.errors import CancelledError, OutputExistsError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -236,7 +236,11 @@ def run_jobs(
 def _show(rows: Sequence[Row], messages: Messages, ledger: Ledger | None) -> None:
     shown = len(SUMMARY) if width() >= WIDE else len(SUMMARY) - 1
     table("", SUMMARY[:shown], [row.cells()[:shown] for row in rows])
-    path = None if ledger is None else ledger.summarise(rows)
+    path = None
+    try:
+        path = None if ledger is None else ledger.summarise(rows)
+    except ResourceError as err:  # a full disk, say: what became of the inputs is the answer, not this
+        messages.warn(err.message)
     states = Counter(row.state for row in rows)
     messages.note("summary", inputs=len(rows), **states, path=path)
 

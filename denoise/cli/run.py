@@ -205,7 +205,10 @@ def run_tasks(
     jobs = task_jobs(tasks, output)
     if dry_run:
         settle(jobs, replace=dict.fromkeys(jobs, True))
-        return run_jobs(jobs, partial(_plan, jobs), messages)
+        from denoise.engine.runners import plan_runner
+
+        with plan_runner(*workers) as planned:
+            return run_jobs(jobs, partial(_plan, jobs, planned), messages)
     from denoise.engine import open_runner
 
     ledger = Ledger(jobs, resume=resume) if resume or len(jobs) > 1 else None
@@ -247,13 +250,16 @@ def check_method(wanted: RunOptions) -> None:
     get_method(wanted.method)(**wanted.parameters)
 
 
-def _plan(tasks: Mapping[Job, Task], job: Job) -> Outcome:
+def _plan(tasks: Mapping[Job, Task], runner: Runner, job: Job) -> Outcome:
     from denoise.engine import plan_file
+    from denoise.engine.runners import Serial
 
     task = tasks[job]
-    planned: Plan = plan_file(job.source, task.options, input_options=task.reading)
+    planned: Plan = plan_file(job.source, task.options, input_options=task.reading, runner=runner)
     steps = [task.options.method, *(step.method for step in task.options.then)]
     more = {"steps": f"{', then '.join(steps)}; each reads the cube again"} if len(steps) > 1 else {}
+    if runner.name != Serial.name:
+        more["workers"] = f"{runner.name}; the peak memory is that of each"
     facts(str(job.source), planned.describe() | more | {"would be written to": str(job.output)})
     return Outcome(shape=_shape(planned.shape), output=f"{job.output} (not written)")
 

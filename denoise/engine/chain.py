@@ -81,6 +81,11 @@ class Chain(Prepared):
             for number, step in enumerate(self._steps, start=1)
         }
 
+    @property
+    def halved(self) -> str:
+        """Of every step that had such tiles, in their order."""
+        return "; ".join(step.halved for step in self._steps if step.halved)
+
     def run(self, seed: int, *, keep: Keep, runner: Runner) -> Generator[Any, None, None]:
         """Run the steps before the last into scratch, then yield what `keep` makes of the pieces of the last."""
         for stage in self._options.then:

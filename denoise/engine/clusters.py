@@ -42,6 +42,11 @@ class ClusterFile(BaseModel):
             raise ValueError("minimum is above maximum")
         return self
 
+    @property
+    def label(self) -> str:
+        """For the record: the queue and how far it may grow."""
+        return f"{self.queue}, at most {self.maximum} workers"
+
 
 def read_cluster(path: Path) -> ClusterFile:
     """The description of a cluster.

@@ -9,6 +9,7 @@ way than the workers need to stay busy, so that memory is bounded.
 from __future__ import annotations
 
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import distributed
-import psutil
 from dask import config as dask_config
 
 import denoise
 from denoise.engine.clusters import read_cluster, start_cluster
-from denoise.errors import ParameterError, ResourceError
+from denoise.engine.devices import take_device
+from denoise.engine.runners import local_name, memory_share, unknown_memory
+from denoise.errors import ResourceError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -80,10 +82,8 @@ class DaskRunner:
         if limits:
             return int(min(limits)) // 2
         if self.elsewhere:
-            raise ParameterError(
-                "what a worker may take is not known yet", value=self.name, action="give it with --memory"
-            )
-        return int(psutil.virtual_memory().available) // 2 // max(1, len(workers))
+            raise unknown_memory(self.name)
+        return memory_share(len(workers))
 
     def map(
         self, work: Callable[[S], T], items: Sequence[S], *, check: Callable[[], object]
@@ -117,16 +117,16 @@ class DaskRunner:
             return _EACH * (self._most or max(1, len(self._client.nthreads())))
 
     def _result(self, future: Any, check: Callable[[], object]) -> Any:
-        while True:
+        # result(timeout=...) would give up fetching what takes longer than a look at the token, and begin anew
+        finished = threading.Event()
+        with self._told():
+            future.add_done_callback(lambda _: finished.set())
+        while not future.done():
             check()
-            try:
-                with self._told(), self._client.as_current():
-                    distributed.wait(future, timeout=_POLL)
-            except TimeoutError:
-                continue
-            # not with a timeout: the gather that it cuts off makes Dask cut off the next one as well
-            with self._told():
-                return future.result()
+            finished.wait(_POLL)
+        check()
+        with self._told():
+            return future.result()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -177,6 +177,13 @@ class _IgnoreInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+class _OneDevice(distributed.WorkerPlugin):  # type: ignore[misc]
+    """Workers that share a machine do not share its GPUs."""
+
+    def setup(self, worker: Any) -> None:
+        take_device(str(worker.name))
+
+
 @contextmanager
 def open_dask(
     *, workers: int | None = None, scheduler: str | None = None, cluster: str | Path | None = None
@@ -200,8 +207,8 @@ def open_dask(
             described = read_cluster(Path(cluster))
             started = stack.enter_context(start_cluster(described))
             client = _connect(stack, started)
-            name = f"{described.queue}, at most {described.maximum} workers"
-            yield DaskRunner(client, name=name, elsewhere=True, most=described.maximum)
+            client.register_plugin(_OneDevice())
+            yield DaskRunner(client, name=described.label, elsewhere=True, most=described.maximum)
 
 
 def _local(stack: ExitStack, workers: int) -> DaskRunner:
@@ -215,7 +222,8 @@ def _local(stack: ExitStack, workers: int) -> DaskRunner:
     )
     client = _connect(stack, stack.enter_context(cluster))
     client.register_plugin(_IgnoreInterrupts())
-    return DaskRunner(client, name=f"{workers} local processes", elsewhere=False)
+    client.register_plugin(_OneDevice())
+    return DaskRunner(client, name=local_name(workers), elsewhere=False)
 
 
 def _connect(stack: ExitStack, where: Any) -> Any:

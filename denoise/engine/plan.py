@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, inf, prod
 
+import numpy as np
+
+from denoise.cube import Cube
+from denoise.engine.account import mask_bytes
 from denoise.errors import ResourceError
+from denoise.methods import Denoiser
+from denoise.noise import NoiseModel, memory_of_estimate
+from denoise.transforms import detection
 
 Region = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
@@ -105,6 +112,74 @@ class Plan:
             "scratch": readable_bytes(self.scratch),
             "output": readable_bytes(self.output),
         }
+
+
+def make_plan(
+    cube: Cube,
+    denoiser: Denoiser,
+    noise: NoiseModel,
+    budget: int,
+    *,
+    conditioned: bool,
+    estimated: bool = False,
+    separate: bool = False,
+) -> Plan:
+    """Tiles of a run and what they cost.
+
+    Parameters
+    ----------
+    cube : Cube
+        What is denoised.
+    denoiser : Denoiser
+        Declares halo and workspace.
+    noise : NoiseModel
+        The halo may depend on it.
+    budget : int
+        Bytes.
+    conditioned : bool
+        Whether a conditioned copy exists.
+    estimated : bool
+        Whether the noise is estimated in this run, which takes memory of its own before the first tile.
+    separate : bool
+        Whether other processes do the tiles: a conditioned copy of any size is a file then.
+    """
+    halo = _joint_halo(cube.shape, denoiser, noise)
+    itemsize = cube.dtype.itemsize
+
+    def need(shape: Shape) -> int:
+        # the block read, its scaled copy, the estimate, sigma and the support
+        return denoiser.workspace(shape) + int(np.prod(shape)) * (itemsize + 4 + 8 + 4 + 1)
+
+    size = int(np.prod(cube.shape))
+    copy = size * itemsize if conditioned else 0
+    mask = mask_bytes(cube.shape)
+    far, apart = mask > budget // MASK_SHARE, copy > budget // 4
+    held = (0 if far else mask) + (0 if apart else copy)
+    before = memory_of_estimate(cube.shape) if estimated else 0
+    core, layout = choose_core(cube.shape, halo, need, budget - held)
+    whole = tuple(n if h is None else h for n, h in zip(cube.shape, halo, strict=True))
+    tiles = make_tiles(cube.shape, core, (whole[0], whole[1], whole[2]))
+    return Plan(
+        shape=cube.shape,
+        core=core,
+        halo=(whole[0], whole[1], whole[2]),
+        layout=layout,
+        tiles=tiles,
+        passes=denoiser.passes + 2,
+        itemsize=itemsize,
+        peak_memory=held + max(before, *(need(tile.outer_shape) for tile in tiles)),
+        budget=budget,
+        scratch=(mask if far else 0) + (copy if apart or separate else 0),
+        output=size * itemsize,
+    )
+
+
+def _joint_halo(
+    shape: Shape, denoiser: Denoiser, noise: NoiseModel
+) -> tuple[int | None, int | None, int | None]:
+    pairs = zip(denoiser.halo(shape, noise), detection.emission_halo(shape, noise), strict=True)
+    c, y, x = (None if mine is None else max(mine, other) for mine, other in pairs)
+    return c, y, x
 
 
 def region_shape(region: Region) -> Shape:

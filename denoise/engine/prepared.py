@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import warnings
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from copy import copy
 from typing import Any
 
 from denoise.engine.account import Account, PackedMask, flux_error
 from denoise.engine.conditioning import Conditioned
+from denoise.engine.halving import merge_numbers
 from denoise.engine.plan import MASK_SHARE, Plan
 from denoise.engine.progress import Monitor
 from denoise.engine.runners import Runner, Serial
 from denoise.engine.tiles import Blocks
 from denoise.engine.tilework import Done, Keep, Piece, TileWork, whole_piece
+from denoise.errors import DenoiseWarning
 from denoise.methods import Denoiser
 from denoise.noise import NoiseModel
-
-_MERGE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "max": max, "worst": min}
 
 
 class Prepared:
@@ -48,6 +49,7 @@ class Prepared:
         self._monitor = monitor
         self._account = Account()
         self._numbers: dict[str, float] = {}
+        self._halved, self._short = 0, ""
 
     @property
     def label(self) -> str:
@@ -64,6 +66,13 @@ class Prepared:
         """What is run with, defaults filled in."""
         return dict(self.denoiser.parameters.model_dump(mode="json"))
 
+    @property
+    def halved(self) -> str:
+        """The tiles that the memory did not hold, in words; "" if there are none."""
+        if not self._halved:
+            return ""
+        return f"{self._halved} of {len(self.plan.tiles)} tiles, done in halves ({self._short})"
+
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile in this process."""
         return self.run(seed, keep=whole_piece, runner=Serial())
@@ -75,6 +84,12 @@ class Prepared:
             for done in self._monitor.track(results, stage="denoising", total=len(tiles)):
                 self._add(done)
                 yield done.kept
+        if self.halved:
+            warnings.warn(
+                f"the memory did not hold {self.halved}; smaller tiles (--memory) save the time of the attempts",
+                DenoiseWarning,
+                stacklevel=2,
+            )
 
     def work(self, seed: int, *, keep: Keep, threads: int | None = None) -> TileWork:
         """Fit, and the function that does a tile with so many threads (None: those of the denoiser)."""
@@ -96,7 +111,7 @@ class Prepared:
     def _add(self, done: Done) -> None:
         self.support.write_packed(done.core, done.support)
         self._account.merge(done.tally)
-        for name, value in done.numbers.items():
-            how = self.denoiser.info.diagnostics[name]
-            known = self._numbers.get(name)
-            self._numbers[name] = value if known is None else _MERGE[how](known, value)
+        merge_numbers(self._numbers, done.numbers, self.denoiser)
+        if done.short:
+            self._halved += 1
+            self._short = self._short or done.short

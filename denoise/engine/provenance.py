@@ -71,6 +71,8 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
         "machine": platform.machine(),
         **_versions(),
     }
+    if prepared.halved:
+        run["short_of_memory"] = prepared.halved
     return Provenance(science, run)
 
 

@@ -12,17 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cores import Spread, usable_cores
 from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
-from denoise.engine.account import mask_bytes
 from denoise.engine.chain import Chain
 from denoise.engine.conditioning import Conditioned, condition, in_a_file
 from denoise.engine.options import RunOptions, run_options
-from denoise.engine.plan import MASK_SHARE, Plan, Shape, choose_core, make_tiles, readable_bytes
+from denoise.engine.plan import Plan, make_plan, readable_bytes
 from denoise.engine.prepared import Prepared
 from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.provenance import describe_run
@@ -31,8 +29,7 @@ from denoise.engine.runners import Runner, Serial, open_runner
 from denoise.engine.sinks import ArraySink, Sink, check_saved, file_sink
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import Denoiser, get_method
-from denoise.noise import NoiseModel, estimate_noise, memory_of_estimate
-from denoise.transforms import detection
+from denoise.noise import NoiseModel, estimate_noise
 
 _HALO = 8.0  # voxels denoised for each of the cube; more is worth a remark
 _MUCH = 30.0  # per cent of the voxels; more emission than that is worth a remark
@@ -193,16 +190,27 @@ def run_file(
 
 
 def plan_file(
-    path: str | Path, options: RunOptions, *, input_options: Mapping[str, Any] | None = None
+    path: str | Path,
+    options: RunOptions,
+    *,
+    input_options: Mapping[str, Any] | None = None,
+    runner: Runner | None = None,
 ) -> Plan:
     """What ``run_file`` would do and what it would cost; the noise is estimated, nothing is written.
+
+    Parameters
+    ----------
+    path, options, input_options
+        As for ``run_file``.
+    runner : Runner, optional
+        Who would do it, see ``plan_runner``; None: this process.
 
     Raises
     ------
     DenoiseError
         Whatever ``run_file`` would raise before the first tile.
     """
-    run = Run(read(path, **dict(input_options or {})), options, Monitor())
+    run = Run(read(path, **dict(input_options or {})), options, Monitor(), runner=runner or Serial())
     with tempfile.TemporaryDirectory(prefix="denoise-") as scratch:
         return run.prepare(Path(scratch)).plan
 
@@ -249,70 +257,6 @@ def check_methods(options: RunOptions) -> None:
     """
     for one in (options, *map(options.stage, options.then)):
         make_denoiser(one, positivity=False)
-
-
-def make_plan(
-    cube: Cube,
-    denoiser: Denoiser,
-    noise: NoiseModel,
-    budget: int,
-    *,
-    conditioned: bool,
-    estimated: bool = False,
-) -> Plan:
-    """Tiles of a run and what they cost.
-
-    Parameters
-    ----------
-    cube : Cube
-        What is denoised.
-    denoiser : Denoiser
-        Declares halo and workspace.
-    noise : NoiseModel
-        The halo may depend on it.
-    budget : int
-        Bytes.
-    conditioned : bool
-        Whether a conditioned copy exists.
-    estimated : bool
-        Whether the noise is estimated in this run, which takes memory of its own before the first tile.
-    """
-    halo = _joint_halo(cube.shape, denoiser, noise)
-    itemsize = cube.dtype.itemsize
-
-    def need(shape: Shape) -> int:
-        # the block read, its scaled copy, the estimate, sigma and the support
-        return denoiser.workspace(shape) + int(np.prod(shape)) * (itemsize + 4 + 8 + 4 + 1)
-
-    size = int(np.prod(cube.shape))
-    copy = size * itemsize if conditioned else 0
-    sizes = ((mask_bytes(cube.shape), budget // MASK_SHARE), (copy, budget // 4))
-    held = sum(size for size, most in sizes if size <= most)
-    before = memory_of_estimate(cube.shape) if estimated else 0
-    core, layout = choose_core(cube.shape, halo, need, budget - held)
-    whole = tuple(n if h is None else h for n, h in zip(cube.shape, halo, strict=True))
-    tiles = make_tiles(cube.shape, core, (whole[0], whole[1], whole[2]))
-    return Plan(
-        shape=cube.shape,
-        core=core,
-        halo=(whole[0], whole[1], whole[2]),
-        layout=layout,
-        tiles=tiles,
-        passes=denoiser.passes + 2,
-        itemsize=itemsize,
-        peak_memory=held + max(before, *(need(tile.outer_shape) for tile in tiles)),
-        budget=budget,
-        scratch=sum(size for size, most in sizes if size > most),
-        output=size * itemsize,
-    )
-
-
-def _joint_halo(
-    shape: Shape, denoiser: Denoiser, noise: NoiseModel
-) -> tuple[int | None, int | None, int | None]:
-    pairs = zip(denoiser.halo(shape, noise), detection.emission_halo(shape, noise), strict=True)
-    c, y, x = (None if mine is None else max(mine, other) for mine, other in pairs)
-    return c, y, x
 
 
 @dataclass
@@ -448,6 +392,7 @@ class Run:
             self._budget() // (2 if self.options.then else 1),
             conditioned=data.changed,
             estimated=self.noise is None,
+            separate=self.runner.separate,
         )
         if plan.work > _HALO:
             warnings.warn(

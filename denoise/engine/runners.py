@@ -57,7 +57,7 @@ class Serial:
 
     def memory(self) -> int:
         """Half of what is free."""
-        return psutil.virtual_memory().available // 2
+        return memory_share(1)
 
     def map(
         self, work: Callable[[S], T], items: Sequence[S], *, check: Callable[[], object]
@@ -66,6 +66,49 @@ class Serial:
         for item in items:
             check()
             yield work(item)
+
+
+class Planned(Serial):
+    """Workers that are not started: a plan for them is made here, with the memory that one of them would have.
+
+    Parameters
+    ----------
+    name : str
+        As the runner itself says it.
+    workers : int or None
+        How many there are on this machine; None: they are elsewhere, and nothing is known of them.
+    """
+
+    threads: int | None = 1
+    separate = True
+
+    def __init__(self, name: str, workers: int | None) -> None:
+        self.name = name
+        self._workers = workers
+
+    def memory(self) -> int:
+        """The part of a worker in half of what is free.
+
+        Raises
+        ------
+        ParameterError
+            They are elsewhere.
+        """
+        if self._workers is None:
+            raise unknown_memory(self.name)
+        return memory_share(self._workers)
+
+
+def memory_share(workers: int) -> int:
+    """Bytes that each of so many processes on this machine may take: together half of what is free."""
+    return int(psutil.virtual_memory().available) // 2 // max(1, workers)
+
+
+def unknown_memory(name: str) -> ParameterError:
+    """What to tell of workers whose memory nobody can know yet."""
+    return ParameterError(
+        "what a worker may take is not known yet", value=name, action="give it with --memory"
+    )
 
 
 @contextmanager
@@ -90,17 +133,51 @@ def open_runner(
     ResourceError
         Dask is not installed, or the scheduler does not answer.
     """
+    named = _checked(workers, scheduler, cluster)
+    if not named:
+        yield Serial()
+        return
+    with _distributed().open_dask(workers=workers, scheduler=scheduler, cluster=cluster) as runner:
+        yield runner
+
+
+@contextmanager
+def plan_runner(
+    workers: int | None = None, scheduler: str | None = None, cluster: str | Path | None = None
+) -> Iterator[Runner]:
+    """What a plan for `open_runner` of these options is made with: no process and no job is started.
+
+    Raises
+    ------
+    ParameterError, ResourceError
+        As for `open_runner`.
+    """
+    _checked(workers, scheduler, cluster)
+    if workers is not None:
+        yield Planned(local_name(workers), workers)
+    elif cluster is not None:
+        from denoise.engine.clusters import read_cluster
+
+        yield Planned(read_cluster(Path(cluster)).label, None)
+    else:
+        with open_runner(scheduler=scheduler) as runner:
+            yield runner
+
+
+def local_name(workers: int) -> str:
+    """For the record: workers on this machine."""
+    return f"{workers} local processes"
+
+
+def _checked(workers: int | None, scheduler: str | None, cluster: str | Path | None) -> list[str]:
+    """The options that were given: one at most."""
     given = {"workers": workers, "scheduler": scheduler, "cluster": cluster}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
         raise ParameterError("more than one way to run", value=", ".join(named), action="choose one")
     if workers is not None and workers < 1:
         raise ParameterError("the number of workers is not valid", value=workers, action="give 1 or more")
-    if not named:
-        yield Serial()
-        return
-    with _distributed().open_dask(workers=workers, scheduler=scheduler, cluster=cluster) as runner:
-        yield runner
+    return named
 
 
 def _distributed() -> Any:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from denoise.cube import Region
 from denoise.engine.account import Tally, tally
 from denoise.engine.conditioning import Conditioned
-from denoise.engine.plan import Tile
+from denoise.engine.halving import CoreEstimate, estimate_core
+from denoise.engine.plan import Shape, Tile
 from denoise.engine.tiles import TileReader
 from denoise.errors import DenoiseError
 from denoise.methods import Denoiser, Estimate
@@ -47,13 +48,17 @@ def whole_piece(piece: Piece) -> Piece:
 
 
 class Done(NamedTuple):
-    """What a finished tile leaves: what was kept of its piece, its support in packed rows, and its numbers."""
+    """What a finished tile leaves: what was kept of its piece, its support in packed rows, and its numbers.
+
+    `short`: what was said when the memory did not hold it and it was done in parts; "" otherwise.
+    """
 
     core: Region
     kept: Any
     support: NDArray[np.uint8]
     tally: Tally
     numbers: Mapping[str, float]
+    short: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,14 @@ class TileWork:
     def _reader(self) -> TileReader:
         return TileReader(self.data.cube, self.noise)
 
+    @cached_property
+    def _halo(self) -> Shape:
+        """Of the method alone: what the engine searches, it searches in the whole block."""
+        shape = self.data.cube.shape
+        halo = self.denoiser.halo(shape, self.noise)
+        c, y, x = (n if reach is None else reach for n, reach in zip(shape, halo, strict=True))
+        return c, y, x
+
     def __call__(self, tile: Tile) -> Done:
         """Denoise one tile.
 
@@ -91,11 +104,12 @@ class TileWork:
         ------
         DenoiseError
             The method broke its contract, or the block cannot be read or kept.
+        ResourceError
+            The memory does not hold the tile, nor its parts.
         """
         given, block = self._reader.read(tile)
+        estimate = estimate_core(self._apply, tile, block, self._reader.noise, self._halo, self.denoiser)
         noise = self._reader.noise.window(tile.outer)
-        estimate = self.denoiser.apply(block, noise, self.state)
-        self._check(estimate, block)
         after, found = self._core(tile, block, noise, estimate)
         counted = tally(
             block[tile.inner],
@@ -105,22 +119,32 @@ class TileWork:
             threads=self.denoiser.threads,
         )
         variance = estimate.variance if self.denoiser.info.error_bar else None
-        sigma = None if variance is None else np.sqrt(variance[tile.inner])
+        sigma = None if variance is None else np.sqrt(variance)
         piece = self._in_input_units(tile, given[tile.inner], after, sigma)
         return Done(
-            tile.core, self.keep(piece), np.packbits(found, axis=2), counted, dict(estimate.diagnostics)
+            tile.core,
+            self.keep(piece),
+            np.packbits(found, axis=2),
+            counted,
+            dict(estimate.numbers),
+            estimate.short,
         )
 
+    def _apply(self, block: Floats, noise: NoiseModel) -> Estimate:
+        estimate = self.denoiser.apply(block, noise, self.state)
+        self._check(estimate, block)
+        return estimate
+
     def _core(
-        self, tile: Tile, block: Floats, noise: NoiseModel, estimate: Estimate
+        self, tile: Tile, block: Floats, noise: NoiseModel, estimate: CoreEstimate
     ) -> tuple[Floats, NDArray[np.bool_]]:
         """The denoised core and the emission in it; NaN, and none, where there is no coverage."""
-        support = estimate.support
-        if support is None:
+        after, found = estimate.data, estimate.support
+        if found is None:
             both = not self.denoiser.positivity
             support = detection.support(block, noise, both_signs=both, threads=self.denoiser.threads)
+            found = support[tile.inner]
         missing = np.isnan(block[tile.inner])
-        after, found = estimate.data[tile.inner], support[tile.inner]
         if self.denoiser.positivity:
             after = np.maximum(after, 0)
         if missing.any():

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube
 from denoise.engine.conditioning import Conditioned
+from denoise.engine.plan import make_plan
 from denoise.engine.prepared import Prepared
 from denoise.engine.progress import Monitor, Progress
-from denoise.engine.run import make_plan
 from denoise.errors import DenoiseError
 from denoise.methods import Denoiser, Estimate, get_method
 from denoise.methods.contract import MethodInfo

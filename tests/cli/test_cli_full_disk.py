@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from denoise.errors import ResourceError
 from denoise.report import write_report
 
 SHAPE = (12, 40, 40)
-TINY = 2 << 20  # bytes of the tiny file system
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="file systems of Linux")
 
@@ -31,23 +29,6 @@ def observation(path: Path, shape: tuple[int, int, int] = SHAPE) -> Path:
     data[shape[0] // 2, shape[1] // 2, shape[2] // 2 :] += 30
     fits.writeto(path, data.astype(">f4"), fits.Header({"BUNIT": "Jy/beam"}))
     return path
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tiny file system needs root")
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", f"size={TINY}", "tmpfs", str(folder)]
-    mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(filler: Path) -> None:

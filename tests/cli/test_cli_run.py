@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,6 +113,36 @@ def test_a_dry_run_writes_nothing(obs: Path, capsys: pytest.CaptureFixture[str])
     for word in ("tiles", "halo", "passes", "bytes read", "peak memory", "scratch", "OBS_denoised.fits"):
         assert word in shown
     assert [path.name for path in Path().iterdir()] == ["OBS.fits"]
+
+
+def test_a_dry_run_for_workers_is_the_plan_of_one_of_them(
+    obs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from denoise.engine import runners
+
+    free = SimpleNamespace(available=80_000_000)
+    monkeypatch.setattr(runners.psutil, "virtual_memory", lambda: free)
+    planned = ["run", str(obs), "-m", "smooth", "--set", "fwhm=2", "--dry-run"]
+    for more, allowed in (
+        ([], "40 MB"),
+        (["--workers", "4"], "10 MB"),
+        (["--workers", "4", "--memory", "9MB"], "9 MB"),
+    ):
+        assert execute([*planned, *more]) == 0
+        shown = capsys.readouterr().out
+        assert f"of {allowed} allowed" in shown
+        assert ("4 local processes; the peak memory is that of each" in shown) == bool(more)
+    Path("jobs").mkdir()
+    cluster = Path("jobs/slurm.yaml")
+    cluster.write_text("version: 1\nqueue: slurm\nmaximum: 8\n")
+    assert execute([*planned, "--cluster", str(cluster)]) == 2
+    assert (
+        "what a worker may take is not known yet (found: slurm, at most 8 workers)" in capsys.readouterr().err
+    )
+    assert execute([*planned, "--cluster", str(cluster), "--memory", "9MB"]) == 0
+    assert "slurm, at most 8 workers; the peak memory is that of each" in capsys.readouterr().out
+    assert execute([*planned, "--workers", "0"]) == 2
+    assert sorted(path.name for path in Path().iterdir()) == ["OBS.fits", "jobs"]
 
 
 def test_an_existing_output_is_refused_before_any_work(obs: Path, capsys: pytest.CaptureFixture[str]) -> None:

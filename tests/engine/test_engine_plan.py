@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from denoise.cube import Cube
-from denoise.engine.plan import choose_core, make_tiles, readable_bytes
-from denoise.engine.run import make_plan
+from denoise.engine.plan import choose_core, make_plan, make_tiles, readable_bytes
 from denoise.errors import ResourceError
 from denoise.methods import get_method
 from denoise.noise import NoiseModel

@@ -16,51 +16,21 @@ from astropy.io import fits
 
 import denoise
 from denoise.cube import read_provenance
-from denoise.engine import CancelToken, open_runner, run_file, run_options
+from denoise.engine import CancelToken, open_runner, run_file
 from denoise.engine.clusters import make_cluster, read_cluster
 from denoise.errors import CancelledError, InputError, ParameterError, ResourceError
 from denoise.resources import resource
-from denoise.testing.subject import observation
+
+from .conftest import MEMORY, assert_equal_files, at_the_first_tile, only_the_input_is_left, options
 
 pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
 from denoise.engine import dask_runner
-
-SHAPE = (12, 400, 60)
-MEMORY = 30_000_000  # some tiles
 
 
 @pytest.fixture(scope="module")
 def runner():
     with open_runner(workers=2) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory):
-    data, _, _ = observation(SHAPE, peak_snr=12.0)
-    data[:, :3] = np.nan
-    path = tmp_path_factory.mktemp("given") / "obs.fits"
-    fits.writeto(path, data.astype(">f4"), fits.Header({"BUNIT": "Jy"}))
-    return path
-
-
-@pytest.fixture
-def obs(given, tmp_path):
-    return shutil.copy(given, tmp_path / "obs.fits")
-
-
-def options(**changes):
-    return run_options(**{"method": "ist", "memory": MEMORY, **changes})
-
-
-def assert_equal_files(first, second):
-    with fits.open(first) as a, fits.open(second) as b:
-        assert [hdu.name for hdu in a] == [hdu.name for hdu in b]
-        for one, other in zip(a, b, strict=True):
-            if one.name != "PROVENANCE":
-                assert str(one.header) == str(other.header)
-                assert one.data.tobytes() == other.data.tobytes()
-    assert read_provenance(first).science == read_provenance(second).science
 
 
 @pytest.fixture(scope="module")
@@ -140,21 +110,6 @@ def test_lazy_equals_eager(given, method):
     assert lazy.compute(scheduler="threads").tobytes() == eager.tobytes()
     part = lazy[3, 100:120].compute(scheduler="synchronous")
     assert np.array_equal(part, eager[3, 100:120], equal_nan=True)
-
-
-def at_the_first_tile(action):
-    """Progress that does something when a tile is done."""
-    left = [action]
-
-    def progress(event):
-        if event.stage == "denoising" and event.done == 1 and left:
-            left.pop()()
-
-    return progress
-
-
-def only_the_input_is_left(obs):
-    return sorted(p.name for p in obs.parent.iterdir()) == [obs.name]
 
 
 def test_a_worker_killed_at_its_tile_costs_nothing_but_time(runner, obs, serial):
