@@ -45,10 +45,13 @@ class StoredImage:
         size = np.dtype(self.stored).itemsize
         steps = _strides(self.axes.file_shape, size)
         start = self.offset + sum(s.start * step for s, step in zip(slices, steps, strict=True))
-        flat = ordered.reshape(*ordered.shape[:outer], -1)
-        for index in np.ndindex(*ordered.shape[:outer]):
-            run = flat[index].data.cast("B")
-            yield start + sum(i * step for i, step in zip(index, steps, strict=False)), run
+        places = np.array(start)
+        for count, step in zip(ordered.shape[:outer], steps, strict=False):
+            places = places[..., None] + np.arange(count) * step
+        # a tile of a large cube is hundreds of thousands of runs: nothing of numpy in the loop
+        every, length = memoryview(ordered.reshape(-1)).cast("B"), ordered.nbytes // places.size
+        for number, place in enumerate(places.ravel().tolist()):
+            yield place, every[number * length : (number + 1) * length]
 
 
 def _strides(shape: Sequence[int], size: int) -> list[int]:
