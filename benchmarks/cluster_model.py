@@ -177,10 +177,10 @@ def main() -> None:
         "--bandwidth", type=float, default=10.0, help="GB/s of the file system, all nodes together"
     )
     parser.add_argument(
-        "--sizes", type=float, nargs=3, default=(0.1, 0.3, 0.5), help="GB: two to calibrate, one to check"
+        "--sizes", type=float, nargs=3, default=(0.05, 0.15, 0.25), help="GB: two to calibrate, one to check"
     )
     options = parser.parse_args()
-    here = 400_000_000
+    here = 800_000_000
     first, second, third = options.sizes
     costs, _ = calibrate((first, second), here)
     print(
