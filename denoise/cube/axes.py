@@ -106,6 +106,11 @@ class AxisMap:
         missing = tuple(i for i, a in enumerate((self.channel, self.y, self.x)) if a is None)
         return np.expand_dims(moved, missing)
 
+    def of_part(self, part: NDArray[Any]) -> NDArray[Any]:
+        """View of what `file_slices` cut from the file's array, axes in the order (channel, y, x)."""
+        local = AxisMap(part.shape, self.channel, self.y, self.x, dict.fromkeys(self.picked, 0))
+        return local.from_file(part, (slice(None), slice(None), slice(None)))
+
     def to_file(self, block: NDArray[Any]) -> NDArray[Any]:
         """View of a block (channel, y, x) with the axes of the file, picked ones of length 1."""
         axes = (self.channel, self.y, self.x)

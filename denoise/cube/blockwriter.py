@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube.axes import AxisMap
-from denoise.cube.regions import Region, Shape, check_region, region_shape
+from denoise.cube.regions import Region, Shape, check_region, outer_axes, region_shape, strides
 from denoise.errors import OutputExistsError, ResourceError, UsageError
 
 
@@ -41,9 +41,9 @@ class StoredImage:
         values = block if self.power == 1 else np.asarray(block, dtype=np.float64) ** self.power
         ordered = np.ascontiguousarray(self.axes.to_file(values), dtype=self.stored)
         slices = self.axes.file_slices(region)
-        outer = _outer_axes(slices, self.axes.file_shape)
+        outer = outer_axes(slices, self.axes.file_shape)
         size = np.dtype(self.stored).itemsize
-        steps = _strides(self.axes.file_shape, size)
+        steps = strides(self.axes.file_shape, size)
         start = self.offset + sum(s.start * step for s, step in zip(slices, steps, strict=True))
         places = np.array(start)
         for count, step in zip(ordered.shape[:outer], steps, strict=False):
@@ -52,21 +52,6 @@ class StoredImage:
         every, length = memoryview(ordered.reshape(-1)).cast("B"), ordered.nbytes // places.size
         for number, place in enumerate(places.ravel().tolist()):
             yield place, every[number * length : (number + 1) * length]
-
-
-def _strides(shape: Sequence[int], size: int) -> list[int]:
-    steps = [size]
-    for n in reversed(shape[1:]):
-        steps.append(steps[-1] * n)
-    return steps[::-1]
-
-
-def _outer_axes(slices: Sequence[slice], shape: Sequence[int]) -> int:
-    """Number of leading axes to step through; what follows them is one run in the file."""
-    axis = len(shape) - 1
-    while axis > 0 and slices[axis].stop - slices[axis].start == shape[axis]:
-        axis -= 1
-    return axis
 
 
 @dataclass(frozen=True)

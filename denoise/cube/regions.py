@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from denoise.errors import UsageError
 
@@ -60,3 +60,19 @@ def blocks(shape: Shape, *, voxels: int) -> Iterator[Region]:
     for c in range(0, nchan, depth):
         for y in range(0, ny, rows):
             yield slice(c, min(c + depth, nchan)), slice(y, min(y + rows, ny)), slice(0, nx)
+
+
+def strides(shape: Sequence[int], size: int) -> list[int]:
+    """Bytes from one element to the next on each axis of an array whose elements take `size` bytes."""
+    steps = [size]
+    for n in reversed(shape[1:]):
+        steps.append(steps[-1] * n)
+    return steps[::-1]
+
+
+def outer_axes(slices: Sequence[slice], shape: Sequence[int]) -> int:
+    """Number of leading axes to step through; what follows them is one run in the file."""
+    axis = len(shape) - 1
+    while axis > 0 and slices[axis].stop - slices[axis].start == shape[axis]:
+        axis -= 1
+    return axis

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from denoise.cube.axes import AxisMap, plain_axes
+from denoise.cube.rawread import read_slices
 from denoise.cube.regions import Region, Shape, check_region
 from denoise.errors import InputError, UsageError
 
@@ -106,11 +107,7 @@ class AxesSource:
     def read(self, region: Region) -> NDArray[Any]:
         """Block of this region, copied."""
         part = self.array[self.axes.file_slices(check_region(region, self.shape))]
-        local = AxisMap(
-            part.shape, self.axes.channel, self.axes.y, self.axes.x, dict.fromkeys(self.axes.picked, 0)
-        )
-        everything = (slice(None), slice(None), slice(None))
-        return np.array(local.from_file(np.asarray(part), everything), dtype=self.dtype, order="C", copy=True)
+        return np.array(self.axes.of_part(np.asarray(part)), dtype=self.dtype, order="C", copy=True)
 
 
 @dataclass(frozen=True)
@@ -167,28 +164,26 @@ class RawSource:
         InputError
             The file has gone or has become shorter since it was opened.
         """
-        checked = check_region(region, self.shape)
+        slices = self.axes.file_slices(check_region(region, self.shape))
         try:
-            image = np.memmap(
-                self.path, dtype=self.stored, mode="r", offset=self.offset, shape=self.axes.file_shape
-            )
-        except (OSError, ValueError) as error:
+            part = read_slices(self.path, self.offset, self.stored, self.axes.file_shape, slices)
+        except (OSError, EOFError) as error:
             raise InputError(
                 f"cannot read pixels of {self.path}",
-                value=error,
+                value=getattr(error, "strerror", None) or error,
                 action="the file changed or went away: check it",
             ) from error
-        return self._scaled(self.axes.from_file(image, checked))
+        return self._scaled(self.axes.of_part(part))
 
     def _scaled(self, stored: NDArray[Any]) -> NDArray[Any]:
         if self.blank is None and self.scale == 1.0 and self.zero == 0.0:
-            return np.array(stored, dtype=self.dtype, order="C", copy=True)
+            return np.ascontiguousarray(stored, dtype=self.dtype)
         # float64: BZERO of unsigned integers and tiny BSCALE on 32-bit integers do not fit float32
         values = np.array(stored, dtype=np.float64, order="C", copy=True)
         values *= self.scale
         values += self.zero
         if self.blank is not None:
-            values[np.asarray(stored) == self.blank] = np.nan
+            values[stored == self.blank] = np.nan
         return values.astype(self.dtype, copy=False)
 
 

@@ -1,18 +1,14 @@
 """A method that runs out of memory on large blocks: its tiles are done in halves, and the result is the same."""
 
-import importlib
-import sys
-
 import numpy as np
 import pytest
 
-from denoise.cube import read, read_provenance
+from denoise.cube import read_provenance
 from denoise.engine import open_runner, run_file
 from denoise.engine.halving import out_of_memory
 from denoise.errors import ResourceError
-from denoise.methods import registry
 
-from .conftest import options
+from .conftest import options, outside_method
 
 TOLERANCE = 1e-5  # sigma, of a linear method in tiles
 WORDS = "CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -37,7 +33,7 @@ class TightParameters(Smooth.Parameters):
     error: Literal["torch", "cuda", "host", "bug"] = Field("torch", description="how it is said")
 
 
-class Tight(Smooth):
+class Method(Smooth):
     info = Smooth.info.__class__(**{{**vars(Smooth.info), "name": "tight", "diagnostics": {{"blocks": "sum"}}}})
     Parameters = TightParameters
 
@@ -51,21 +47,8 @@ class Tight(Smooth):
 
 @pytest.fixture(scope="module")
 def _tight(tmp_path_factory):
-    """A distribution with such a method; workers that are started meanwhile see it too."""
-    folder = tmp_path_factory.mktemp("tight")
-    (folder / "tight_method.py").write_text(_CODE)
-    info = folder / "tight_method-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tight-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[denoise.methods]\ntight = tight_method:Tight\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        importlib.invalidate_caches()
-        registry._entry_points.cache_clear()
+    with outside_method(tmp_path_factory.mktemp("tight"), "tight", _CODE):
         yield
-        sys.modules.pop("tight_method", None)
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +123,10 @@ def test_other_errors_are_not_taken_for_it(obs):
 
 @pytest.mark.usefixtures("_tight")
 def test_several_steps_each_say_what_they_had_to_halve(obs):
-    steps = [{"method": "tight", "parameters": {"fwhm": 2.0, "most": 20_000}}]
-    asked = tight(most=20_000).model_copy(update={"save": ("residual",)}).model_dump()
-    result = run_file(obs, obs.with_name("out.fits"), type(tight())(**{**asked, "then": steps}))
+    asked = options(
+        method="tight",
+        parameters={"fwhm": 3.0, "most": 100_000},
+        then=[{"method": "tight", "parameters": {"fwhm": 2.0, "most": 100_000}}],
+    )
+    result = run_file(obs, obs.with_name("out.fits"), asked)
     assert result.provenance.run["short_of_memory"].count("done in halves") == 2
-    assert read(obs).shape == result.cube.shape

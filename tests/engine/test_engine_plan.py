@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+import denoise
 from denoise.cube import Cube
 from denoise.engine.plan import choose_core, make_plan, make_tiles, readable_bytes
 from denoise.errors import ResourceError
 from denoise.methods import get_method
 from denoise.noise import NoiseModel
+from denoise.testing.laws import ITERATIVE, ONE_PASS
+from denoise.testing.subject import observation
 
 MB = 1_000_000
 
@@ -134,3 +137,21 @@ def test_the_plan_in_words():
 )
 def test_bytes_in_words(count, text):
     assert readable_bytes(count) == text
+
+
+@pytest.mark.parametrize("method", ["smooth", "pca", "ica", "ist"])
+@settings(max_examples=4, deadline=None, derandomize=True)
+@given(
+    shape=st.tuples(st.integers(1, 10), st.integers(40, 240), st.integers(2, 12)),
+    share=st.floats(0.3, 1.0),
+)
+def test_any_memory_gives_the_result_of_ample_memory(method, shape, share):
+    data, _, noise = observation(shape, at=(shape[0] // 2, shape[1] // 2, shape[2] // 2))
+    whole = plan_for(shape, 1 << 40, method).peak_memory
+    ample = denoise.denoise(data, method, noise=noise, memory=2 * whole)
+    try:
+        tight = denoise.denoise(data, method, noise=noise, memory=int(share * whole))
+    except ResourceError:
+        reject()  # not even the smallest tile fits, as the error says
+    worst = np.abs(tight.cube.data - ample.cube.data).max()
+    assert worst < (ONE_PASS if get_method(method).info.linear else ITERATIVE)

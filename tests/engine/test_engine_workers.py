@@ -21,7 +21,14 @@ from denoise.engine.clusters import make_cluster, read_cluster
 from denoise.errors import CancelledError, InputError, ParameterError, ResourceError
 from denoise.resources import resource
 
-from .conftest import MEMORY, assert_equal_files, at_the_first_tile, only_the_input_is_left, options
+from .conftest import (
+    MEMORY,
+    assert_equal_files,
+    at_the_first_tile,
+    only_the_input_is_left,
+    options,
+    outside_method,
+)
 
 pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
 from denoise.engine import dask_runner
@@ -123,6 +130,31 @@ def test_a_worker_killed_at_its_tile_costs_nothing_but_time(runner, obs, serial)
     result = run_file(obs, out, options(), runner=runner, progress=at_the_first_tile(kill))
     assert_equal_files(out, serial.path)
     assert result.metrics == serial.metrics
+
+
+_DEADLY = """
+import os
+from denoise.methods import Denoiser, MethodInfo
+
+class Method(Denoiser):
+    info = MethodInfo(name="deadly", summary="Kills its process", citation="@misc{deadly}")
+
+    def apply(self, block, noise, state):
+        os._exit(9)
+"""
+
+
+def test_a_tile_that_kills_every_worker_is_one_error(obs, tmp_path_factory):
+    with (
+        outside_method(tmp_path_factory.mktemp("deadly"), "deadly", _DEADLY),
+        pytest.raises(ResourceError) as caught,
+    ):
+        run_file(obs, obs.with_name("out.fits"), options(method="deadly"), workers=1)
+    assert str(caught.value) == (
+        "a tile was given up: every worker that tried it died (found: 4 workers); "
+        "give the workers more memory, or take smaller tiles with --memory"
+    )
+    assert only_the_input_is_left(obs)
 
 
 def test_cancelling_leaves_nothing_and_the_workers_ready(runner, obs):

@@ -5,10 +5,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from denoise.cli.app import execute
 from denoise.cube import read_provenance
 from denoise.engine import run_file
+from denoise.resources import resource
 
 from .conftest import MEMORY, assert_equal_files, at_the_first_tile, options
 from .slurm import ask, missing, running_jobs, slurm
@@ -31,13 +33,14 @@ def _slurm():
 
 @pytest.fixture
 def cluster(tmp_path):
+    """The template as a user changes it."""
+    values = yaml.safe_load(resource("pipelines", "clusters", "slurm.yaml").read_text())
+    values |= {"minimum": 2, "maximum": 2}
     file = tmp_path / "jobs" / "slurm.yaml"
     file.parent.mkdir()
-    file.write_text(
-        "version: 1\nqueue: slurm\nminimum: 2\nmaximum: 2\noptions:\n"
-        "  cores: 1\n  memory: 2GB\n  walltime: '00:10:00'\n  queue: debug\n  interface: lo\n"
-        f"  log_directory: {file.parent}\n"
-    )
+    values["options"] |= {"cores": 1, "memory": "2GB", "queue": "debug", "interface": "lo"}
+    values["options"]["log_directory"] = str(file.parent)
+    file.write_text(yaml.safe_dump(values))
     return file
 
 
