@@ -19,7 +19,6 @@ def draw_curves(progress: Progress, path: Path) -> None:
     ResourceError
         It cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 4), layout="constrained")
@@ -40,5 +39,5 @@ def draw_curves(progress: Progress, path: Path) -> None:
         if panel.get_legend_handles_labels()[0]:
             panel.legend(fontsize=8)
     content = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(content)
+    figure.savefig(content, format="png")
     put(path, content.getvalue())

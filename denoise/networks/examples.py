@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from denoise.networks.recipe import BatchShape, SimulationRecipe
 from denoise.networks.scalespace import Array, Grid, noise_numbers, scale_space
 from denoise.noise import NoiseModel
-from denoise.noise.covariance import psf_acf
+from denoise.noise.covariance import Family
 from denoise.simulate import HANNING_ACF, Galaxy, Observation, Scene, Simulation, draw_scene, observe
 from denoise.simulate.populations import log_uniform
 from denoise.transforms.whitening import Filters, filters_for, whiten
@@ -175,23 +175,15 @@ def _cut(rng: np.random.Generator, made: Simulation, channels: int) -> tuple[Arr
     return truth, noise
 
 
-def _noise_model(
-    shape: tuple[int, ...], made: Simulation, family: str, *, hanning: bool
-) -> NoiseModel:
+def _noise_model(shape: tuple[int, ...], made: Simulation, family: str, *, hanning: bool) -> NoiseModel:
     size = (shape[0], shape[1], shape[2])
-    spectral = {"spectral_acf": np.asarray(HANNING_ACF if hanning and size[0] > 1 else np.ones(1))}
+    spectral = np.asarray(HANNING_ACF if hanning and size[0] > 1 else np.ones(1))
     if family == "white":
-        return NoiseModel.white(size, 1.0, **spectral)
+        return NoiseModel.white(size, 1.0, spectral_acf=spectral)
     if made.dirty_beam is not None:
-        return NoiseModel(
-            shape=size,
-            channel_sigma=np.ones(size[0]),
-            relative=np.ones(size[1:], np.float32),
-            spatial_acf=psf_acf(made.dirty_beam),
-            **spectral,
-        )
-    kind = "imaged" if family == "imaged_gaussian" else "white_convolved"
-    return NoiseModel.from_beam(size, 1.0, made.beam_pixels, kind, **spectral)  # type: ignore[arg-type]
+        return NoiseModel.from_psf(size, 1.0, made.dirty_beam, spectral_acf=spectral)
+    kind: Family = "imaged" if family == "imaged_gaussian" else "white_convolved"
+    return NoiseModel.from_beam(size, 1.0, made.beam_pixels, kind, spectral_acf=spectral)
 
 
 def _turbulent(rng: np.random.Generator, scene: Scene) -> Scene:
@@ -226,8 +218,3 @@ def _halo_of(rng: np.random.Generator, disc: Galaxy) -> Galaxy:
 def _drawn(rng: np.random.Generator, shares: Mapping[Choice, float]) -> Choice:
     names = sorted(shares)
     return names[int(rng.choice(len(names), p=[shares[name] for name in names]))]
-
-
-def as_arrays(batch: Batch) -> dict[str, NDArray[Any]]:
-    """By name."""
-    return batch._asdict()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from denoise.errors import InputError, UsageError
 from denoise.simulate import NoiseFamily, SceneKind
 
-VERSION = 1
-Kind = SceneKind
 _TOGETHER = 1e-6
 
 
@@ -22,12 +20,17 @@ class _Section(BaseModel):
 class NetworkRecipe(_Section):
     """The network: see ``unet3d.ScaleSpaceUNet``."""
 
-    widths: tuple[int, ...] = Field((16, 48, 104), min_length=1, description="features of each level")
+    widths: tuple[int, ...] = Field(default=(16, 48, 104), min_length=1, description="features of each level")
     blocks: tuple[int, ...] = Field(
-        (2, 2, 4), min_length=1, description="residual blocks of each level on the way down, and again up"
+        default=(2, 2, 4),
+        min_length=1,
+        description="residual blocks of each level on the way down, and again up",
     )
     floor: float = Field(
-        4.0, ge=2, le=10, description="sigma of a sub-band beyond which data keep at least their own garrote"
+        default=4.0,
+        ge=2,
+        le=10,
+        description="sigma of a sub-band beyond which data keep at least their own garrote",
     )
 
     @model_validator(mode="after")
@@ -43,8 +46,8 @@ class BatchShape(_Section):
     """Cubes of one step."""
 
     shape: tuple[int, int, int] = Field(description="(channel, y, x); y and x multiples of 8")
-    batch: int = Field(4, ge=1, description="cubes a step")
-    weight: float = Field(1.0, gt=0, description="share of the steps, relative")
+    batch: int = Field(default=4, ge=1, description="cubes a step")
+    weight: float = Field(default=1.0, gt=0, description="share of the steps, relative")
 
     @field_validator("shape")
     @classmethod
@@ -58,23 +61,27 @@ class SimulationRecipe(_Section):
     """What is simulated; every range is drawn from for each cube."""
 
     shapes: tuple[BatchShape, ...] = Field(min_length=1, description="one is drawn for every step")
-    kinds: dict[Kind, float] = Field(description="share of each kind of scene; they add up to 1")
+    kinds: dict[SceneKind, float] = Field(description="share of each kind of scene; they add up to 1")
     noise: dict[NoiseFamily, float] = Field(description="share of each noise family; they add up to 1")
     snr: tuple[float, float] = Field(
-        (1.5, 9.0), description="peak SNR of most cubes, uniform in the logarithm"
+        default=(1.5, 9.0), description="peak SNR of most cubes, uniform in the logarithm"
     )
-    bright_snr: tuple[float, float] = Field((9.0, 50.0), description="peak SNR of the others")
-    bright: float = Field(0.2, ge=0, le=1, description="share of the others")
+    bright_snr: tuple[float, float] = Field(default=(9.0, 50.0), description="peak SNR of the others")
+    bright: float = Field(default=0.2, ge=0, le=1, description="share of the others")
     beam: tuple[float, float] = Field(
-        (2.0, 9.0), description="mean FWHM in pixels, uniform in the logarithm"
+        default=(2.0, 9.0), description="mean FWHM in pixels, uniform in the logarithm"
     )
-    usual_beam: tuple[float, float] = Field((4.0, 5.0), description="mean FWHM of the toy set, in pixels")
-    usual: float = Field(0.5, ge=0, le=1, description="share of cubes with a beam of the toy set")
-    axis_ratio: float = Field(0.5, gt=0, le=1, description="least axis ratio of a beam")
-    hanning: float = Field(0.12, ge=0, le=1, description="share with Hanning-smoothed channels")
-    turbulent: float = Field(0.5, ge=0, le=1, description="share of thick, turbulent, larger discs with haloes")
+    usual_beam: tuple[float, float] = Field(
+        default=(4.0, 5.0), description="mean FWHM of the toy set, in pixels"
+    )
+    usual: float = Field(default=0.5, ge=0, le=1, description="share of cubes with a beam of the toy set")
+    axis_ratio: float = Field(default=0.5, gt=0, le=1, description="least axis ratio of a beam")
+    hanning: float = Field(default=0.12, ge=0, le=1, description="share with Hanning-smoothed channels")
+    turbulent: float = Field(
+        default=0.5, ge=0, le=1, description="share of thick, turbulent, larger discs with haloes"
+    )
     sigma_error: float = Field(
-        0.02, ge=0, le=0.3, description="relative error of the noise model's sigma, 1 sigma"
+        default=0.02, ge=0, le=0.3, description="relative error of the noise model's sigma, 1 sigma"
     )
 
     @field_validator("kinds", "noise")
@@ -95,31 +102,37 @@ class SimulationRecipe(_Section):
 class LossRecipe(_Section):
     """Weights of the terms of the loss, see ``losses``."""
 
-    emission: float = Field(0.5, ge=0)
-    aperture: float = Field(0.5, ge=0)
-    cube: float = Field(0.25, ge=0)
-    bias_flux: float = Field(0.5, ge=0)
-    bias_peak: float = Field(0.8, ge=0)
-    bias_outside: float = Field(0.3, ge=0)
-    variance: float = Field(0.05, ge=0)
+    emission: float = Field(default=0.5, ge=0)
+    aperture: float = Field(default=0.5, ge=0)
+    cube: float = Field(default=0.25, ge=0)
+    bias_flux: float = Field(default=0.5, ge=0)
+    bias_peak: float = Field(default=0.8, ge=0)
+    bias_outside: float = Field(default=0.3, ge=0)
+    variance: float = Field(default=0.05, ge=0)
 
 
 class OptimiserRecipe(_Section):
     """Adam with a warm-up and a cosine decay; an exponential mean of the weights is what is kept."""
 
-    steps: int = Field(4000, ge=1, description="steps of the whole cosine")
-    rate: float = Field(2e-3, gt=0)
-    least_rate: float = Field(2e-5, ge=0)
-    warm_up: int = Field(100, ge=0, description="steps")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    mean: float = Field(0.998, ge=0, lt=1, description="share of the old mean of the weights kept every step")
-    hours: float | None = Field(
-        None, gt=0, description="stop after so long, counted over resumes; the rate follows the clock"
+    steps: int = Field(default=4000, ge=1, description="steps of the whole cosine")
+    rate: float = Field(default=2e-3, gt=0)
+    least_rate: float = Field(default=2e-5, ge=0)
+    warm_up: int = Field(default=100, ge=0, description="steps")
+    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    mean: float = Field(
+        default=0.998, ge=0, lt=1, description="share of the old mean of the weights kept every step"
     )
-    validate_every: int = Field(200, ge=1, description="steps")
-    validation: int = Field(16, ge=1, description="steps whose cubes, never trained on, are the validation")
-    patience: int = Field(0, ge=0, description="validations without a better one after which it stops; 0: never")
-    checkpoint_minutes: float = Field(5.0, gt=0)
+    hours: float | None = Field(
+        default=None, gt=0, description="stop after so long, counted over resumes; the rate follows the clock"
+    )
+    validate_every: int = Field(default=200, ge=1, description="steps")
+    validation: int = Field(
+        default=16, ge=1, description="steps whose cubes, never trained on, are the validation"
+    )
+    patience: int = Field(
+        default=0, ge=0, description="validations without a better one after which it stops; 0: never"
+    )
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
 
 
 class TrainingRecipe(_Section):
@@ -127,12 +140,14 @@ class TrainingRecipe(_Section):
 
     version: Literal[1] = Field(description="of the format of recipes")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model")
-    seed: int = Field(1, ge=0)
+    seed: int = Field(default=1, ge=0)
     network: NetworkRecipe = NetworkRecipe()
     simulation: SimulationRecipe
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
-    sha256: str | None = Field(None, description="of the weights that this recipe made; written by training")
+    sha256: str | None = Field(
+        default=None, description="of the weights that this recipe made; written by training"
+    )
 
     def fixed(self) -> dict[str, Any]:
         """What decides the numbers, as plain values: a training is resumed only with the same.
@@ -162,7 +177,9 @@ def load_recipe(path: Path) -> TrainingRecipe:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise InputError(f"{path} cannot be read as a recipe", value=" ".join(str(err).split())) from None
     if not isinstance(values, dict):
-        raise UsageError(f"{path} is not a recipe of a training", action="see models/unet3d-small/recipe.yaml")
+        raise UsageError(
+            f"{path} is not a recipe of a training", action="see models/unet3d-small/recipe.yaml"
+        )
     return checked_recipe(values, str(path))
 
 
@@ -174,12 +191,11 @@ def checked_recipe(values: dict[str, Any], place: str) -> TrainingRecipe:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "[key]")
         problem = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{place}: {where or 'recipe'}: {problem}", value=_short(first.get("input"))) from None
+        raise UsageError(
+            f"{place}: {where or 'recipe'}: {problem}", value=_short(first.get("input"))
+        ) from None
 
 
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-NOISE_FAMILIES: tuple[str, ...] = get_args(NoiseFamily)

@@ -11,6 +11,7 @@ poolings of the network divide, so that tiles see the positions that the cube wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -76,9 +77,7 @@ class Grid:
         split = whole.reshape(*lead, depth, height // 2, 2, width // 2, 2)
         n = len(lead)
         order = (n, n + 1, n + 3, *range(n), n + 2, n + 4)
-        return np.ascontiguousarray(
-            split.transpose(order).reshape(depth, height // 2, width // 2, *lead, 4)
-        )
+        return np.ascontiguousarray(split.transpose(order).reshape(depth, height // 2, width // 2, *lead, 4))
 
     def pixels(self, values: NDArray[Any]) -> NDArray[Any]:
         """The inverse, for one value a voxel: (channel, y / 2, x / 2, 4) as the block (channel, y, x)."""
@@ -132,6 +131,17 @@ class ScaleSpace(NamedTuple):
 
     inputs: Array
     bands: Array
+
+
+def network_reach(blocks: Sequence[int]) -> tuple[int, int]:
+    """How far (channels, pixels) a network with these blocks a level looks, convolutions and poolings."""
+    channels = positions = 0
+    for level, count in enumerate(blocks):
+        step, coarsest = 2**level, level == len(blocks) - 1
+        convolutions = count if coarsest else 2 * count
+        channels += step * convolutions + step - 1
+        positions += step * (convolutions + (level == 0)) + step - 1
+    return channels, 2 * positions + 1
 
 
 def scale_space(white: Array, noise: NoiseNumbers, grid: Grid) -> ScaleSpace:

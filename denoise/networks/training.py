@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise.networks import checkpoint
 from denoise.networks.checkpoint import Progress, State
 from denoise.networks.curves import draw_curves
-from denoise.networks.examples import TRAINING, VALIDATION, Batch
+from denoise.networks.examples import APERTURE, EMISSION, TRAINING, VALIDATION, Batch
 from denoise.networks.feed import Feed, open_feed
 from denoise.networks.losses import Examples, Terms, loss, terms
 from denoise.networks.recipe import OptimiserRecipe, TrainingRecipe
@@ -214,7 +215,7 @@ def one_step(state: State, batch: Examples, recipe: TrainingRecipe) -> float:
     found = _terms(network, batch, recipe)
     value = loss(found, batch.snr, recipe.loss)
     state.optimiser.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), asked.clip)
     state.optimiser.step()
     # the mean follows quickly at first
@@ -231,16 +232,14 @@ def _terms(network: torch.nn.Module, batch: Examples, recipe: TrainingRecipe) ->
     return terms(answer, batch, recipe.network.floor)
 
 
-@torch.no_grad()
-def validate(
-    network: ScaleSpaceUNet, held: Iterable[Batch], recipe: TrainingRecipe, device: str = "cpu"
-) -> dict[str, float]:
+def validate(network: ScaleSpaceUNet, held: Iterable[Batch], recipe: TrainingRecipe) -> dict[str, float]:
     """Mean loss, and medians of the RMSE ratios and means of the flux over cubes of each range of SNR."""
     device = str(next(network.parameters()).device)
     losses, rows = [], []
     for batch in held:
         examples = on_device(batch, device)
-        found = _terms(network, examples, recipe)
+        with torch.no_grad():
+            found = _terms(network, examples, recipe)
         losses.append(float(loss(found, examples.snr, recipe.loss)))
         rows.append(_ratios(found, examples))
     numbers = {"loss": float(np.mean(losses))}
@@ -255,24 +254,25 @@ def validate(
     return numbers
 
 
-def _ratios(found: Terms, batch: Examples) -> np.ndarray[Any, Any]:
+def _ratios(found: Terms, batch: Examples) -> NDArray[np.float32]:
     """Peak SNR, RMSE over that of the noise in aperture and emission, flux in the emission in per cent."""
     masks = batch.masks
-    count = [((masks & bit) != 0).sum(dim=(1, 2, 3, 4)).clamp(min=1) for bit in (2, 1)]
+    count = [((masks & bit) != 0).sum(dim=(1, 2, 3, 4)).clamp(min=1) for bit in (APERTURE, EMISSION)]
     columns = (
         batch.snr,
         (found.aperture / count[0]).sqrt(),
         (found.emission / count[1]).sqrt(),
         100 * (1 + found.bias_flux),
     )
-    return torch.stack([column.float().cpu() for column in columns], dim=1).numpy()
+    return np.stack([column.float().cpu().numpy() for column in columns], axis=1)
 
 
 def build_like(state: State, recipe: TrainingRecipe, device: str) -> ScaleSpaceUNet:
     """A network with the mean of the weights."""
-    network = build(recipe).to(device)
-    network.load_state_dict(state.mean)
-    return network.eval()
+    network = build(recipe)
+    network.to(device).load_state_dict(state.mean)
+    network.eval()
+    return network
 
 
 def on_device(batch: Batch, device: str) -> Examples:

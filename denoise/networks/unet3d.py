@@ -4,11 +4,11 @@
 each, no bias, reflected borders, average pooling, transposed convolutions, skips cropped to the centre.
 
 ``ScaleSpaceUNet`` sees data that are whitened and in units of the noise, as significances at 5 x 5 smoothings
-(`denoise.networks.scalespace`), and returns for every position a gain between 0 and 1 for each of the 25 sub-bands and
-the logarithm of the variance, and for every voxel a correction. What is far above the noise keeps at least its own garrote, whatever the
-network says. Beam and correlation of channels come in as numbers of the noise model. Because the data come in over
-sigma, ``f(a x) = a f(x)`` holds exactly for a > 0, biases or not; a result of both signs is that of the data and that
-of their negative put together, which makes it hold for a < 0.
+(`denoise.networks.scalespace`). It returns for every position a gain between 0 and 1 for each of the 25 sub-bands and
+the logarithm of the variance, and for every voxel a correction. What is far above the noise keeps at least its own
+garrote, whatever the network says. Beam and correlation of channels come in as numbers of the noise model. Because the
+data come in over sigma, ``f(a x) = a f(x)`` holds exactly for a > 0, biases or not; a result of both signs is that of
+the data and that of their negative put together, which makes it hold for a < 0.
 
 A convolution is one over the plane and one along channels, each as a 2D convolution of arrays whose last axis is the
 feature: the fast path of every backend, without a copy (the gradient of a 3D convolution is 10 to 20 times slower on
@@ -18,6 +18,7 @@ CPUs than that of the two).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -100,20 +101,7 @@ class ScaleSpaceUNet(nn.Module):
             x = self.up[level](_repeated(self.wide[level](x), levels[level]))
         found = self.head(F.leaky_relu(x, _SLOPE)).float()
         gains, correction, variance = found.split([BANDS, SUBPIXELS, 1], dim=-1)
-        return Answer(
-            torch.sigmoid(gains), correction, variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE)
-        )
-
-    @property
-    def reach(self) -> tuple[int, int, int]:
-        """How far (channel, y, x) of the full grid a value looks: convolutions and poolings of every level."""
-        channels = pixels = 0
-        for level, count in enumerate(self.blocks):
-            step = 2**level
-            convolutions = count if level == len(self.blocks) - 1 else 2 * count
-            channels += step * convolutions + (step - 1)
-            pixels += 2 * (step * (convolutions + (level == 0)) + (step - 1))
-        return channels, pixels + 1, pixels + 1
+        return Answer(torch.sigmoid(gains), correction, variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE))
 
 
 def both_signs(one: Answer, negative: Answer) -> Answer:
@@ -140,7 +128,7 @@ def weighed(answer: Answer, bands: Tensor, noise: Tensor, floor: float) -> Tenso
         A coefficient c keeps at least ``1 - (floor noise / c)^2``.
     """
     limit = torch.square(floor * noise)[:, None, None, None, :, None]
-    kept: Tensor = _Kept.apply(answer.gains, bands, limit)  # type: ignore[no-untyped-call]
+    kept: Tensor = _Kept.apply(answer.gains, bands, limit)
     return kept + answer.correction
 
 
@@ -203,7 +191,7 @@ def _stage(features: int, blocks: int) -> nn.Sequential:
 
 
 def _pairs(widths: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(widths[:-1], widths[1:], strict=True))
+    return list(pairwise(widths))
 
 
 def _pooled(x: Tensor) -> Tensor:

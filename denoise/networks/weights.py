@@ -52,7 +52,9 @@ def model_folder(name: str) -> Path:
             folder = resource("models", name)
         except InputError:
             raise ParameterError(
-                "there is no such model", value=name, action=f"known: {', '.join(known_models())}; or a folder"
+                "there is no such model",
+                value=name,
+                action=f"known: {', '.join(known_models())}; or a folder",
             ) from None
     if not (folder / WEIGHTS).is_file():
         raise ParameterError(
