@@ -34,8 +34,8 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    inputs : ndarray, shape (batch, channel, y / 2, x / 2, 25), float16
-        Bent significances.
+    inputs : ndarray, shape (batch, channel, y / 2, x / 2, 26), float16
+        See ``scalespace.ScaleSpace``.
     bands : ndarray, shape (batch, channel, y / 2, x / 2, 25, 4), float16
         Sub-bands.
     truth : ndarray, shape (batch, channel, y / 2, x / 2, 4), float16
@@ -88,8 +88,32 @@ def make_batch(recipe: SimulationRecipe, seed: int, stream: int, step: int) -> B
     shares = np.array([one.weight for one in recipe.shapes])
     chosen: BatchShape = recipe.shapes[int(rng.choice(len(shares), p=shares / shares.sum()))]
     seeds = rng.integers(2**62, size=chosen.batch)
-    made = [example(draw_observed(recipe, chosen.shape, int(one))) for one in seeds]
+    field = chosen.field or chosen.shape
+    made = [
+        cut_around(draw_observed(recipe, field, int(one)), chosen.shape, np.random.default_rng(int(one) + 1))
+        for one in seeds
+    ]
     return Batch(*(np.stack(parts) for parts in zip(*made, strict=True)))
+
+
+def cut_around(cube: Observed, shape: tuple[int, int, int], rng: np.random.Generator) -> Batch:
+    """One example, cut to `shape` so that the brightest voxel lies anywhere in its inner part."""
+    whole = example(cube)
+    size = cube.truth.shape
+    if shape == size:
+        return whole
+    peak = np.unravel_index(int(cube.truth.argmax()), size) if cube.snr else rng.integers(size)
+    first = []
+    for at, have, want in zip(peak, size, shape, strict=True):
+        offset = int(at) - int(rng.uniform(0.2, 0.8) * want)
+        first.append(2 * (min(max(offset, 0), have - want) // 2))
+    places = (
+        slice(first[0], first[0] + shape[0]),
+        *(slice(a // 2, (a + n) // 2) for a, n in zip(first[1:], shape[1:], strict=True)),
+    )
+    inputs, bands, truth, masks = (part[places] for part in whole[:4])
+    colour = colour_transfer(filters_for(cube.model), shape[1:])
+    return whole._replace(inputs=inputs, bands=bands, truth=truth, masks=masks, colour=colour)
 
 
 def example(cube: Observed) -> Batch:

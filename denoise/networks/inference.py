@@ -10,7 +10,7 @@ from torch import Tensor
 
 from denoise.networks.backend import torch_threads
 from denoise.networks.scalespace import Array, NoiseNumbers, ScaleSpace
-from denoise.networks.unet3d import Answer, ScaleSpaceUNet, both_signs, weighed
+from denoise.networks.unet3d import Answer, ScaleSpaceUNet, both_signs, negated, weighed
 from denoise.networks.weights import Model
 
 _AXES = (3, 2, 1)  # of (batch, channel, y, x, feature): x, y, channel are mirrored in this order
@@ -58,7 +58,7 @@ def weigh(
         numbers = torch.from_numpy(noise.numbers)[None].to(device)
         answer = _mean_answer(network, inputs, numbers, flips)
         if both:
-            answer = both_signs(answer, _mean_answer(network, -inputs, numbers, flips))
+            answer = both_signs(answer, _mean_answer(network, negated(inputs), numbers, flips))
         bands = torch.from_numpy(space.bands)[None].to(device)
         kept = weighed(
             answer, bands, torch.from_numpy(noise.bands)[None].to(device), model.recipe.network.floor

@@ -33,6 +33,10 @@ class NetworkRecipe(_Section):
         description="sigma of a sub-band beyond which data keep at least their own garrote",
     )
 
+    start: Literal["ist-gates"] | None = Field(
+        default=None, description="gates to start from; none: from nothing"
+    )
+
     @model_validator(mode="after")
     def _one_count_a_level(self) -> Self:
         if len(self.widths) != len(self.blocks) or len(self.widths) > 3 or min(self.widths) < 4:
@@ -46,6 +50,9 @@ class BatchShape(_Section):
     """Cubes of one step."""
 
     shape: tuple[int, int, int] = Field(description="(channel, y, x); y and x multiples of 8")
+    field: tuple[int, int, int] | None = Field(
+        default=None, description="what is simulated, and cut to `shape` around its source; none: `shape`"
+    )
     batch: int = Field(default=4, ge=1, description="cubes a step")
     weight: float = Field(default=1.0, gt=0, description="share of the steps, relative")
 
@@ -55,6 +62,12 @@ class BatchShape(_Section):
         if shape[0] < 1 or any(n < 32 or n % 8 for n in shape[1:]) or (shape[0] > 1 and shape[0] % 4):
             raise ValueError("channels must be 1 or a multiple of 4, y and x multiples of 8 from 32 up")
         return shape
+
+    @model_validator(mode="after")
+    def _within_field(self) -> Self:
+        if self.field is not None and any(a > b for a, b in zip(self.shape, self.field, strict=True)):
+            raise ValueError("field must be at least as large as shape on every axis")
+        return self
 
 
 class SimulationRecipe(_Section):

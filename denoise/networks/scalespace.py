@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, starlet, wavelets
-from denoise.transforms.gates import SIDE, padded
+from denoise.transforms.gates import SIDE, brightness, padded, strength
 
 Array = NDArray[np.float32]
 Shape = tuple[int, int, int]
 
 BANDS = SIDE**2
+INPUTS = BANDS + 1  # significances, and how bright the surroundings are
 NUMBERS = 2 * (SIDE - 1)  # of the noise: what it keeps at each spatial and spectral scale
 KNEE = 4.0  # a significance s is seen as s / (1 + |s| / KNEE)
 STEP: Shape = (4, 8, 8)  # channels and pixels that the poolings divide, of what is not an image
@@ -123,8 +124,9 @@ class ScaleSpace(NamedTuple):
 
     Attributes
     ----------
-    inputs : ndarray, shape (channel, y / 2, x / 2, 25), float32
-        Bent significances, spatial scale major.
+    inputs : ndarray, shape (channel, y / 2, x / 2, 26), float32
+        Bent significances, spatial scale major, and how bright the surroundings are (`gates.brightness`), which has
+        no sign.
     bands : ndarray, shape (channel, y / 2, x / 2, 25, 4), float32
         Sub-bands in units of sigma; their sum is the block.
     """
@@ -144,13 +146,16 @@ def network_reach(blocks: Sequence[int]) -> tuple[int, int]:
     return channels, 2 * positions + 1
 
 
-def scale_space(white: Array, noise: NoiseNumbers, grid: Grid) -> ScaleSpace:
+def scale_space(white: Array, noise: NoiseNumbers, grid: Grid, *, threads: int = 1) -> ScaleSpace:
     """Scale space of whitened data (channel, y, x): finite, in units of its sigma."""
+    near = brightness(strength(white, noise.left, threads=threads))
     bands = _spread(
         starlet.forward(white, spatial_scales=noise.scales[0], spectral_scales=noise.scales[1]), 0
     )
     bands = grid.positions(bands.reshape(BANDS, *white.shape))
-    return ScaleSpace(significances(bands, noise.left), bands)
+    seen = significances(bands, noise.left)
+    around = grid.positions(near).mean(axis=-1, keepdims=True)
+    return ScaleSpace(np.concatenate([seen, around], axis=-1), bands)
 
 
 def significances(bands: Array, left: Array) -> Array:

@@ -25,11 +25,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from denoise.networks.scalespace import BANDS, NUMBERS
+from denoise.networks.scalespace import BANDS, INPUTS, NUMBERS
 
 SUBPIXELS = 4
 _SLOPE = 0.1
-_QUIET = -2.0  # logit of the gains before training: little is kept
+_HIDDEN = 32
+_QUIET = -4.0  # of the gates before training: little is kept
 _VARIANCE = -3.0  # logarithm of the variance before training
 LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE = -14.0, 6.0
 
@@ -66,7 +67,8 @@ class ScaleSpaceUNet(nn.Module):
     def __init__(self, widths: Sequence[int] = (16, 48, 104), blocks: Sequence[int] = (2, 2, 4)) -> None:
         super().__init__()
         self.widths, self.blocks = tuple(widths), tuple(blocks)
-        self.stem = _Plane(BANDS, widths[0])
+        self.gates = Gates()
+        self.stem = _Plane(INPUTS, widths[0])
         self.told = nn.ModuleList(nn.Linear(NUMBERS, width) for width in widths)
         self.down = nn.ModuleList(_stage(*one) for one in zip(widths, blocks, strict=True))
         self.narrow = nn.ModuleList(nn.Linear(a, b) for a, b in _pairs(widths))
@@ -76,13 +78,11 @@ class ScaleSpaceUNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
             self.head.bias.zero_()
-            self.head.bias[:BANDS] = _QUIET
             self.head.bias[-1] = _VARIANCE
 
     def forward(self, inputs: Tensor, numbers: Tensor) -> Answer:
-        """Answer to bent significances (batch, channel, y, x, 25) and numbers of the noise (batch, 8)."""
-        levels = self.encode(inputs, numbers)
-        return self.decode(levels)
+        """Answer to inputs (batch, channel, y, x, 26), see ``scalespace``, and numbers of the noise (batch, 8)."""
+        return self.decode(self.encode(inputs, numbers), self.gates(inputs, numbers))
 
     def encode(self, inputs: Tensor, numbers: Tensor) -> list[Tensor]:
         """Features of every level on the way down; the last ones are the bottleneck's."""
@@ -94,14 +94,45 @@ class ScaleSpaceUNet(nn.Module):
             levels.append(x)
         return levels
 
-    def decode(self, levels: list[Tensor]) -> Answer:
-        """The answer from the features of every level."""
+    def decode(self, levels: list[Tensor], gates: Tensor) -> Answer:
+        """The answer from the features of every level and the logits of the gates."""
         x = levels[-1]
         for level in range(len(levels) - 2, -1, -1):
             x = self.up[level](_repeated(self.wide[level](x), levels[level]))
         found = self.head(F.leaky_relu(x, _SLOPE)).float()
         gains, correction, variance = found.split([BANDS, SUBPIXELS, 1], dim=-1)
         return Answer(torch.sigmoid(gains), correction, variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE))
+
+
+class Gates(nn.Module):
+    """Logits of the gains from one position alone, the larger of those of the data and of their negative.
+
+    The network of `ist` (`denoise.transforms.gates`), which is where a training may start; what the U-Net adds is what
+    the surroundings say.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(INPUTS + NUMBERS, _HIDDEN), nn.Linear(_HIDDEN, BANDS)
+        nn.init.zeros_(self.out.weight)
+        nn.init.constant_(self.out.bias, _QUIET)
+
+    def forward(self, inputs: Tensor, numbers: Tensor) -> Tensor:
+        """Logits (batch, channel, y, x, 25)."""
+        told = F.linear(numbers, self.hidden.weight[:, INPUTS:], self.hidden.bias)[:, None, None, None]
+        signed = F.linear(inputs[..., :BANDS], self.hidden.weight[:, :BANDS])
+        plain = F.linear(inputs[..., BANDS:], self.hidden.weight[:, BANDS:INPUTS]) + told
+        return torch.maximum(self.out(torch.relu(plain + signed)), self.out(torch.relu(plain - signed)))
+
+
+def gain(logit: Tensor) -> Tensor:
+    """Between 0 and 1, with long tails."""
+    return 0.5 * (1 + F.softsign(logit))
+
+
+def negated(inputs: Tensor) -> Tensor:
+    """What the network sees of the negative of the data."""
+    return torch.cat([-inputs[..., :BANDS], inputs[..., BANDS:]], dim=-1)
 
 
 def both_signs(one: Answer, negative: Answer) -> Answer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from denoise.errors import InputError, ParameterError
 from denoise.networks.backend import need_torch
 from denoise.networks.recipe import TrainingRecipe, load_recipe
+from denoise.networks.scalespace import BANDS
 from denoise.resources import resource
 
 if TYPE_CHECKING:
@@ -113,13 +114,27 @@ def _loaded(folder: Path) -> Model:
 
 
 def build(recipe: TrainingRecipe) -> ScaleSpaceUNet:
-    """The network of a recipe, its weights drawn from the recipe's seed."""
+    """The network of a recipe, its weights drawn from the recipe's seed, its gates perhaps those of `ist`."""
     torch = need_torch("training")
     from denoise.networks.unet3d import ScaleSpaceUNet
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return ScaleSpaceUNet(recipe.network.widths, recipe.network.blocks)
+        network = ScaleSpaceUNet(recipe.network.widths, recipe.network.blocks)
+    if recipe.network.start is not None:
+        _start_gates(network, resource("models", recipe.network.start, WEIGHTS))
+    return network
+
+
+def _start_gates(network: ScaleSpaceUNet, path: Path) -> None:
+    """Gates as in the file, for a region weight of 1: the U-Net searches for itself."""
+    from safetensors.torch import load
+
+    values = load(path.read_bytes())
+    first, region = values["w1"], BANDS
+    hidden = first[:, [k for k in range(first.shape[1]) if k != region]]
+    state = {"hidden.weight": hidden, "hidden.bias": values["b1"] + first[:, region]}
+    network.gates.load_state_dict(state | {"out.weight": values["w2"], "out.bias": values["b2"]})
 
 
 def write_model(values: dict[str, Any], recipe: TrainingRecipe, folder: Path) -> str:
