@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters
+from denoise.networks.backend import check_torch
 from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers, scale_space
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
@@ -75,6 +76,10 @@ class Unet(Denoiser):
         calibrated=True,
     )
 
+    def __init__(self, *, positivity: bool = False, threads: int = 1, **parameters: Any) -> None:
+        super().__init__(positivity=positivity, threads=threads, **parameters)
+        check_torch("method unet")
+
     @property
     def weights(self) -> str:
         """Checksum of the network's weights."""
@@ -90,7 +95,9 @@ class Unet(Denoiser):
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """Network and transform as far as they matter, the filters that whiten, and the search."""
-        network = network_reach(self._model.recipe.network.blocks)
+        from denoise.networks.weights import recipe_of
+
+        network = network_reach(recipe_of(self.parameters.name).network.blocks)
         scales = (min(most, SIDE - 1) for most in wavelets.default_scales(shape))
         pixels, channels = (2 * (2**scale - 1) for scale in scales)
         filters = filters_for(noise)
@@ -135,7 +142,7 @@ class Unet(Denoiser):
         model = self._model
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
         numbers: NoiseNumbers = noise_numbers(white.noise)
-        space = scale_space(whole, numbers, grid)
+        space = scale_space(whole, numbers, grid, threads=self.threads)
         data, spread = weigh(
             model, space, numbers, both=not self.positivity, flips=self.parameters.flips, threads=self.threads
         )

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 from denoise.errors import UsageError
 
 
-@cache
-def need_torch(what: str) -> Any:
-    """The module torch.
+def check_torch(what: str) -> None:
+    """Refuse what cannot run, without the time that an import takes.
 
     Raises
     ------
     UsageError
-        It is not installed; the message says how to get it.
+        torch is not installed; the message says how to get it.
     """
     if find_spec("torch") is None:
         raise UsageError(
             f"{what} needs torch, which is not installed",
             action='pip install "astro-denoise[networks]", or choose another method, for instance ist',
         )
+
+
+def need_torch(what: str) -> Any:
+    """The module torch; refused as by ``check_torch``."""
+    check_torch(what)
     import torch
 
     return torch

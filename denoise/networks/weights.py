@@ -78,6 +78,16 @@ def checksum_of(folder: Path) -> str:
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
+def recipe_of(name: str) -> TrainingRecipe:
+    """The recipe of a model; needs no torch."""
+    return _recipe(model_folder(name).resolve())
+
+
+@cache
+def _recipe(folder: Path) -> TrainingRecipe:
+    return load_recipe(folder / RECIPE)
+
+
 def load_model(name: str) -> Model:
     """Read and check a model once.
 
@@ -98,7 +108,7 @@ def load_model(name: str) -> Model:
 def _loaded(folder: Path) -> Model:
     from safetensors.torch import load
 
-    recipe, checksum = load_recipe(folder / RECIPE), checksum_of(folder)
+    recipe, checksum = _recipe(folder), checksum_of(folder)
     if recipe.sha256 != checksum:
         raise InputError(
             f"{folder.name}/{WEIGHTS} is not the file that its recipe names",

@@ -25,6 +25,7 @@ VARIANTS = [
     ("ist", {"penalty": "l0"}),
     ("ist", {"selection": "fdr"}),
     ("ist", {"penalty": "soft", "wavelet": "biorthogonal"}),
+    ("unet", {}),
 ]
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 
@@ -38,7 +39,7 @@ def test_every_installed_method_is_checked():
     assert set(list_methods()) == {name for name, _ in VARIANTS}
 
 
-@pytest.mark.parametrize("name", ["pca", "ica", "ist"])
+@pytest.mark.parametrize("name", ["pca", "ica", "ist", "unet"])
 def test_noise_alone_leaves_next_to_nothing(name):
     noise = noise_model((24, 64, 64))
     out = Subject(name).tiled(noise.sample(seed=11), noise)
@@ -48,7 +49,7 @@ def test_noise_alone_leaves_next_to_nothing(name):
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     shape=st.tuples(st.integers(1, 40), st.integers(2, 40), st.integers(1, 40)),
-    name=st.sampled_from(["smooth", "pca", "ica", "ist"]),
+    name=st.sampled_from(["smooth", "pca", "ica", "ist", "unet"]),
 )
 def test_random_shapes_in_random_tiles(shape, name):
     data, _, noise = observation(shape)

@@ -7,6 +7,7 @@ from denoise.networks.examples import (
     TRAINING,
     VALIDATION,
     colour_transfer,
+    cut_around,
     draw_observed,
     example,
     make_batch,
@@ -65,6 +66,23 @@ def test_a_coloured_example_is_the_cube_as_it_was(tiny_recipe):
     inside = (slice(None), slice(16, -16), slice(16, -16))
     assert np.abs(back - cube.noisy)[inside].max() < 0.25
     assert np.array_equal(made.colour, colour_transfer(filters_for(cube.model), (48, 48)))
+
+
+def test_a_cut_is_a_part_of_the_whole_around_its_source(tiny_recipe):
+    cube = next(
+        one
+        for one in (draw_observed(tiny_recipe.simulation, (16, 64, 64), seed) for seed in range(20))
+        if one.snr
+    )
+    whole, part = example(cube), cut_around(cube, (8, 32, 32), np.random.default_rng(0))
+    assert part.bands.shape == (8, 16, 16, 25, 4)
+    assert part.colour.shape == (32, 17)
+    at = [np.unravel_index(one.truth.argmax(), one.truth.shape)[:3] for one in (whole, part)]
+    first = np.subtract(*at)
+    assert part.truth.max() == whole.truth.max()
+    inside = tuple(slice(a, a + n) for a, n in zip(first, (8, 16, 16), strict=True))
+    for name in ("inputs", "bands", "truth", "masks"):
+        assert np.array_equal(getattr(whole, name)[inside], getattr(part, name))
 
 
 def test_masks_mark_the_emission(tiny_recipe):

@@ -40,6 +40,7 @@ def test_significances_of_noise_have_unit_variance_at_every_scale_but_the_finest
     noise = noise_model((40, 96, 96))
     numbers = noise_numbers(noise)
     inputs = scale_space(noise.sample(seed=3), numbers, Grid.of(noise.shape)).inputs
+    inputs = inputs[..., :25]
     unbent = inputs / (1 - np.abs(inputs) / 4)
     spread = unbent.reshape(-1, 5, 5).std(axis=0)
     assert np.allclose(spread[:3, :3], 1, atol=0.15)
@@ -50,5 +51,6 @@ def test_flux_at_all_scales_is_seen_as_one_smooth_source():
     noise = NoiseModel.white((24, 64, 64), 1.0)
     data = np.zeros(noise.shape, np.float32)
     data[8:16, 24:40, 24:40] = 0.5
-    inputs = scale_space(data, noise_numbers(noise), Grid.of(noise.shape)).inputs[12, 16, 16].reshape(5, 5)
+    inputs = scale_space(data, noise_numbers(noise), Grid.of(noise.shape)).inputs[12, 16, 16, :25]
+    inputs = inputs.reshape(5, 5)
     assert inputs[3, 2] > 3 > inputs[1, 0]

@@ -1,15 +1,17 @@
 """The networks: counts and shapes, what is odd, what is kept whatever they say."""
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from denoise.networks.scalespace import STEP, network_reach  # noqa: E402
+from denoise.networks.scalespace import INPUTS, STEP, network_reach  # noqa: E402
 from denoise.networks.unet3d import (  # noqa: E402
     Answer,
     ReferenceUNet,
     ScaleSpaceUNet,
     both_signs,
+    negated,
     parameter_count,
     weighed,
 )
@@ -29,7 +31,7 @@ def network():
 
 def seen(shape=SHAPE, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(1, *shape, 25, generator=generator), torch.randn(1, 8, generator=generator)
+    return torch.randn(1, *shape, INPUTS, generator=generator), torch.randn(1, 8, generator=generator)
 
 
 def test_the_published_network_has_its_count_and_keeps_the_shape():
@@ -54,7 +56,7 @@ def test_the_published_network_has_no_bias_so_it_scales():
 
 @pytest.mark.parametrize(
     ("widths", "blocks", "low", "high"),
-    [((16, 48, 104), (2, 2, 4), 0.6e6, 0.75e6), ((32, 80, 240), (2, 3, 5), 3.0e6, 4.0e6)],
+    [((16, 48, 104), (2, 2, 4), 0.6e6, 0.75e6), ((32, 80, 232), (2, 3, 5), 3.0e6, 4.0e6)],
 )
 def test_ours_have_the_size_that_they_should(widths, blocks, low, high):
     assert low < parameter_count(ScaleSpaceUNet(widths, blocks)) < high
@@ -109,7 +111,7 @@ def test_a_shift_by_the_step_of_the_poolings_shifts_the_answer(network):
 def test_the_answer_to_both_signs_is_odd(network):
     inputs, numbers = seen()
     bands = torch.randn(1, *SHAPE, 25, 4)
-    one, other = network(inputs, numbers), network(-inputs, numbers)
+    one, other = network(inputs, numbers), network(negated(inputs), numbers)
     noise = torch.ones(1, 25)
     plus = weighed(both_signs(one, other), bands, noise, 4.0)
     minus = weighed(both_signs(other, one), -bands, noise, 4.0)
@@ -134,3 +136,25 @@ def test_gradients_of_the_weighed_sum_are_right():
     )
     zero = torch.zeros(1, 2, 3, 3, 4, dtype=torch.double)
     assert torch.autograd.gradcheck(lambda g: weighed(Answer(g, zero, zero), bands, noise, 2.0), (gains,))
+
+
+def test_gates_are_those_of_ist_where_its_region_is_whole():
+    from safetensors.numpy import load_file
+
+    from denoise.networks.recipe import load_recipe
+    from denoise.networks.unet3d import gain
+    from denoise.networks.weights import build
+    from denoise.resources import resource
+
+    values = load_file(resource("models", "ist-gates", "weights.safetensors"))
+    inputs, numbers = (part.numpy().astype(np.float64) for part in seen((1, 2, 2)))
+    network = build(load_recipe(resource("models", "unet3d-small", "recipe.yaml")))
+    logits = []
+    for sign in (1, -1):
+        column = np.concatenate([sign * inputs[0, 0, 1, 1, :25], [1.0], inputs[0, 0, 1, 1, 25:], numbers[0]])
+        logits.append(values["w2"] @ np.maximum(values["w1"] @ column + values["b1"], 0) + values["b2"])
+    z = np.maximum(*logits)
+    answer = network(*seen((1, 2, 2)))
+    assert np.allclose(gain(torch.from_numpy(z)), 0.5 * (1 + z / (1 + np.abs(z))))
+    assert np.allclose(answer.gains[0, 0, 1, 1].detach(), 0.5 * (1 + z / (1 + np.abs(z))), atol=1e-5)
+    assert not answer.correction.any()
