@@ -85,7 +85,6 @@ def train(
         )
     if done.validations:
         facts("Last validation", {name: f"{value:.3f}" for name, value in done.validations[-1].items()})
-    state = "trained" if done.step == asked.optimiser.steps else f"stopped at step {done.step} of"
     text = f"trained {done.step} of {asked.optimiser.steps} steps in {done.seconds / 3600:.2f} h: {target}"
     messages.done(text, output=str(target), step=done.step)
     return 130 if token.cancelled else 0
