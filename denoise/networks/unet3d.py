@@ -101,7 +101,8 @@ class ScaleSpaceUNet(nn.Module):
             x = self.up[level](_repeated(self.wide[level](x), levels[level]))
         found = self.head(F.leaky_relu(x, _SLOPE)).float()
         gains, correction, variance = found.split([BANDS, SUBPIXELS, 1], dim=-1)
-        return Answer(torch.sigmoid(gains), correction, variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE))
+        spread = variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE)
+        return Answer(gain(gates + gains), correction, spread)
 
 
 class Gates(nn.Module):

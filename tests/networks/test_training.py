@@ -112,7 +112,8 @@ def test_the_rate_rises_and_falls():
     asked = OptimiserRecipe(steps=100, warm_up=10, rate=1.0, least_rate=0.1)
     rates = [learning_rate(asked, step) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
-    assert rates[10] == max(rates) == pytest.approx(1, abs=0.03)
+    assert rates[9] == max(rates) == pytest.approx(1)
+    assert sorted(rates[9:], reverse=True) == rates[9:]
     assert rates[-1] == pytest.approx(0.1)
     assert learning_rate(asked, 20, share_of_time=1.0) == pytest.approx(0.1)
 
@@ -153,7 +154,8 @@ def test_no_gradient_of_the_variance_reaches_the_result(solved):
     batch, right = solved
     correction = torch.zeros_like(right.correction, requires_grad=True)
     found = losses.terms(right._replace(correction=correction), batch, 4.0)
-    assert not torch.autograd.grad(found.variance.sum(), correction, allow_unused=True)[0]
+    assert found.cube.requires_grad
+    assert not found.variance.requires_grad
 
 
 @pytest.mark.parametrize(
