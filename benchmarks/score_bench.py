@@ -37,6 +37,14 @@ GOALS = {
         "peak_voxel_kept": (0.50, 0.60, 0.70),
         "false_regions": (0, 0, 0),
     },
+    "unet": {
+        "rmse_ratio_aperture": (0.120, 0.155, 0.195),
+        "rmse_ratio_emission": (0.35, 0.44, 0.53),
+        "flux_emission_percent": (60, 85, 95),
+        "peak_kept": (0.60, 0.70, 0.80),
+        "peak_voxel_kept": (0.60, 0.70, 0.80),
+        "false_regions": (0, 0, 0),
+    },
     "pca": {"rmse_ratio_aperture": (0.30, 0.38, 0.45), "flux_emission_percent": (55, 70, 85)},
     "ica": {"rmse_ratio_aperture": (0.30, 0.38, 0.45), "flux_emission_percent": (45, 65, 80)},
 }

@@ -62,6 +62,8 @@ class MethodInfo:
         The result is linear in the data: it keeps the noise's negative values and is never clipped, and its variance
         is that of the result. The variance of any other method holds what it chose from the same data (gains,
         regions, spectra) fixed: a part of the error, for its own use, and no error bar.
+    calibrated : bool
+        The variance is that of the error, learnt on simulations with known truth.
     diagnostics : mapping of str to {"sum", "max", "worst"}
         How the engine merges each number over the blocks ("worst" keeps the smallest).
     """
@@ -78,12 +80,13 @@ class MethodInfo:
     composes: bool = False
     variance: bool = False
     linear: bool = False
+    calibrated: bool = False
     diagnostics: Mapping[str, Reduction] = field(default_factory=dict)
 
     @property
     def error_bar(self) -> bool:
         """Whether the square root of the variance is a 1 sigma error that a user can be given."""
-        return self.variance and self.linear
+        return self.variance and (self.linear or self.calibrated)
 
 
 class Halo(NamedTuple):

@@ -1,0 +1,118 @@
+"""``denoise train``: a network from a recipe; weights, curves and a checkpoint to go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from denoise.cli import options as opt
+from denoise.cli.batch import stoppable
+from denoise.cli.console import Messages, facts
+from denoise.cli.run import make_folder
+from denoise.cores import usable_cores
+from denoise.errors import OutputExistsError, UsageError
+
+if TYPE_CHECKING:
+    from denoise.networks.training import Event
+
+_STAGE = "training"
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="What to train, as YAML.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Where everything is written; none: training/NAME.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in DIR.")] = False,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            metavar="H",
+            min=0.001,
+            help="Finish within so many hours, those before a resume included.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="Processes that simulate; none: all cores but one.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
+    overwrite: opt.Overwrite = False,
+    json_log: opt.JsonLog = False,
+) -> int:
+    """Train a network on simulations: weights and recipe, loss and validation curves, a checkpoint.
+
+    Ctrl-C stops after the step at work and keeps the checkpoint; --resume goes on as if it had not stopped.
+    """
+    from denoise.networks.backend import need_torch
+    from denoise.networks.recipe import load_recipe
+
+    asked = load_recipe(recipe)
+    target = folder or Path("training") / asked.name
+    where = _device(need_torch("denoise train"), device)
+    _refuse(target, resume=resume, overwrite=overwrite)
+    make_folder(target)
+    from denoise.networks.training import TrainingRun
+    from denoise.networks.training import train as run_training
+
+    messages = Messages(as_json=json_log)
+    cores = usable_cores()
+    with stoppable(messages) as token, messages.working():
+        done = run_training(
+            asked,
+            TrainingRun(
+                target,
+                device=where,
+                workers=max(1, cores - 1) if workers is None else workers,
+                threads=cores,
+                resume=resume,
+                hours=hours,
+                report=lambda event: _tell(event, messages),
+                stop=lambda: token.cancelled,
+            ),
+        )
+    if done.validations:
+        facts("Last validation", {name: f"{value:.3f}" for name, value in done.validations[-1].items()})
+    text = f"trained {done.step} of {asked.optimiser.steps} steps in {done.seconds / 3600:.2f} h: {target}"
+    messages.done(text, output=str(target), step=done.step)
+    return 130 if token.cancelled else 0
+
+
+def _device(torch: object, asked: str) -> str:
+    available = torch.cuda.is_available()  # type: ignore[attr-defined]
+    if asked not in ("auto", "cpu", "cuda"):
+        raise UsageError("--device must be auto, cpu or cuda", value=asked)
+    if asked == "cuda" and not available:
+        raise UsageError("torch sees no CUDA device", action="use --device cpu, or see denoise doctor")
+    return "cuda" if available and asked != "cpu" else "cpu"
+
+
+def _refuse(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """An existing training is neither replaced nor gone on with by accident."""
+    from denoise.networks.checkpoint import FILE
+
+    there = (folder / FILE).is_file()
+    if resume and not there:
+        raise UsageError(f"{folder} holds no checkpoint", action="start without --resume")
+    if there and not (resume or overwrite):
+        raise OutputExistsError(f"{folder / FILE} exists", action="go on with --resume, or allow --overwrite")
+
+
+def _tell(event: Event, messages: Messages) -> None:
+    from denoise.engine.progress import ProgressEvent
+
+    messages.progress(ProgressEvent(_STAGE, event.step, event.steps, event.seconds_left))
+    if event.validation is not None:
+        messages.note("validation", **event.validation)

@@ -1,0 +1,285 @@
+"""The training loop: every step fixed by its number, so that a training resumed is the training unbroken."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from denoise.networks import checkpoint
+from denoise.networks.checkpoint import Progress, State
+from denoise.networks.curves import draw_curves
+from denoise.networks.examples import APERTURE, EMISSION, TRAINING, VALIDATION, Batch
+from denoise.networks.feed import Feed, open_feed
+from denoise.networks.losses import Examples, Terms, loss, terms
+from denoise.networks.recipe import OptimiserRecipe, TrainingRecipe
+from denoise.networks.unet3d import ScaleSpaceUNet
+from denoise.networks.weights import build, write_model
+
+CURVES = "curves.png"
+_LOGGED = 20  # steps of which the training loss is a mean
+_BINS = ((0.0, 3.5), (3.5, 6.0), (6.0, 9.0), (9.0, 1e9))  # peak SNR of what is validated apart
+
+
+class Event(NamedTuple):
+    """What a training tells of itself.
+
+    Attributes
+    ----------
+    step, steps : int
+        Done, and in all.
+    seconds_left : float or None
+        By what the last steps took.
+    loss : float
+        Mean over some steps.
+    validation : dict or None
+        Numbers of a validation that has just been done.
+    """
+
+    step: int
+    steps: int
+    seconds_left: float | None
+    loss: float
+    validation: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """How to run a training; nothing here changes the numbers but the device and the clock.
+
+    Attributes
+    ----------
+    folder : Path
+        Where checkpoint, curves and weights go.
+    device : str
+        "cpu" or "cuda".
+    workers : int
+        Processes that simulate; 0: none but this.
+    threads : int
+        Of torch.
+    resume : bool
+        Go on from the checkpoint.
+    hours : float, optional
+        In place of the recipe's.
+    steps : int, optional
+        Stop after so many, as if interrupted there.
+    report : callable, optional
+        Told of progress.
+    stop : callable
+        Whether to stop after this step, with a checkpoint.
+    """
+
+    folder: Path
+    device: str = "cpu"
+    workers: int = 1
+    threads: int = 1
+    resume: bool = False
+    hours: float | None = None
+    steps: int | None = None
+    report: Callable[[Event], None] | None = None
+    stop: Callable[[], bool] = lambda: False
+
+
+def train(recipe: TrainingRecipe, run: TrainingRun) -> Progress:
+    """Train, or go on training; writes weights and recipe when done, and the best so far when stopped.
+
+    Raises
+    ------
+    InputError, UsageError
+        The checkpoint does not fit (see ``checkpoint.load_state``).
+    ResourceError
+        A file cannot be written.
+    """
+    torch.set_num_threads(run.threads)
+    state = new_state(recipe, run.device)
+    if run.resume:
+        checkpoint.load_state(state, run.folder, recipe.fixed())
+    with open_feed(recipe.simulation, recipe.seed, run.workers) as feed:
+        _Loop(recipe, run, state, feed).go()
+    return state.progress
+
+
+def new_state(recipe: TrainingRecipe, device: str) -> State:
+    """A training that has not begun."""
+    network = build(recipe).to(device)
+    optimiser = torch.optim.Adam(network.parameters(), recipe.optimiser.rate)
+    return State(network, _copied(network), _copied(network), optimiser, Progress())
+
+
+class _Loop:
+    def __init__(self, recipe: TrainingRecipe, run: TrainingRun, state: State, feed: Feed) -> None:
+        self.recipe, self.run, self.state, self.feed = recipe, run, state, feed
+        self.hours = run.hours or recipe.optimiser.hours
+        self._held: list[Batch] = []
+        self._recent: list[float] = []
+        self._saved = self._mark = time.monotonic()
+        self._pace: list[float] = []
+
+    def go(self) -> None:
+        """All steps that are left."""
+        progress, asked = self.state.progress, self.recipe.optimiser
+        last = asked.steps if self.run.steps is None else min(asked.steps, self.run.steps)
+        self._mark = time.monotonic()
+        for batch in self.feed.batches(TRAINING, progress.step, last):
+            self._step(batch)
+            if progress.step % asked.validate_every == 0 or progress.step == asked.steps:
+                self._validate()
+            if self._over():
+                break
+            if time.monotonic() - self._saved > 60 * asked.checkpoint_minutes:
+                self._save()
+        self._finish()
+
+    def _step(self, batch: Batch) -> None:
+        state, progress = self.state, self.state.progress
+        rate = learning_rate(self.recipe.optimiser, progress.step, self._share_of_time())
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        value = one_step(state, on_device(batch, self.run.device), self.recipe)
+        progress.step += 1
+        self._tick()
+        self._recent.append(value)
+        if len(self._recent) == _LOGGED or progress.step == 1:
+            progress.losses.append((progress.step, float(np.mean(self._recent))))
+            self._recent.clear()
+        self._tell(value)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._pace = [*self._pace[-49:], now - self._mark]
+        self.state.progress.seconds += now - self._mark
+        self._mark = now
+
+    def _share_of_time(self) -> float:
+        return 0.0 if self.hours is None else self.state.progress.seconds / (3600 * self.hours)
+
+    def _over(self) -> bool:
+        patience = self.recipe.optimiser.patience
+        tired = bool(patience) and self.state.progress.waited >= patience
+        return tired or self._share_of_time() >= 1 or self.run.stop()
+
+    def _validate(self) -> None:
+        if not self._held:
+            count = self.recipe.optimiser.validation
+            self._held = list(self.feed.batches(VALIDATION, 0, count))
+        state, progress = self.state, self.state.progress
+        numbers = validate(build_like(state, self.recipe, self.run.device), self._held, self.recipe)
+        numbers |= {"step": float(progress.step), "hours": progress.seconds / 3600}
+        progress.validations.append(numbers)
+        progress.waited += 1
+        if numbers["loss"] < progress.best:
+            progress.best, progress.waited = numbers["loss"], 0
+            state.best = {key: value.clone() for key, value in state.mean.items()}
+        self._tick()
+        self._tell(float("nan"), numbers)
+
+    def _tell(self, value: float, validation: dict[str, float] | None = None) -> None:
+        if self.run.report is None:
+            return
+        progress, steps = self.state.progress, self.recipe.optimiser.steps
+        left = (steps - progress.step) * float(np.median(self._pace)) if self._pace else None
+        if left is not None and self.hours is not None:
+            left = min(left, max(0.0, 3600 * self.hours - progress.seconds))
+        self.run.report(Event(progress.step, steps, left, value, validation))
+
+    def _save(self) -> None:
+        checkpoint.save_state(self.state, self.run.folder, self.recipe.fixed())
+        draw_curves(self.state.progress, self.run.folder / CURVES)
+        self._saved = time.monotonic()
+
+    def _finish(self) -> None:
+        self._save()
+        kept = self.state.best if self.state.progress.validations else self.state.mean
+        write_model(kept, self.recipe, self.run.folder)
+
+
+def learning_rate(asked: OptimiserRecipe, step: int, share_of_time: float = 0.0) -> float:
+    """Linear warm-up, then a cosine down to the least rate, of the steps or of the time, whichever is further."""
+    if step < asked.warm_up:
+        return asked.rate * (step + 1) / asked.warm_up
+    done = min(1.0, max(step / asked.steps, share_of_time))
+    return asked.least_rate + (asked.rate - asked.least_rate) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def one_step(state: State, batch: Examples, recipe: TrainingRecipe) -> float:
+    """Forward, backward, Adam, mean of the weights; returns the loss."""
+    network, asked = state.network, recipe.optimiser
+    found = _terms(network, batch, recipe)
+    value = loss(found, batch.snr, recipe.loss)
+    state.optimiser.zero_grad(set_to_none=True)
+    value.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), asked.clip)
+    state.optimiser.step()
+    # the mean follows quickly at first
+    keep = min(asked.mean, (1 + state.progress.step) / (10 + state.progress.step))
+    with torch.no_grad():
+        for name, now in network.state_dict().items():
+            state.mean[name].lerp_(now, 1 - keep)
+    return float(value.detach())
+
+
+def _terms(network: torch.nn.Module, batch: Examples, recipe: TrainingRecipe) -> Terms:
+    with torch.autocast("cuda", torch.bfloat16, enabled=batch.inputs.is_cuda):
+        answer = network(batch.inputs, batch.numbers)
+    return terms(answer, batch, recipe.network.floor)
+
+
+def validate(network: ScaleSpaceUNet, held: Iterable[Batch], recipe: TrainingRecipe) -> dict[str, float]:
+    """Mean loss, and medians of the RMSE ratios and means of the flux over cubes of each range of SNR."""
+    device = str(next(network.parameters()).device)
+    losses, rows = [], []
+    for batch in held:
+        examples = on_device(batch, device)
+        with torch.no_grad():
+            found = _terms(network, examples, recipe)
+        losses.append(float(loss(found, examples.snr, recipe.loss)))
+        rows.append(_ratios(found, examples))
+    numbers = {"loss": float(np.mean(losses))}
+    table = np.concatenate(rows)
+    for low, high in _BINS:
+        inside = table[(table[:, 0] > low) & (table[:, 0] <= high)]
+        if len(inside):
+            label = f"{low:g}" if high > 1e8 else f"{low:g}-{high:g}"
+            numbers[f"aperture {label}"] = float(np.median(inside[:, 1]))
+            numbers[f"emission {label}"] = float(np.median(inside[:, 2]))
+            numbers[f"flux {label}"] = float(np.mean(inside[:, 3]))
+    return numbers
+
+
+def _ratios(found: Terms, batch: Examples) -> NDArray[np.float32]:
+    """Peak SNR, RMSE over that of the noise in aperture and emission, flux in the emission in per cent."""
+    masks = batch.masks
+    count = [((masks & bit) != 0).sum(dim=(1, 2, 3, 4)).clamp(min=1) for bit in (APERTURE, EMISSION)]
+    columns = (
+        batch.snr,
+        (found.aperture / count[0]).sqrt(),
+        (found.emission / count[1]).sqrt(),
+        100 * (1 + found.bias_flux),
+    )
+    return np.stack([column.float().cpu().numpy() for column in columns], axis=1)
+
+
+def build_like(state: State, recipe: TrainingRecipe, device: str) -> ScaleSpaceUNet:
+    """A network with the mean of the weights."""
+    network = build(recipe)
+    network.to(device).load_state_dict(state.mean)
+    network.eval()
+    return network
+
+
+def on_device(batch: Batch, device: str) -> Examples:
+    """The batch as tensors; float32 but for the masks."""
+    moved = [torch.from_numpy(part).to(device) for part in batch]
+    return Examples(*(part if part.dtype == torch.uint8 else part.float() for part in moved))
+
+
+def _copied(network: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}

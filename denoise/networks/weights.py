@@ -1,0 +1,168 @@
+"""Trained models: ``models/<name>/`` holds weights as safetensors and the recipe that made them, with their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from denoise.errors import InputError, ParameterError
+from denoise.networks.backend import need_torch
+from denoise.networks.recipe import TrainingRecipe, load_recipe
+from denoise.networks.scalespace import BANDS
+from denoise.resources import resource
+
+if TYPE_CHECKING:
+    from denoise.networks.unet3d import ScaleSpaceUNet
+
+WEIGHTS, RECIPE = "weights.safetensors", "recipe.yaml"
+
+
+class Model(NamedTuple):
+    """A trained network.
+
+    Attributes
+    ----------
+    network : ScaleSpaceUNet
+        In evaluation mode, on the CPU, without gradients.
+    recipe : TrainingRecipe
+        What it was trained on.
+    checksum : str
+        SHA-256 of the weights' file.
+    """
+
+    network: ScaleSpaceUNet
+    recipe: TrainingRecipe
+    checksum: str
+
+
+def model_folder(name: str) -> Path:
+    """Folder of a model that ships with the package, or of one's own by its path.
+
+    Raises
+    ------
+    ParameterError
+        There is none of this name, or it holds no weights.
+    """
+    own = Path(name)
+    if (own / RECIPE).is_file():
+        folder = own
+    else:
+        try:
+            folder = resource("models", name)
+        except InputError:
+            raise ParameterError(
+                "there is no such model",
+                value=name,
+                action=f"known: {', '.join(known_models())}; or a folder",
+            ) from None
+    if not (folder / WEIGHTS).is_file():
+        raise ParameterError(
+            f"model {name} has no {WEIGHTS} yet",
+            value=str(folder),
+            action=f"train it: denoise train {folder / RECIPE}",
+        )
+    return folder
+
+
+def known_models() -> list[str]:
+    """Names of the trained U-Nets that ship with the package."""
+    root = resource("models")
+    return sorted(path.parent.name for path in root.glob(f"unet*/{WEIGHTS}"))
+
+
+@cache
+def checksum_of(folder: Path) -> str:
+    """SHA-256 of the weights in a folder."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+
+
+def recipe_of(name: str) -> TrainingRecipe:
+    """The recipe of a model; needs no torch."""
+    return _recipe(model_folder(name).resolve())
+
+
+@cache
+def _recipe(folder: Path) -> TrainingRecipe:
+    return load_recipe(folder / RECIPE)
+
+
+def load_model(name: str) -> Model:
+    """Read and check a model once.
+
+    Raises
+    ------
+    ParameterError
+        See ``model_folder``.
+    InputError
+        The weights are not those that the recipe names, or do not fit its network.
+    UsageError
+        torch is not installed.
+    """
+    need_torch("method unet")
+    return _loaded(model_folder(name).resolve())
+
+
+@cache
+def _loaded(folder: Path) -> Model:
+    from safetensors.torch import load
+
+    recipe, checksum = _recipe(folder), checksum_of(folder)
+    if recipe.sha256 != checksum:
+        raise InputError(
+            f"{folder.name}/{WEIGHTS} is not the file that its recipe names",
+            value=f"SHA-256 {checksum[:12]}, not {str(recipe.sha256)[:12]}",
+            action="reinstall astro-denoise, or train it again",
+        )
+    network = build(recipe)
+    try:
+        network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+    except RuntimeError as err:
+        raise InputError(f"{folder.name}/{WEIGHTS} does not fit its recipe", value=err) from None
+    return Model(network.eval().requires_grad_(False), recipe, checksum)
+
+
+def build(recipe: TrainingRecipe) -> ScaleSpaceUNet:
+    """The network of a recipe, its weights drawn from the recipe's seed, its gates perhaps those of `ist`."""
+    torch = need_torch("training")
+    from denoise.networks.unet3d import ScaleSpaceUNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = ScaleSpaceUNet(recipe.network.widths, recipe.network.blocks)
+    if recipe.network.start is not None:
+        _start_gates(network, resource("models", recipe.network.start, WEIGHTS))
+    return network
+
+
+def _start_gates(network: ScaleSpaceUNet, path: Path) -> None:
+    """Gates as in the file, for a region weight of 1: the U-Net searches for itself."""
+    from safetensors.torch import load
+
+    values = load(path.read_bytes())
+    first, region = values["w1"], BANDS
+    hidden = first[:, [k for k in range(first.shape[1]) if k != region]]
+    state = {"hidden.weight": hidden, "hidden.bias": values["b1"] + first[:, region]}
+    network.gates.load_state_dict(state | {"out.weight": values["w2"], "out.bias": values["b2"]})
+
+
+def write_model(values: dict[str, Any], recipe: TrainingRecipe, folder: Path) -> str:
+    """Write weights, and the recipe with their checksum, which is returned.
+
+    Raises
+    ------
+    ResourceError
+        They cannot be written.
+    """
+    import yaml
+    from safetensors.torch import save
+
+    from denoise.atomic import put
+
+    content = save({key: value.detach().cpu().float().contiguous() for key, value in values.items()})
+    checksum = hashlib.sha256(content).hexdigest()
+    put(folder / WEIGHTS, content)
+    plain = recipe.model_copy(update={"sha256": checksum}).model_dump(mode="json")
+    put(folder / RECIPE, yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110))
+    return checksum

@@ -1,0 +1,111 @@
+"""`unet`: scaling, error bars, models by name, what is said where it cannot run."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import denoise
+from denoise.errors import InputError, ParameterError, UsageError
+from denoise.methods import get_method
+from denoise.methods.unet import Unet
+from denoise.networks import weights
+from denoise.resources import resource
+from denoise.testing.subject import Subject, noise_model, observation
+
+SHAPE = (16, 48, 48)
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """A folder as `denoise train` leaves it, with the packaged weights."""
+    for name in (weights.WEIGHTS, weights.RECIPE):
+        (tmp_path / name).write_bytes(resource("models", "unet3d-small", name).read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("factor", [1e-18, 1.0, 1e6])
+def test_scales_within_a_ten_thousandth_of_sigma(factor):
+    data, _, _ = observation(SHAPE)
+    expected = denoise.denoise(data, "unet", noise=noise_model(SHAPE)).cube.data
+    scaled = denoise.denoise(
+        data.astype(np.float64) * factor, "unet", noise=noise_model(SHAPE, factor)
+    ).cube.data
+    assert np.abs(scaled / factor - expected).max() < 1e-4
+
+
+def test_a_negative_source_is_a_source_where_both_signs_may_be():
+    data, _, noise = observation(SHAPE)
+    method = Unet()
+    plus, minus = (method.apply(np.float32(sign) * data, noise, None) for sign in (1, -1))
+    assert np.allclose(plus.data, -minus.data, atol=1e-4)
+    assert np.allclose(plus.variance, minus.variance, rtol=1e-4)
+
+
+def test_the_error_scales_and_is_zero_only_without_coverage():
+    data, _, noise = observation(SHAPE)
+    data[:, :5] = np.nan
+    found = Unet(positivity=True).apply(data, noise, None)
+    assert (found.variance[:, 5:] > 0).all()
+    assert not found.variance[:, :5].any()
+    scaled = Unet(positivity=True).apply(4 * data, noise.scaled(4), None)
+    assert np.allclose(scaled.variance, 16 * found.variance, rtol=1e-3)
+
+
+def test_the_result_has_an_error_bar():
+    data, _, noise = observation(SHAPE)
+    result = denoise.denoise(data, "unet", noise=noise)
+    assert result.uncertainty is not None
+    assert np.isfinite(result.uncertainty.data).all()
+    assert get_method("unet").info.error_bar
+
+
+@pytest.mark.parametrize("flips", [2, 8])
+def test_the_mean_over_mirror_images_mirrors_with_the_data(flips):
+    data, _, noise = observation(SHAPE, at=(6.0, 20.0, 11.0))
+    method = Unet(flips=flips)
+    here = method.apply(data, noise, None).data
+    there = method.apply(np.ascontiguousarray(data[:, :, ::-1]), noise_mirrored(), None).data
+    # the filters of this noise are as wide along both diagonals
+    assert np.allclose(here, there[:, :, ::-1], atol=2e-3)
+
+
+def noise_mirrored():
+    from denoise.noise import NoiseModel
+    from denoise.testing.subject import BEAM
+
+    return NoiseModel.from_beam(SHAPE, 1.0, (BEAM[0], BEAM[1], -BEAM[2]))
+
+
+def test_weights_of_a_folder_are_those_of_the_name(own_model):
+    data, _, noise = observation(SHAPE)
+    named, own = Subject("unet"), Subject("unet", {"model": str(own_model)})
+    assert np.array_equal(named.tiled(data, noise), own.tiled(data, noise))
+    assert named.make().weights == own.make().weights
+    assert len(named.make().weights) == 64
+
+
+def test_weights_that_the_recipe_does_not_name_are_refused(own_model):
+    path = own_model / weights.WEIGHTS
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    data, _, noise = observation(SHAPE)
+    with pytest.raises(InputError, match="is not the file that its recipe names"):
+        Subject("unet", {"model": str(own_model)}).apply(data, noise)
+
+
+def test_a_model_that_is_not_there():
+    with pytest.raises(ParameterError, match=r"no such model \(found: nothing\); known: .*unet3d-small"):
+        _ = Unet(model="nothing").weights
+
+
+def test_without_torch_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("denoise.networks.backend.find_spec", lambda name: None)
+    with pytest.raises(UsageError) as caught:
+        denoise.denoise(np.ones((4, 16, 16), np.float32), "unet")
+    assert str(caught.value) == (
+        "method unet needs torch, which is not installed; "
+        'pip install "astro-denoise[networks]", or choose another method, for instance ist'
+    )
+    assert "unet" in denoise.list_methods()
