@@ -49,7 +49,7 @@ class StoredImage:
         for count, step in zip(ordered.shape[:outer], steps, strict=False):
             places = places[..., None] + np.arange(count) * step
         # a tile of a large cube is hundreds of thousands of runs: nothing of numpy in the loop
-        every, length = memoryview(ordered.reshape(-1)).cast("B"), ordered.nbytes // places.size
+        every, length = ordered.reshape(-1).data.cast("B"), ordered.nbytes // places.size
         for number, place in enumerate(places.ravel().tolist()):
             yield place, every[number * length : (number + 1) * length]
 

@@ -7,12 +7,14 @@ flux in regions that a search finds is put back from the residual, as `ist` does
 
 from __future__ import annotations
 
+import warnings
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
+from denoise.errors import DenoiseWarning
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters
 from denoise.networks.backend import check_torch
 from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers, scale_space
@@ -94,10 +96,25 @@ class Unet(Denoiser):
         return load_model(self.parameters.name)
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
-        """Network and transform as far as they matter, the filters that whiten, and the search."""
+        """Network and transform as far as they matter, the filters that whiten, and the search.
+
+        Warns
+        -----
+        DenoiseWarning
+            The network is not trained: every plan asks for the halo, so that every run says so.
+        """
         from denoise.networks.weights import recipe_of
 
-        network = network_reach(recipe_of(self.parameters.name).network.blocks)
+        recipe = recipe_of(self.parameters.name)
+        if not recipe.trained:
+            warnings.warn(
+                DenoiseWarning(
+                    f"model {recipe.name} is not trained: its weights are those that a training starts from; do "
+                    "not use the result for science (denoise train makes a model, --set model=FOLDER uses it)"
+                ),
+                stacklevel=2,
+            )
+        network = network_reach(recipe.network.blocks)
         scales = (min(most, SIDE - 1) for most in wavelets.default_scales(shape))
         pixels, channels = (2 * (2**scale - 1) for scale in scales)
         filters = filters_for(noise)

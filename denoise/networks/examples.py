@@ -111,9 +111,13 @@ def cut_around(cube: Observed, shape: tuple[int, int, int], rng: np.random.Gener
         slice(first[0], first[0] + shape[0]),
         *(slice(a // 2, (a + n) // 2) for a, n in zip(first[1:], shape[1:], strict=True)),
     )
-    inputs, bands, truth, masks = (part[places] for part in whole[:4])
-    colour = colour_transfer(filters_for(cube.model), shape[1:])
-    return whole._replace(inputs=inputs, bands=bands, truth=truth, masks=masks, colour=colour)
+    return whole._replace(
+        inputs=whole.inputs[places],
+        bands=whole.bands[places],
+        truth=whole.truth[places],
+        masks=whole.masks[places],
+        colour=colour_transfer(filters_for(cube.model), shape[1:]),
+    )
 
 
 def example(cube: Observed) -> Batch:

@@ -158,6 +158,9 @@ class TrainingRecipe(_Section):
     simulation: SimulationRecipe
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
+    trained: bool = Field(
+        default=False, description="whether a training made the weights; written by training"
+    )
     sha256: str | None = Field(
         default=None, description="of the weights that this recipe made; written by training"
     )
@@ -167,7 +170,7 @@ class TrainingRecipe(_Section):
 
         The clock, the length of the training and the checksum may change.
         """
-        values = self.model_dump(mode="json", exclude={"sha256", "name"})
+        values = self.model_dump(mode="json", exclude={"sha256", "name", "trained"})
         for free in ("hours", "patience", "checkpoint_minutes", "validate_every", "validation"):
             values["optimiser"].pop(free)
         return values

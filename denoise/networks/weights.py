@@ -163,6 +163,6 @@ def write_model(values: dict[str, Any], recipe: TrainingRecipe, folder: Path) ->
     content = save({key: value.detach().cpu().float().contiguous() for key, value in values.items()})
     checksum = hashlib.sha256(content).hexdigest()
     put(folder / WEIGHTS, content)
-    plain = recipe.model_copy(update={"sha256": checksum}).model_dump(mode="json")
+    plain = recipe.model_copy(update={"sha256": checksum, "trained": True}).model_dump(mode="json")
     put(folder / RECIPE, yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110))
     return checksum

@@ -109,3 +109,11 @@ def test_without_torch_one_line_says_what_to_install(monkeypatch):
         'pip install "astro-denoise[networks]", or choose another method, for instance ist'
     )
     assert "unet" in denoise.list_methods()
+
+
+def test_a_network_that_is_not_trained_says_so_in_every_run():
+    data, _, noise = observation((8, 24, 24))
+    trained = weights.recipe_of("unet3d-small").trained
+    for _ in range(2):
+        result = denoise.denoise(data, "unet", noise=noise)
+        assert any("is not trained" in text for text in result.warnings) is not trained
