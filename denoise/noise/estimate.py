@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ _FEWEST = 20  # usable voxels below which there is no estimate
 _SCOUT_VOXELS = 1_000_000
 _BLOCK_VOXELS = 1 << 20  # not by the memory allowed: the noise must not depend on it
 _THINNED = 4  # times more voxels in a block that is thinned, at most
+_TASKS = 2048  # for other processes, at most: to hand one out takes longer than to count a block
 _PIECE = 4  # pieces in which a block is read
 _PER_SIDE = 200  # values on either side of zero below which the sides are not compared
 _PER_CHANNEL = 4.0  # independent samples below which channels are not told apart
@@ -116,10 +119,14 @@ def estimate_noise(
     cells = Cells.of(thinned, smallest=_cell_size(found, cube.shape[0], step))
     totals = Totals.of(cube.shape, cells)
     work = _Pass(view, guess, found, cells, step, block_voxels)
+    results: Iterator[Counted]
     if spread is None:
         results = in_order(work.count, map(work.see, work.items()), threads=threads or usable_cores())
     else:
-        results = spread(replace(work, view=replace(view, check=_no_check)), work.items())
+        apart, items = replace(work, view=replace(view, check=_no_check)), work.items()
+        each = -(-len(items) // _TASKS)
+        groups = [items[first : first + each] for first in range(0, len(items), each)]
+        results = chain.from_iterable(spread(apart.count_all, groups))
     for counted in results:
         totals.add(counted)
     return replace(_finish(view, guess, found, totals, cells, step, given), seams=seams)
@@ -158,7 +165,7 @@ def _seams_of(region: Region, seams: Seams) -> Seams:
 
 @dataclass(frozen=True)
 class _Pass:
-    """The pass over the whole cube, block by block; called with a block, it reads and counts it."""
+    """The pass over the whole cube, block by block; picklable with the cube."""
 
     view: View
     guess: Guess
@@ -174,8 +181,9 @@ class _Pass:
         shape = self.view.shape
         return list(blocks(shape, voxels=size, halo=halo, margin=margin, step=self.step))
 
-    def __call__(self, item: tuple[Region, Core]) -> Counted:
-        return self.count(self.see(item))
+    def count_all(self, items: Sequence[tuple[Region, Core]]) -> list[Counted]:
+        """Read and count some blocks."""
+        return [self.count(self.see(item)) for item in items]
 
     def see(self, item: tuple[Region, Core]) -> Seen:
         """Read a block."""

@@ -466,3 +466,22 @@ def test_residual_acf_tells_right_from_wrong():
     mask = np.zeros(SHAPE, dtype=bool)
     mask[:, 40:60] = True
     assert residual_acf(truth, np.where(mask, 50.0, noise), mask=mask).whiteness < 2.5
+
+
+@pytest.mark.parametrize("tasks", [1, 3, 1000])
+def test_a_pass_in_other_processes_gives_the_same_bytes(tasks, monkeypatch):
+    monkeypatch.setattr("denoise.noise.estimate._TASKS", tasks)
+    given = []
+
+    def spread(work, items):
+        given.append(len(items))
+        return map(work, items)
+
+    cube = Cube(NoiseModel.from_beam((48, 160, 160), 2.0, (4.0, 3.0, 20.0)).sample(seed=4))
+    here = estimate_noise(cube, block_voxels=40_000)
+    apart = estimate_noise(cube, block_voxels=40_000, spread=spread)
+    assert len(given) == 1
+    assert given[0] <= tasks
+    for name in ("channel_sigma", "relative", "spatial_acf", "spectral_acf"):
+        assert np.array_equal(getattr(here, name), getattr(apart, name))
+    assert here.tails == apart.tails
