@@ -50,9 +50,8 @@ class Generated:
     def read(self, region: tuple[slice, slice, slice]) -> np.ndarray:
         out = np.empty([part.stop - part.start for part in region], np.float32)
         axes = [_repeats(part, n) for part, n in zip(region, self.patch.shape, strict=True)]
-        for (c, from_c), (y, from_y), (x, from_x) in product(
-            *axes
-        ):  # copies of rows, as fast as a file in memory
+        # copies of rows, as fast as a file in memory
+        for (c, from_c), (y, from_y), (x, from_x) in product(*axes):
             out[c, y, x] = self.patch[from_c, from_y, from_x]
         return out
 

@@ -38,7 +38,7 @@ CHANNELS, TERABYTE_CHANNELS = 64, 2048
 
 @dataclass(frozen=True)
 class Stage:
-    """Items of equal voxels: how many, voxels of each, seconds a voxel on a worker, passes over the file."""
+    """Items of equal voxels: how many, voxels of each, seconds a voxel on a worker."""
 
     name: str
     items: int
@@ -131,24 +131,23 @@ def measured(runner, gigabytes: float, memory: int) -> tuple[dict[str, float], t
     return seconds, run.cube.shape, prepared["plan"].work
 
 
-def calibrate(sizes: tuple[float, float], memory: int) -> tuple[Costs, dict[float, dict[str, float]]]:
+def calibrate(sizes: tuple[float, float], memory: int) -> Costs:
     """Costs from one worker."""
     with open_runner(workers=1) as runner:
         write(make_run(*WARM, channels=CHANNELS, runner=runner))
         start = time.perf_counter()
         assert sum(1 for _ in runner.map(nothing, range(ITEMS), check=lambda: None)) == ITEMS
         item = (time.perf_counter() - start) / ITEMS
-        found = {size: measured(runner, size, memory) for size in sizes}
-    voxels = np.array([prod(shape) for _, shape, _ in found.values()], float)
-    work = voxels * np.array([work for _, _, work in found.values()])
+        found = [measured(runner, size, memory) for size in sizes]
+    voxels = np.array([prod(shape) for _, shape, _ in found], float)
+    work = voxels * np.array([work for _, _, work in found])
     # the slope, where it can be told from the start: what does not grow with the cube is not the cluster's
-    passes, tiles = (np.array([s[name] for s, _, _ in found.values()]) for name in ("passes", "tiles"))
-    costs = Costs(
+    passes, tiles = (np.array([s[name] for s, _, _ in found]) for name in ("passes", "tiles"))
+    return Costs(
         tile=float(np.diff(tiles)[0] / np.diff(work)[0]),
         passes=float(np.diff(passes)[0] / np.diff(voxels)[0]),
         item=item,
     )
-    return costs, {size: one[0] for size, one in found.items()}
 
 
 def check(costs: Costs, gigabytes: float, memory: int) -> None:
@@ -182,7 +181,7 @@ def main() -> None:
     options = parser.parse_args()
     here = 800_000_000
     first, second, third = options.sizes
-    costs, _ = calibrate((first, second), here)
+    costs = calibrate((first, second), here)
     print(
         f"costs: {costs.tile * 1e9:.0f} ns a voxel denoised, {costs.passes * 1e9:.1f} ns a voxel of the passes, "
         f"{costs.item * 1e3:.2f} ms an item (patch {PATCH[0]} pixels, {CHANNELS} channels)"

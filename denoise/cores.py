@@ -17,6 +17,10 @@ class Spread(Protocol):
         """The results, in the order of the items."""
 
 
+def no_check() -> None:
+    """In another process there is no caller to ask whether to stop."""
+
+
 def usable_cores() -> int:
     """Cores that the process may run on: on a shared machine or in a job, fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

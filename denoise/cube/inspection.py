@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cores import Spread
+from denoise.cores import Spread, no_check
 from denoise.cube.masks import ZeroBlanks, border_blank, plane_runs
 from denoise.cube.regions import Shape, blocks
 from denoise.errors import InputError
@@ -105,16 +105,12 @@ def inspect(
     return found
 
 
-def _no_check() -> None:
-    """In another process there is nothing to ask."""
-
-
 @dataclass(frozen=True)
 class _Look:
     """Looks at some channels, a few planes in memory; picklable with the cube."""
 
     cube: Cube
-    check: Callable[[], object] = _no_check
+    check: Callable[[], object] = no_check
 
     def __call__(self, channels: range) -> _Scan:
         ny, nx = self.cube.shape[1:]

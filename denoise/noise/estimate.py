@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.cores import Spread, usable_cores
+from denoise.cores import Spread, no_check, usable_cores
 from denoise.errors import DenoiseWarning, NoiseError
 from denoise.noise import channels, covariance, known
 from denoise.noise.breaks import find_seams
@@ -123,7 +123,7 @@ def estimate_noise(
     if spread is None:
         results = in_order(work.count, map(work.see, work.items()), threads=threads or usable_cores())
     else:
-        apart, items = replace(work, view=replace(view, check=_no_check)), work.items()
+        apart, items = replace(work, view=replace(view, check=no_check)), work.items()
         each = -(-len(items) // _TASKS)
         groups = [items[first : first + each] for first in range(0, len(items), each)]
         results = chain.from_iterable(spread(apart.count_all, groups))
@@ -196,10 +196,6 @@ class _Pass:
     def _read(self, region: Region) -> Part:
         sigma = self.view.sigma(region) * self.guess.of(region) * np.float32(self.found.sigma)
         return Part(self.view.read(region), sigma)
-
-
-def _no_check() -> None:
-    """In another process there is nothing to ask."""
 
 
 def _view(cube: CubeLike, given: Given, check: Check) -> View:
