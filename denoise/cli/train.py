@@ -45,7 +45,7 @@ def train(
     workers: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=0, help="Processes that simulate; none: all cores but one.", show_default=False
+            metavar="N", min=0, help="Processes that simulate; none: one for each core.", show_default=False
         ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the network runs.")] = "auto",
@@ -75,8 +75,9 @@ def train(
             TrainingRun(
                 target,
                 device=where,
-                workers=max(1, cores - 1) if workers is None else workers,
-                threads=cores,
+                workers=cores if workers is None else workers,
+                # half the work is simulation, and torch's threads spin while they wait
+                threads=max(1, cores // 2),
                 resume=resume,
                 hours=hours,
                 report=lambda event: _tell(event, messages),
