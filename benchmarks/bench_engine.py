@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -35,8 +36,14 @@ from denoise.engine.tiles import TileReader
 from denoise.noise import NoiseModel
 from denoise.testing.subject import BEAM, observation
 
+Shape = tuple[int, int, int]
+
 PATCH = (256, 256)
-WARM = 0.002, 1 << 30  # a cube of this many GB, whole: imports and kernels
+CHANNELS = 128  # of the patch, at most
+WARM = (32, 128, 128), 1 << 30  # a small cube, whole: imports and kernels
+TILING = ("smooth", "ist", "pca", "ica", "unet")
+SMALL = 256_000_000  # bytes for cubes of unusual shapes
+UNUSUAL = ((16384, 64, 64), (1800, 6, 8))
 
 
 @dataclass(frozen=True)
@@ -65,17 +72,26 @@ def _repeats(part: slice, period: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def make_run(
-    gigabytes: float, memory: int, *, channels: int, runner=None, monitor=None, threads: int | None = None
-) -> Run:
-    """A run on a square cube of this size."""
+@cache
+def patch(channels: int) -> np.ndarray:
+    """Noise of a beam with a source."""
+    return observation((channels, *PATCH), peak_snr=10.0)[0]
+
+
+def square(gigabytes: float, channels: int) -> Shape:
+    """Shape of a cube of this size."""
     side = round(np.sqrt(gigabytes * 1e9 / 4 / channels))
-    shape = (channels, side, side)
-    patch, _, _ = observation((channels, *PATCH), peak_snr=10.0)
+    return channels, side, side
+
+
+def make_run(
+    shape: Shape, memory: int, *, method="ist", runner=None, monitor=None, threads: int | None = None
+) -> Run:
+    """A run on a generated cube."""
     noise = NoiseModel.from_beam(shape, 1.0, BEAM)
-    options = run_options(method="ist", memory=memory, save=(), positivity="on", continuum="none")
+    options = run_options(method=method, memory=memory, save=(), positivity="on", continuum="none")
     return Run(
-        Cube(Generated(patch, shape)),
+        Cube(Generated(patch(min(shape[0], CHANNELS)), shape)),
         options,
         monitor or Monitor(),
         noise=noise,
@@ -96,26 +112,28 @@ def say(what: str, value: str, goal: str, met: bool) -> None:
     print(f"{'met   ' if met else 'MISSED'}  {what}: {value} (goal {goal})", flush=True)
 
 
-def overhead(gigabytes: float, memory: int, channels: int) -> None:
+def overhead(shape: Shape, memory: int) -> None:
     """Seconds of a run over those of ``apply`` on the same blocks; the halo is the kernel's in both."""
     with tempfile.TemporaryDirectory() as scratch:
-        prepared = make_run(gigabytes, memory, channels=channels).prepare(Path(scratch))
+        prepared = make_run(shape, memory).prepare(Path(scratch))
     reader, tiles, kernel = TileReader(prepared.data.cube, prepared.noise), prepared.plan.tiles, 0.0
     for tile in tiles:
         block, noise = reader.read(tile)[1], reader.noise.window(tile.outer)
         start = time.perf_counter()
         prepared.denoiser.apply(block, noise, None)
         kernel += time.perf_counter() - start
-    seconds = write(make_run(gigabytes, memory, channels=channels))
+    seconds = write(make_run(shape, memory))
     halo = sum(np.prod(tile.outer_shape) for tile in tiles) / np.prod(prepared.plan.shape)
-    print(
-        f"        {gigabytes:g} GB, {len(tiles)} tiles ({prepared.plan.layout}), halo {halo:.2f} x the voxels"
-    )
+    print(f"        {size(shape)}, {len(tiles)} tiles ({prepared.plan.layout}), halo {halo:.2f} x the voxels")
     more = 100 * (seconds / kernel - 1)
     say("engine over kernel", f"{seconds:.1f} s / {kernel:.1f} s = {more:+.0f} %", "<= 15 %", more <= 15)
 
 
-def stage_seconds(gigabytes: float, memory: int, channels: int, workers: int) -> float:
+def size(shape: Shape) -> str:
+    return f"{' x '.join(map(str, shape))} ({4e-9 * np.prod(shape, dtype=float):.3g} GB)"
+
+
+def stage_seconds(shape: Shape, memory: int, workers: int) -> float:
     """Seconds from the first tile to the last, start of the processes not counted."""
     times = []
 
@@ -124,20 +142,21 @@ def stage_seconds(gigabytes: float, memory: int, channels: int, workers: int) ->
             times.append(time.perf_counter())
 
     with open_runner(workers=workers) as runner:
-        write(make_run(*WARM, channels=channels, runner=runner))  # imports and kernels
-        write(make_run(gigabytes, memory, channels=channels, runner=runner, monitor=Monitor(progress)))
+        write(make_run(*WARM, runner=runner))  # imports and kernels
+        write(make_run(shape, memory, runner=runner, monitor=Monitor(progress)))
     return times[-1] - times[0]
 
 
-def workers(gigabytes: float, memory: int, channels: int) -> None:
-    one, two = (stage_seconds(gigabytes, memory, channels, n) for n in (1, 2))
+def workers(shape: Shape, memory: int) -> None:
+    one, two = (stage_seconds(shape, memory, n) for n in (1, 2))
     say(
         "two workers over one", f"{one:.1f} s / {two:.1f} s = {one / two:.2f} x", ">= 1.7 x", one / two >= 1.7
     )
 
 
-def _child(gigabytes: float, memory: int, channels: int, answer) -> None:
-    write(make_run(*WARM, channels=channels))
+def _child(shape: Shape, memory: int, method: str, answer) -> None:
+    patch(min(shape[0], CHANNELS))
+    write(make_run(*WARM, method=method))
     gc.collect()
     process, used, over = psutil.Process(), [], threading.Event()
     before = process.memory_info().rss
@@ -148,66 +167,86 @@ def _child(gigabytes: float, memory: int, channels: int, answer) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    seconds = write(make_run(gigabytes, memory, channels=channels))
-    over.set()
+    try:
+        seconds = write(make_run(shape, memory, method=method))
+    finally:
+        over.set()
     watcher.join()
     answer.put((seconds, max(used) - before))
 
 
-def in_a_process(gigabytes: float, memory: int, channels: int) -> tuple[float, float]:
+def in_a_process(shape: Shape, memory: int, method: str = "ist") -> tuple[float, float]:
     """Seconds and bytes above the imports' own of a run in a fresh process."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    process = context.Process(target=_child, args=(gigabytes, memory, channels, answer))
+    process = context.Process(target=_child, args=(shape, memory, method, answer))
     process.start()
+    while process.is_alive() and answer.empty():
+        time.sleep(0.1)
+    if answer.empty():
+        raise SystemExit(f"{method} on {size(shape)} did not finish")
     found = answer.get()
     process.join()
     return found
 
 
-def peak(gigabytes: float, channels: int) -> None:
-    memory = round(gigabytes * 1e9 / 4)
-    _, used = in_a_process(gigabytes, memory, channels)
+def peak(shape: Shape, memory: int) -> None:
+    """Every method that tiles, on a cube of four times the budget; `ist` on unusual shapes."""
+    budget = round(4 * np.prod(shape, dtype=float)) // 4
+    for method in TILING:
+        peak_of(shape, budget, method)
+    for unusual in UNUSUAL:
+        peak_of(unusual, memory, "ist")
+
+
+def peak_of(shape: Shape, memory: int, method: str) -> None:
+    seconds, used = in_a_process(shape, memory, method)
     say(
-        f"peak memory, {gigabytes:g} GB cube",
+        f"peak memory of {method}, {size(shape)}, {seconds:.0f} s",
         f"{used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
         "within the budget",
         used <= memory,
     )
 
 
-def growth(sizes: list[float], memory: int, channels: int) -> None:
-    found = [in_a_process(size, memory, channels) for size in sizes]
-    for size, (seconds, used) in zip(sizes, found, strict=True):
-        print(f"        {size:g} GB: {seconds:.1f} s, {used / 1e6:.0f} MB of {memory / 1e6:.0f} MB")
-    seconds = np.array([one[0] for one in found])
+def growth(shapes: list[Shape], memory: int) -> None:
+    seconds, most = np.zeros(len(shapes)), 0.0
+    for number, shape in enumerate(shapes):
+        seconds[number], used = in_a_process(shape, memory)
+        print(
+            f"        {size(shape)}: {seconds[number]:.1f} s, {used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
+            flush=True,
+        )
+        most = max(most, used)
+    sizes = np.array([4e-9 * np.prod(shape, dtype=float) for shape in shapes])
     slope, start = np.polyfit(sizes, seconds, 1)
-    worst = float(np.abs(start + slope * np.array(sizes) - seconds).max() / seconds.max())
+    worst = float(np.abs(start + slope * sizes - seconds).max() / seconds.max())
     say(
         "time against size",
         f"{slope:.1f} s/GB + {start:.1f} s, off by {100 * worst:.0f} %",
         "a line, 10 %",
         worst <= 0.1,
     )
-    most = max(one[1] for one in found)
-    say("memory at the largest", f"{most / 1e6:.0f} MB", f"<= {memory / 1e6:.0f} MB", most <= memory)
+    say("memory of all sizes", f"{most / 1e6:.0f} MB", f"<= {memory / 1e6:.0f} MB", most <= memory)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", choices=["overhead", "workers", "peak", "growth"])
+    parser.add_argument(
+        "--sizes", type=float, nargs="+", metavar="GB", help="of the cubes whose time is to grow"
+    )
     options = parser.parse_args()
     quick = options.quick
-    channels = 32 if quick else 128
+    channels = 32 if quick else CHANNELS
     cube, memory = (1 / 16, 400_000_000) if quick else (2, 4_000_000_000)
+    sizes = options.sizes or ([1 / 32, 1 / 16, 1 / 8] if quick else [1, 2, 4, 8, 16])
     jobs = {
-        "overhead": lambda: overhead(cube, memory, channels),
-        "workers": lambda: workers(cube, memory, channels),
-        "peak": lambda: peak(*(1 / 4, 8) if quick else (2, channels)),
-        "growth": lambda: growth(
-            [1 / 32, 1 / 16, 1 / 8] if quick else [1, 2, 4, 8, 16], memory // 2, channels
-        ),
+        "overhead": lambda: overhead(square(cube, channels), memory),
+        "workers": lambda: workers(square(cube, channels), memory),
+        "peak": lambda: peak(square(1, 8) if quick else square(2, channels), SMALL),
+        "growth": lambda: growth([square(one, channels) for one in sizes], memory // 2),
     }
     for name, job in jobs.items():
         if options.only in (None, name):

@@ -3,11 +3,11 @@
     python benchmarks/cluster_model.py                      # calibrate, check, then 1 TB on 64 nodes of 16 workers
     python benchmarks/cluster_model.py --nodes 8 --cores 32 --terabytes 0.1 --bandwidth 2
 
-The model: two passes over the cube (inspection, noise) and the tiles, each spread over the workers in the order that
-the engine has them, with a bounded number under way. An item costs its voxels times the stage's seconds per voxel on a
-worker, no less than its share of the file system's bandwidth allows, and a fixed time in the process that hands it out
-and takes its result. Costs are measured with one worker on cubes of two sizes; the check predicts another cube with one
-and with two workers.
+The model: two passes over the cube (inspection, noise) and the tiles, each in as many items as the engine makes of a
+cube of that shape, in its order, with as many under way as it has. An item costs its voxels times the stage's seconds
+per voxel on a worker, no less than its share of the file system's bandwidth allows, and a fixed time in the process
+that hands it out and takes its result. What that process does between the stages does not grow with the cube. Costs are
+measured with one worker on cubes of two sizes; the check predicts another cube with one and with two workers.
 """
 
 from __future__ import annotations
@@ -17,54 +17,85 @@ import heapq
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, prod
+from math import prod
+from typing import Any
 
 import numpy as np
-from bench_engine import PATCH, WARM, make_run, write
+from bench_engine import PATCH, WARM, Generated, Shape, make_run, patch, size, square, write
 
 from denoise.cube import Cube
+from denoise.cube.inspection import inspect
 from denoise.engine import open_runner
+from denoise.engine.dask_runner import UNDER_WAY
 from denoise.engine.plan import make_plan
-from denoise.engine.progress import Monitor
 from denoise.methods import get_method
-from denoise.noise import NoiseModel
+from denoise.noise import NoiseModel, estimate_noise
 from denoise.testing.subject import BEAM
 
-EACH = 2  # items under way for each worker, as the engine has it
 ITEMS = 400  # of nothing, to measure what handing out costs
 CHANNELS, TERABYTE_CHANNELS = 64, 2048
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Items of equal voxels: how many, voxels of each, seconds a voxel on a worker."""
-
-    name: str
-    items: int
-    voxels: float
-    seconds: float
+STAGES = ("inspection", "noise", "tiles")  # in the order of the run
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds a voxel that is denoised, a voxel that the passes look at, and an item that is handed out."""
+    """Seconds a voxel of each stage, an item that is handed out, and all that is done between the stages."""
 
-    tile: float
-    passes: float
+    voxel: dict[str, float]
     item: float
+    between: float
 
 
-def simulate(stage: Stage, workers: int, item: float, bandwidth: float | None) -> float:
+@dataclass(frozen=True)
+class Stage:
+    """How many items, and voxels that a worker goes through in all."""
+
+    items: int
+    voxels: float
+
+
+class _Counted(Exception):  # noqa: N818 - an answer
+    """Items that the engine would hand out."""
+
+
+def counting(_: Callable[..., Any], items: Sequence[Any]) -> Iterator[Any]:
+    """In place of a cluster: tells how many items there are."""
+    raise _Counted(len(items))
+
+
+def counted(work: Callable[[], Any]) -> int:
+    try:
+        work()
+    except _Counted as answer:
+        return int(answer.args[0])
+    raise AssertionError("nothing was handed out")
+
+
+def stages(shape: Shape, memory: int) -> dict[str, Stage]:
+    """What the engine makes of a cube of this shape."""
+    cube, noise = Cube(Generated(patch(CHANNELS), shape)), NoiseModel.from_beam(shape, 1.0, BEAM)
+    plan = make_plan(cube, get_method("ist")(), noise, memory, conditioned=False)
+    voxels = prod(shape)
+    return {
+        "inspection": Stage(counted(lambda: inspect(cube, spread=counting)), voxels),
+        "noise": Stage(counted(lambda: estimate_noise(cube, spread=counting)), voxels),
+        "tiles": Stage(len(plan.tiles), plan.work * voxels),
+    }
+
+
+def simulate(stage: Stage, seconds: float, workers: int, item: float, bandwidth: float | None) -> float:
     """Seconds of a stage: workers take items as they come, one process hands them out and takes them in order."""
-    each = stage.voxels * stage.seconds
+    voxels = stage.voxels / stage.items
+    each = voxels * seconds
     if bandwidth is not None:  # all read at once, in the long run
-        each = max(each, 4 * stage.voxels * min(workers, stage.items) / bandwidth)
+        each = max(each, 4 * voxels * min(workers, stage.items) / bandwidth)
     free = [0.0] * workers
     under_way: deque[float] = deque()
     clock, left = 0.0, stage.items
     while left or under_way:
-        while left and len(under_way) < EACH * workers:
+        while left and len(under_way) < UNDER_WAY * workers:
             clock += item
             start = max(clock, heapq.heappop(free))
             heapq.heappush(free, start + each)
@@ -74,31 +105,40 @@ def simulate(stage: Stage, workers: int, item: float, bandwidth: float | None) -
     return clock
 
 
-class Shape:
-    """A cube that holds nothing, to plan for."""
-
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.shape = shape
-
-
-def stages(shape: tuple[int, int, int], memory: int, costs: Costs) -> list[Stage]:
-    """What the engine would do with a cube of this shape."""
-    noise = NoiseModel.from_beam(shape, 1.0, BEAM)
-    plan = make_plan(Cube(Shape(shape)), get_method("ist")(), noise, memory, conditioned=False)
-    voxels, blocks = prod(shape), max(1, ceil(prod(shape) / 4e6))
-    return [
-        Stage("passes", blocks, voxels / blocks, costs.passes),
-        Stage("tiles", len(plan.tiles), plan.work * voxels / len(plan.tiles), costs.tile),
-    ]
-
-
 def predict(
-    shape: tuple[int, int, int], memory: int, costs: Costs, workers: int, bandwidth: float | None
+    found: dict[str, Stage], costs: Costs, workers: int, bandwidth: float | None = None
 ) -> dict[str, float]:
-    """Seconds of each stage."""
-    return {one.name: simulate(one, workers, costs.item, bandwidth) for one in stages(shape, memory, costs)}
+    """Seconds of each stage, and of what is between them."""
+    times = {
+        name: simulate(one, costs.voxel[name], workers, costs.item, bandwidth) for name, one in found.items()
+    }
+    return times | {"between": costs.between}
+
+
+class Watched:
+    """A runner whose stages are timed."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self.seconds: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
+
+    def map(self, *arguments: Any, **named: Any) -> Iterator[Any]:
+        start = time.perf_counter()
+        yield from self._runner.map(*arguments, **named)
+        self.seconds.append(time.perf_counter() - start)
+
+
+def measured(runner: Any, shape: Shape, memory: int) -> dict[str, float]:
+    """Seconds of the stages and between them."""
+    watched = Watched(runner)
+    run = make_run(shape, memory, runner=watched)
+    run.noise = None  # estimated, as for any user
+    whole = write(run)
+    times = dict(zip(STAGES, watched.seconds, strict=True))
+    return times | {"between": whole - sum(watched.seconds)}
 
 
 def nothing(number: int) -> int:
@@ -106,62 +146,35 @@ def nothing(number: int) -> int:
     return number
 
 
-def measured(runner, gigabytes: float, memory: int) -> tuple[dict[str, float], tuple[int, int, int], float]:
-    """Seconds of the passes and of the tiles of a run, the shape of its cube, and voxels denoised for each."""
-    marks: list[float] = []
-
-    def progress(event) -> None:
-        if event.stage == "denoising":
-            marks.append(time.perf_counter())
-
-    run = make_run(gigabytes, memory, channels=CHANNELS, runner=runner, monitor=Monitor(progress))
-    run.noise = None  # estimated, as for any user
-    start = time.perf_counter()
-    prepared = {}
-    inner = run.prepare
-
-    def prepare(scratch):
-        found = inner(scratch)
-        prepared["at"], prepared["plan"] = time.perf_counter(), found.plan
-        return found
-
-    run.prepare = prepare  # type: ignore[method-assign]
-    write(run)
-    seconds = {"passes": prepared["at"] - start, "tiles": marks[-1] - prepared["at"]}
-    return seconds, run.cube.shape, prepared["plan"].work
-
-
-def calibrate(sizes: tuple[float, float], memory: int) -> Costs:
+def calibrate(shapes: Sequence[Shape], memory: int) -> Costs:
     """Costs from one worker."""
     with open_runner(workers=1) as runner:
-        write(make_run(*WARM, channels=CHANNELS, runner=runner))
+        write(make_run(*WARM, runner=runner))
         start = time.perf_counter()
         assert sum(1 for _ in runner.map(nothing, range(ITEMS), check=lambda: None)) == ITEMS
         item = (time.perf_counter() - start) / ITEMS
-        found = [measured(runner, size, memory) for size in sizes]
-    voxels = np.array([prod(shape) for _, shape, _ in found], float)
-    work = voxels * np.array([work for _, _, work in found])
-    # the slope, where it can be told from the start: what does not grow with the cube is not the cluster's
-    passes, tiles = (np.array([s[name] for s, _, _ in found]) for name in ("passes", "tiles"))
-    return Costs(
-        tile=float(np.diff(tiles)[0] / np.diff(work)[0]),
-        passes=float(np.diff(passes)[0] / np.diff(voxels)[0]),
-        item=item,
-    )
+        found = [measured(runner, shape, memory) for shape in shapes]
+    made = [stages(shape, memory) for shape in shapes]
+    # the slope: what does not grow with the cube is the start of a stage
+    voxel = {
+        name: float((found[1][name] - found[0][name]) / (made[1][name].voxels - made[0][name].voxels))
+        for name in STAGES
+    }
+    return Costs(voxel, item, float(np.mean([times["between"] for times in found])))
 
 
-def check(costs: Costs, gigabytes: float, memory: int) -> None:
+def check(costs: Costs, shape: Shape, memory: int) -> None:
     """Prediction against measurement with one and with two workers."""
     for workers in (1, 2):
         with open_runner(workers=workers) as runner:
-            write(make_run(*WARM, channels=CHANNELS, runner=runner))
-            seconds, shape, _ = measured(runner, gigabytes, memory)
-        wanted = predict(shape, memory, costs, workers, None)
-        for name, value in wanted.items():
-            off = 100 * (value / seconds[name] - 1)
+            write(make_run(*WARM, runner=runner))
+            seconds = measured(runner, shape, memory)
+        wanted = predict(stages(shape, memory), costs, workers)
+        for name in (*wanted, "all"):
+            value, took = (sum(one.values()) if name == "all" else one[name] for one in (wanted, seconds))
             print(
-                f"  {workers} worker(s), {gigabytes:g} GB, {name}: predicted {value:.1f} s, "
-                f"took {seconds[name]:.1f} s ({off:+.0f} %)",
+                f"  {workers} worker(s), {size(shape)}, {name}: predicted {value:.1f} s, "
+                f"took {took:.1f} s ({100 * (value / took - 1):+.0f} %)",
                 flush=True,
             )
 
@@ -180,21 +193,25 @@ def main() -> None:
     )
     options = parser.parse_args()
     here = 800_000_000
-    first, second, third = options.sizes
-    costs = calibrate((first, second), here)
+    *known, new = (square(gigabytes, CHANNELS) for gigabytes in options.sizes)
+    costs = calibrate(known, here)
+    each = ", ".join(f"{1e9 * value:.0f} ({name})" for name, value in costs.voxel.items())
     print(
-        f"costs: {costs.tile * 1e9:.0f} ns a voxel denoised, {costs.passes * 1e9:.1f} ns a voxel of the passes, "
-        f"{costs.item * 1e3:.2f} ms an item (patch {PATCH[0]} pixels, {CHANNELS} channels)"
+        f"costs: ns a voxel {each}; {costs.item * 1e3:.2f} ms an item; {costs.between:.1f} s between the stages "
+        f"(patch {PATCH[0]} pixels, {CHANNELS} channels)"
     )
-    check(costs, third, here)
-    side = round(np.sqrt(options.terabytes * 1e12 / 4 / TERABYTE_CHANNELS))
-    shape, memory = (TERABYTE_CHANNELS, side, side), round(options.memory * 1e9)
-    print(f"{options.terabytes:g} TB, {shape}, {options.memory:g} GB a worker, {options.bandwidth:g} GB/s:")
+    check(costs, new, here)
+    shape, memory = square(1000 * options.terabytes, TERABYTE_CHANNELS), round(options.memory * 1e9)
+    found = stages(shape, memory)
+    items = ", ".join(f"{one.items} of {name}" for name, one in found.items())
+    print(
+        f"{options.terabytes:g} TB, {shape}, {options.memory:g} GB a worker, {options.bandwidth:g} GB/s: items {items}"
+    )
     for nodes in sorted({1, 8, options.nodes}):
         workers = nodes * options.cores
-        found = predict(shape, memory, costs, workers, options.bandwidth * 1e9)
-        parts = ", ".join(f"{name} {seconds / 60:.1f} min" for name, seconds in found.items())
-        print(f"  {nodes} node(s), {workers} workers: {sum(found.values()) / 60:.0f} min ({parts})")
+        seconds = predict(found, costs, workers, options.bandwidth * 1e9)
+        parts = ", ".join(f"{name} {value / 60:.1f} min" for name, value in seconds.items())
+        print(f"  {nodes} node(s), {workers} workers: {sum(seconds.values()) / 60:.0f} min ({parts})")
     mask = prod(shape) / 8e9
     print(
         f"  the process that hands out keeps {mask:.0f} GB of mask in a file, and takes as many bytes as results"

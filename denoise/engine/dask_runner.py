@@ -34,8 +34,7 @@ _LOST = (CancelledError, distributed.comm.CommClosedError, UnboundLocalError)
 
 _POLL = 0.2  # seconds between looks at the cancel token
 _ANSWER = 30  # seconds a scheduler may take to answer
-# one task at work and one at hand for each worker
-_EACH = 2
+UNDER_WAY = 2  # for each worker: one task at work and one at hand
 
 _QUIET = {
     # the work shared by the tiles holds the noise map and the masks: larger than what Dask finds normal
@@ -114,7 +113,7 @@ class DaskRunner:
 
     def _room(self) -> int:
         with self._told():
-            return _EACH * (self._most or max(1, len(self._client.nthreads())))
+            return UNDER_WAY * (self._most or max(1, len(self._client.nthreads())))
 
     def _result(self, future: Any, check: Callable[[], object]) -> Any:
         # result(timeout=...) would give up fetching what takes longer than a look at the token, and begin anew
