@@ -5,7 +5,7 @@ from denoise.cube.axes import AxisMap
 from denoise.cube.beams import Beams
 from denoise.cube.blockwriter import BlockWriter
 from denoise.cube.core import Cube
-from denoise.cube.inspection import Inspection, inspect
+from denoise.cube.inspection import Inspection, inspect, memory_of_inspection
 from denoise.cube.io import read, read_checked, write
 from denoise.cube.masks import ArrayMask, Mask, SourceMask, ZeroBlanks, excluded_channels
 from denoise.cube.provenance import Provenance, read_provenance
@@ -39,6 +39,7 @@ __all__ = [
     "excluded_channels",
     "full_region",
     "inspect",
+    "memory_of_inspection",
     "read",
     "read_checked",
     "read_provenance",

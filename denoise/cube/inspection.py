@@ -17,9 +17,11 @@ from denoise.errors import InputError
 if TYPE_CHECKING:
     from denoise.cube.core import Cube
 
+Flags = NDArray[np.bool_]
+Bits = NDArray[np.uint8]
+
 _BLOCK = 1 << 22
 _PARTS = 256  # of a cube that is looked at by other processes: each sends two planes of bits back
-_PLANES = ("always", "ever")
 _SMALLEST = 9  # pixels of a zero region; smaller ones may be numbers like any other
 
 
@@ -105,6 +107,14 @@ def inspect(
     return found
 
 
+def memory_of_inspection(shape: Shape) -> int:
+    """Bytes that `inspect` takes for a cube of this shape: a block with its flags, and four planes of bits.
+
+    Zeros or NaN at the border of a plane take ten times its pixels more, while it is looked at.
+    """
+    return 11 * min(int(np.prod(shape)), _BLOCK) + shape[1] * shape[2] // 2
+
+
 @dataclass(frozen=True)
 class _Look:
     """Looks at some channels, a few planes in memory; picklable with the cube."""
@@ -115,55 +125,59 @@ class _Look:
     def __call__(self, channels: range) -> _Scan:
         ny, nx = self.cube.shape[1:]
         scan = _Scan(self.cube.shape, integer=self.cube.stored_as_integer)
-        for region in blocks((len(channels), ny, nx), voxels=max(_BLOCK, ny * nx)):
+        for region in blocks((len(channels), ny, nx), voxels=_BLOCK):
             self.check()
             planes = slice(region[0].start + channels.start, region[0].stop + channels.start)
-            scan.add(planes.start, self.cube.read((planes, *region[1:])))
+            scan.add(planes.start, region[1], self.cube.read((planes, *region[1:])))
         return scan
 
 
 class _Scan:
-    """Running totals of the pass; memory is a few planes."""
+    """Running totals of the pass; memory is a few planes of bits."""
 
     def __init__(self, shape: Shape, *, integer: bool) -> None:
         self.shape = shape
         self.borders = not integer
-        self.always = np.ones(shape[1:], dtype=bool)
-        self.ever = np.zeros(shape[1:], dtype=bool)
+        self.always = ~_no_bits(shape[1:])
+        self.ever = _no_bits(shape[1:])
         self.channels = np.zeros(shape[0], dtype=bool)
         self.runs: dict[int, NDArray[np.int32]] = {}
         self.known = 0
         self.zeros = 0
         self.low, self.high = np.inf, -np.inf
         self._last: NDArray[np.int32] | None = None
+        self._plane = _Plane(shape[1:])
 
-    def add(self, first: int, block: NDArray[Any]) -> None:
-        for i, plane in enumerate(block):
-            self._plane(first + i, plane)
+    def add(self, first: int, rows: slice, block: NDArray[Any]) -> None:
+        """Take in whole planes from channel `first`, or some rows of one; the rows come in order."""
+        for channel, part in enumerate(block, first):
+            self._part(rows, part)
+            if rows.stop == self.shape[1]:
+                self._ended(channel)
 
-    def _plane(self, channel: int, plane: NDArray[Any]) -> None:
-        zero = plane == 0
-        empty = np.isnan(plane)
-        self.known += plane.size - int(empty.sum())
+    def _part(self, rows: slice, part: NDArray[Any]) -> None:
+        zero = part == 0
+        empty = np.isnan(part)
+        self.known += part.size - int(empty.sum())
         zeros = int(zero.sum())
         self.zeros += zeros
-        rest = plane[~(zero | empty)] if zeros else plane[~empty]
+        rest = part[~(zero | empty)] if zeros else part[~empty]
         if rest.size:
             self.low, self.high = min(self.low, float(rest.min())), max(self.high, float(rest.max()))
-        if not zeros:
-            self.always &= empty
-            return
-        self.ever |= zero
-        self.always &= zero | empty
-        self.channels[channel] = rest.size == 0
-        if self.borders and rest.size:
-            self._border(channel, plane)
+        self._plane.put(zero, empty, zeros=zeros, numbers=rest.size)
+        self.always[rows] &= _bits((zero | empty) if zeros else empty)
+        if zeros:
+            self.ever[rows] |= _bits(zero)
 
-    def _border(self, channel: int, plane: NDArray[Any]) -> None:
-        found = border_blank(plane, smallest=_SMALLEST)
-        if found is None:
-            return
-        self._keep(channel, plane_runs(found))
+    def _ended(self, channel: int) -> None:
+        plane = self._plane
+        if plane.zeros:
+            self.channels[channel] = plane.numbers == 0
+            if self.borders and plane.numbers:
+                found = border_blank(*plane.flags(), smallest=_SMALLEST)
+                if found is not None:
+                    self._keep(channel, plane_runs(found))
+        self._plane = _Plane(self.shape[1:])
 
     def _keep(self, channel: int, runs: NDArray[np.int32]) -> None:
         if self._last is not None and np.array_equal(runs, self._last):
@@ -181,17 +195,6 @@ class _Scan:
         for channel, runs in later.runs.items():
             self._keep(channel, runs)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # it travels between machines: planes as bits
-        state = self.__dict__.copy()
-        return state | {name: np.packbits(state[name], axis=1) for name in _PLANES}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        for name in _PLANES:
-            bits = np.unpackbits(state[name], axis=1, count=self.shape[2])
-            setattr(self, name, bits.view(bool))
-
     def result(self) -> Inspection:
         total = int(np.prod(self.shape, dtype=np.int64))
         blanks = self._blanks()
@@ -203,7 +206,8 @@ class _Scan:
 
     def _blanks(self) -> ZeroBlanks | None:
         # one plane: a zero pixel inside the image is not "zero throughout"
-        spaxels = self.always & self.ever if self.shape[0] > 1 else np.zeros(self.shape[1:], dtype=bool)
+        bits = self.always & self.ever if self.shape[0] > 1 else _no_bits(self.shape[1:])
+        spaxels = _flags(bits, self.shape[2])
         channels = self.channels if self.shape[0] > 1 else np.zeros(1, dtype=bool)
         blanks = ZeroBlanks(spaxels, channels, self._other_runs(spaxels))
         return None if blanks.empty else blanks
@@ -229,6 +233,44 @@ class _Scan:
             region = (slice(channel, channel + 1), slice(0, ny), slice(0, nx))
             count += int(blanks.read(region).sum())
         return count
+
+
+class _Plane:
+    """Flags of the plane that is being looked at, and how many zeros and other numbers it holds."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self.zeros = self.numbers = 0
+        self._whole: tuple[Flags, Flags] | None = None
+        self._rows: list[tuple[Bits, Bits]] = []
+
+    def put(self, zero: Flags, empty: Flags, *, zeros: int, numbers: int) -> None:
+        """The rows that follow."""
+        self.zeros += zeros
+        self.numbers += numbers
+        if zero.shape == self._shape:
+            self._whole = zero, empty
+        else:
+            self._rows.append((_bits(zero), _bits(empty)))
+
+    def flags(self) -> tuple[Flags, Flags]:
+        """Where the plane is zero, and where it has no data."""
+        if self._whole is not None:
+            return self._whole
+        zero, empty = zip(*self._rows, strict=True)
+        return _flags(np.concatenate(zero), self._shape[1]), _flags(np.concatenate(empty), self._shape[1])
+
+
+def _no_bits(shape: tuple[int, ...]) -> Bits:
+    return np.zeros((shape[0], -(-shape[1] // 8)), np.uint8)
+
+
+def _bits(flags: Flags) -> Bits:
+    return np.packbits(flags, axis=1)
+
+
+def _flags(bits: Bits, count: int) -> Flags:
+    return np.unpackbits(bits, axis=1, count=count).view(bool)
 
 
 def _refuse(cube: Cube, found: Inspection, scan: _Scan, *, allow_constant: bool) -> None:

@@ -143,19 +143,18 @@ def plane_runs(plane: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.stack([rows, starts, stops], axis=1).astype(np.int32)
 
 
-def border_blank(plane: NDArray[Any], *, smallest: int) -> NDArray[np.bool_] | None:
-    """Exact zeros of a plane (y, x) that hang together with its border, through NaN too; or None.
+def border_blank(
+    zero: NDArray[np.bool_], empty: NDArray[np.bool_], *, smallest: int
+) -> NDArray[np.bool_] | None:
+    """Exact zeros of a plane (y, x) that hang together with its border, through NaN (`empty`) too; or None.
 
     Regions of fewer than `smallest` pixels are left: one zero in the noise is a number like any other.
     """
     from scipy import ndimage
 
-    zero = plane == 0
-    if not (
-        zero[0].any() or zero[-1].any() or zero[:, 0].any() or zero[:, -1].any() or np.isnan(plane).any()
-    ):
+    if not (zero[0].any() or zero[-1].any() or zero[:, 0].any() or zero[:, -1].any() or empty.any()):
         return None
-    labels, count = ndimage.label(zero | np.isnan(plane))
+    labels, count = ndimage.label(zero | empty)
     if count == 0:
         return None
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))

@@ -9,7 +9,7 @@ from math import ceil, inf, prod
 
 import numpy as np
 
-from denoise.cube import Cube
+from denoise.cube import Cube, memory_of_inspection
 from denoise.engine.account import mask_bytes
 from denoise.errors import ResourceError
 from denoise.methods import Denoiser
@@ -154,8 +154,8 @@ def make_plan(
     copy = size * itemsize if conditioned else 0
     mask = mask_bytes(cube.shape)
     far, apart = mask > budget // MASK_SHARE, copy > budget // 4
-    held = (0 if far else mask) + (0 if apart else copy)
-    before = memory_of_estimate(cube.shape) if estimated else 0
+    held = (0 if far else mask) + (0 if apart else copy) + noise.map_bytes
+    before = max(memory_of_inspection(cube.shape), memory_of_estimate(cube.shape) if estimated else 0)
     core, layout = choose_core(cube.shape, halo, need, budget - held)
     whole = tuple(n if h is None else h for n, h in zip(cube.shape, halo, strict=True))
     tiles = make_tiles(cube.shape, core, (whole[0], whole[1], whole[2]))

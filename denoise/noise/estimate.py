@@ -134,8 +134,8 @@ def estimate_noise(
 
 def memory_of_estimate(shape: Shape) -> int:
     """Bytes that `estimate_noise` takes for a cube of this shape with the block size it has by default."""
-    # measured: 33 bytes a voxel where the cube is looked at whole, else the windows or the blocks
-    return 40 * min(int(np.prod(shape)), _SCOUT_VOXELS)
+    # measured: 33 bytes a voxel where the cube is looked at whole, else the windows or the blocks; and the map
+    return 40 * min(int(np.prod(shape)), _SCOUT_VOXELS) + 10 * shape[1] * shape[2]
 
 
 def _learn(
@@ -250,9 +250,10 @@ def _finish(
     channel = channel * (view.unit if given.sigma is None else 1.0)
     relative = guess.relative
     if given.sigma is None:
-        relative = relative * _field(totals, sampled, cells, view.shape)
-        middle = float(np.median(relative[totals.covered]))
-        channel, relative = channel * middle, _flat_or(relative / np.float32(middle), totals.covered)
+        middle, relative = _normalised(
+            _product(relative, _field(totals, sampled, cells, view.shape)), totals.covered
+        )
+        channel = channel * middle
     fields: dict[str, Any] = {
         "shape": view.shape,
         "channel_sigma": channel,
@@ -290,11 +291,24 @@ def _cell_size(found: Scout, nchan: int, step: int) -> float:
     return max(4.0 / step, 2.0 * found.width / step, enough)
 
 
-def _flat_or(relative: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The map, NaN where the cube has no data; one stored number if it is flat."""
+def _product(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of two maps; one stored number if both are flat, because a plane may be as large as memory allows."""
+    flat = one.strides == other.strides == (0, 0)
+    return np.broadcast_to(one[0, 0] * other[0, 0], one.shape) if flat else one * other
+
+
+def _normalised(
+    relative: NDArray[np.float32], covered: NDArray[np.bool_]
+) -> tuple[float, NDArray[np.float32]]:
+    """Median of the map where there are data, and the map over it, NaN elsewhere; one stored number if it is flat."""
+    if relative.strides == (0, 0):
+        return float(relative[0, 0]), np.broadcast_to(np.float32(1.0), relative.shape)
+    middle = float(np.median(relative[covered], overwrite_input=True))
     if np.ptp(relative) == 0:
-        return np.broadcast_to(np.float32(1.0), relative.shape)
-    return np.where(covered, relative, np.float32(np.nan))
+        return middle, np.broadcast_to(np.float32(1.0), relative.shape)
+    relative /= np.float32(middle)
+    relative[~covered] = np.nan
+    return middle, relative
 
 
 def _pooled(counts: NDArray[np.int64]) -> float:

@@ -147,7 +147,7 @@ class NoiseModel:
 
     @classmethod
     def _built(cls, shape: Shape, sigma: ArrayLike, acf: NDArray[np.float64], **fields: Any) -> NoiseModel:
-        fields = {"spectral_acf": np.ones(1), "relative": np.ones(shape[1:], dtype=np.float32), **fields}
+        fields = {"spectral_acf": np.ones(1), "relative": np.broadcast_to(np.float32(1), shape[1:]), **fields}
         per_channel = np.broadcast_to(np.asarray(sigma, dtype=np.float64), shape[:1]).copy()
         return cls(shape=shape, channel_sigma=per_channel, spatial_acf=acf, **fields)
 
@@ -242,6 +242,11 @@ class NoiseModel:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_colouring"}
+
+    @property
+    def map_bytes(self) -> int:
+        """Bytes of the map over the field: one number where it is flat."""
+        return 0 if self.relative.strides == (0, 0) else self.relative.nbytes
 
     @property
     def correlation_fwhm(self) -> tuple[float, float]:

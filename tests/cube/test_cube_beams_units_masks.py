@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from radio_beam import Beam
 
-from denoise.cube import Cube, ZeroBlanks, read
+from denoise.cube import Cube, ZeroBlanks, inspect, read
 from denoise.cube.beams import sky_to_pixels
 from denoise.cube.masks import plane_runs
 from denoise.cube.units import parse_unit, relation
@@ -262,3 +262,21 @@ def test_axes_of_cubes_in_memory(noise):
     for shape, order in itertools.product([(6, 7), (5, 6, 7), (1, 5, 6, 7)], "CF"):
         array = np.array(noise(*shape), order=order)
         assert np.array_equal(Cube(array).read().squeeze(), array.squeeze())
+
+
+def test_planes_seen_in_rows_are_found_as_whole(monkeypatch):
+    values = np.random.default_rng(3).standard_normal((4, 30, 21)).astype(np.float32)
+    values[:, :7, :3] = 0
+    values[1] = 0
+    values[2, 20:, 15:] = 0
+    values[3, 5:9, 20] = np.nan
+    values[3, 6:12, 15:20] = 0  # hangs together with the border through NaN
+    values[3, 20, 10] = 0
+    whole = inspect(Cube(values))
+    monkeypatch.setattr("denoise.cube.inspection._BLOCK", 100)
+    rows = inspect(Cube(values))
+    assert (rows.nan_share, rows.blank_share) == (whole.nan_share, whole.blank_share)
+    assert (rows.minimum, rows.maximum) == (whole.minimum, whole.maximum)
+    everything = tuple(slice(0, n) for n in values.shape)
+    np.testing.assert_array_equal(rows.blanks.read(everything), whole.blanks.read(everything))
+    assert whole.blanks.read(everything)[3, 6:12, 15:20].all()
