@@ -1,7 +1,7 @@
 """The engine: its overhead over the bare kernel, workers, memory against the budget, and time against size.
 
     python benchmarks/bench_engine.py            # full sizes: 2 GB, and 1 to 16 GB within 2 GB; takes hours
-    python benchmarks/bench_engine.py --quick    # a thirtieth of them, and 32 channels in place of 128
+    python benchmarks/bench_engine.py --quick    # a thirtieth of them
 
 Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
 to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` with its noise model given, so that
@@ -245,8 +245,8 @@ def main() -> None:
     jobs = {
         "overhead": lambda: overhead(square(cube, channels), memory),
         "workers": lambda: workers(square(cube, channels), memory),
-        "peak": lambda: peak(square(1, 8) if quick else square(2, channels), SMALL),
-        "growth": lambda: growth([square(one, channels) for one in sizes], memory // 2),
+        "peak": lambda: peak(square(1 / 4, 8) if quick else square(1, 16), SMALL),
+        "growth": lambda: growth([square(one, channels // 2) for one in sizes], memory // 2),
     }
     for name, job in jobs.items():
         if options.only in (None, name):
