@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
-from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters
+from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
 from denoise.networks.backend import check_torch
-from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers, scale_space
+from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms.gaps import WIDEST, bridged
@@ -25,7 +25,7 @@ from denoise.transforms.gates import BRIGHT, SIDE, strength
 from denoise.transforms.whitening import Whitened, filters_for
 
 if TYPE_CHECKING:
-    from denoise.networks.weights import Model
+    from denoise.networks.routes import Route
 
 CITATION = """@article{Lahiry2026,
   author = {Lahiry and others},
@@ -78,8 +78,10 @@ class Unet(Denoiser):
         calibrated=True,
     )
 
-    def __init__(self, *, positivity: bool = False, threads: int = 1, **parameters: Any) -> None:
-        super().__init__(positivity=positivity, threads=threads, **parameters)
+    def __init__(
+        self, *, positivity: bool = False, threads: int = 1, device: Device = "auto", **parameters: Any
+    ) -> None:
+        super().__init__(positivity=positivity, threads=threads, device=device, **parameters)
         check_torch("method unet")
 
     @property
@@ -90,10 +92,15 @@ class Unet(Denoiser):
         return checksum_of(model_folder(self.parameters.name))
 
     @property
-    def _model(self) -> Model:
-        from denoise.networks.weights import load_model
+    def backend(self) -> str:
+        """What computes the network in this process."""
+        return self._route.label
 
-        return load_model(self.parameters.name)
+    @property
+    def _route(self) -> Route:
+        from denoise.networks.routes import route_for
+
+        return route_for(self.parameters.name, self.device)
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """Network and transform as far as they matter, the filters that whiten, and the search.
@@ -156,11 +163,9 @@ class Unet(Denoiser):
     def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> _Weighed:
         from denoise.networks.inference import weigh
 
-        model = self._model
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
         numbers: NoiseNumbers = noise_numbers(white.noise)
-        space = scale_space(whole, numbers, grid, threads=self.threads)
-        data, spread = weigh(
-            model, space, numbers, both=not self.positivity, flips=self.parameters.flips, threads=self.threads
+        flips, both = self.parameters.flips, not self.positivity
+        return _Weighed(
+            *weigh(self._route, whole, numbers, grid, both=both, flips=flips, threads=self.threads)
         )
-        return _Weighed(grid.pixels(data), grid.pixels(spread))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from denoise.networks.scalespace import BANDS, INPUTS, NUMBERS
 
 SUBPIXELS = 4
-_SLOPE = 0.1
+SLOPE = 0.1
 _HIDDEN = 32
 _QUIET = -4.0  # of the gates before training: little is kept
 _VARIANCE = -3.0  # logarithm of the variance before training
@@ -82,7 +82,7 @@ class ScaleSpaceUNet(nn.Module):
 
     def forward(self, inputs: Tensor, numbers: Tensor) -> Answer:
         """Answer to inputs (batch, channel, y, x, 26), see ``scalespace``, and numbers of the noise (batch, 8)."""
-        return self.decode(self.encode(inputs, numbers), self.gates(inputs, numbers))
+        return self.answer(self.features(self.encode(inputs, numbers)), inputs, numbers)
 
     def encode(self, inputs: Tensor, numbers: Tensor) -> list[Tensor]:
         """Features of every level on the way down; the last ones are the bottleneck's."""
@@ -94,12 +94,18 @@ class ScaleSpaceUNet(nn.Module):
             levels.append(x)
         return levels
 
-    def decode(self, levels: list[Tensor], gates: Tensor) -> Answer:
-        """The answer from the features of every level and the logits of the gates."""
-        x = levels[-1]
-        for level in range(len(levels) - 2, -1, -1):
-            x = self.up[level](_repeated(self.wide[level](x), levels[level]))
-        found = self.head(F.leaky_relu(x, _SLOPE)).float()
+    def features(self, levels: list[Tensor]) -> Tensor:
+        """Features of every position from those of every level, which are used up."""
+        x = levels.pop()
+        while levels:
+            level = len(levels) - 1
+            x = self.up[level](_repeated(self.wide[level](x), levels.pop()))
+        return x
+
+    def answer(self, features: Tensor, inputs: Tensor, numbers: Tensor) -> Answer:
+        """The answer at every position from what is there."""
+        gates = self.gates(inputs, numbers)
+        found = self.head(F.leaky_relu(features, SLOPE)).float()
         gains, correction, variance = found.split([BANDS, SUBPIXELS, 1], dim=-1)
         spread = variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE)
         return Answer(gain(gates + gains), correction, spread)
@@ -215,7 +221,7 @@ class _Block(nn.Module):
         nn.init.zeros_(self.line.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.line(F.leaky_relu(self.plane(F.leaky_relu(x, _SLOPE)), _SLOPE, inplace=True))
+        return self.line(F.leaky_relu(self.plane(F.leaky_relu(x, SLOPE)), SLOPE, inplace=True)).add_(x)
 
 
 def _stage(features: int, blocks: int) -> nn.Sequential:
