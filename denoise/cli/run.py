@@ -182,7 +182,11 @@ def tasks_of_recipe(
             task,
             report=task.report and report,
             options=task.options.model_copy(
-                update={"device": here.device, "memory": here.memory, "overwrite": task.options.overwrite or overwrite}
+                update={
+                    "device": here.device,
+                    "memory": here.memory,
+                    "overwrite": task.options.overwrite or overwrite,
+                }
             ),
         )
         for task in recipe_tasks(load_recipe(recipe), inputs)

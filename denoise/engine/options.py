@@ -7,7 +7,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from denoise.errors import ParameterError
-
 from denoise.methods import Device
 
 Saved = Literal["uncert", "residual", "noise"]

@@ -35,8 +35,9 @@ CITATION = """@article{Lahiry2026,
   year = {2026},
 }"""
 
-_EFFECTIVE = 0.5  # share of the reach of network and transform that a halo needs: beyond it nothing is seen
-_BYTES = 640  # a voxel: sub-bands three times over, and features
+EFFECTIVE = 0.5  # share of the reach of network and transform that a halo needs: beyond it nothing is seen
+# bytes a voxel: search, inputs and answer of the network, its features (for each of the first level), a second answer
+_BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 110, 6, 30
 
 
 class UnetParameters(Parameters):
@@ -127,16 +128,20 @@ class Unet(Denoiser):
         filters = filters_for(noise)
         beyond = 0 if filters is None else filters.reach + filters.spread
         search = detection.emission_halo(shape, noise)
-        deep = max(search[0], BRIGHT[0] + 2, ceil(_EFFECTIVE * (network[0] + channels))) + WIDEST
-        side = max(search[1], BRIGHT[1] + 2 + beyond, ceil(_EFFECTIVE * (network[1] + pixels)) + beyond)
+        deep = max(search[0], BRIGHT[0] + 2, ceil(EFFECTIVE * (network[0] + channels))) + WIDEST
+        side = max(search[1], BRIGHT[1] + 2 + beyond, ceil(EFFECTIVE * (network[1] + pixels)) + beyond)
         later = [(flux, True), (positivity, self.positivity)]
         after = [step.halo(shape[0]) for step, used in later if used]
         deep, side = deep + sum(far for far, _ in after), side + sum(far for _, far in after)
         return Halo(deep if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Bytes beside the block: sub-bands and features of all of it."""
-        return _BYTES * int(np.prod([n + 8 for n in shape]))
+        """Bytes beside the block, measured: ``benchmarks/bench_unet.py --only memory``."""
+        from denoise.networks.weights import recipe_of
+
+        more = (not self.positivity) + (self.parameters.flips > 1) * 2
+        each = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
+        return (each + _BYTES_ANSWER * more) * int(np.prod([n + 8 for n in shape]))
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""

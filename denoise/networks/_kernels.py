@@ -1,7 +1,7 @@
 """Compiled inner loops of the scale space as a network takes it, and of the weighed sum; ``weighing`` is the interface.
 
-A few neighbouring pixels, or positions of two by two, with all their channels at a time: the spectral smoothings stay in
-cache, and no sub-band is ever stored.
+A few neighbouring pixels, or positions of two by two, with all their channels at a time: the spectral smoothings stay
+in cache, and no sub-band is ever stored.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls

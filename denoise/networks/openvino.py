@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from denoise.networks.backend import torch_threads
 from denoise.networks.routes import answers
 from denoise.networks.scalespace import INPUTS, NUMBERS, Array
-from denoise.networks.unet3d import SLOPE, Answer, ScaleSpaceUNet
-from denoise.networks.backend import torch_threads
+from denoise.networks.unet3d import SLOPE, ScaleSpaceUNet
 from denoise.networks.weighing import Shares
 from denoise.networks.weights import Model
+
+_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 class OpenvinoRoute:
@@ -34,14 +36,15 @@ class OpenvinoRoute:
         self._network = model.network
         self._compiled: dict[tuple[bool, int], Any] = {}
         precision = self._on(image=False, threads=1).get_property("INFERENCE_PRECISION_HINT").to_string()
-        self.label = f"cpu, openvino {importlib.metadata.version('openvino')} {_NAMES.get(precision, precision)}"
+        release = importlib.metadata.version("openvino")
+        self.label = f"cpu, openvino {release} {_NAMES.get(precision, precision)}"
 
     def answer(self, inputs: Array, numbers: Array, *, threads: int) -> Shares:
         """See ``routes.Route``."""
+        inputs = np.ascontiguousarray(inputs)
         request = self._on(image=len(inputs) == 1, threads=threads).create_infer_request()
-        found = request.infer({0: np.ascontiguousarray(inputs), 1: numbers[None]}, share_inputs=True)
-        features = torch.from_numpy(found[0])
-        seen, told = (torch.from_numpy(np.ascontiguousarray(part))[None] for part in (inputs, numbers))
+        features = torch.from_numpy(request.infer({0: inputs, 1: numbers[None]}, share_inputs=True)[0])
+        seen, told = (torch.from_numpy(part)[None] for part in (inputs, numbers))
         with torch_threads(torch, threads), torch.inference_mode():
             return answers(self._network.answer, features, seen, told)
 
@@ -57,46 +60,49 @@ class OpenvinoRoute:
         return self._compiled[key]
 
 
-_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
-
-
 def build(network: ScaleSpaceUNet, *, image: bool) -> Any:
-    """``ScaleSpaceUNet.features`` as an OpenVINO model: (channel, y, x, 26) and (1, 8) to (1, channel, y, x, feature)."""
+    """``encode`` and ``features`` of the network as an ``openvino.Model``.
+
+    Inputs (channel, y, x, 26) and the numbers (1, 8), output (1, channel, y, x, feature); of `image`, poolings leave
+    the only channel alone.
+    """
     import openvino
     from openvino import opset13 as op
 
-    made = _Layers(op, image)
-    seen = op.parameter([-1, -1, -1, INPUTS], np.float32)
-    told = op.parameter([1, NUMBERS], np.float32)
-    x = op.unsqueeze(op.transpose(seen, np.array([3, 0, 1, 2])), np.array([0]))
-    levels = []
+    layers = _Layers(op, image)
+    seen, told = op.parameter([-1, -1, -1, INPUTS], np.float32), op.parameter([1, NUMBERS], np.float32)
+    column = op.reshape(told, np.array([1, NUMBERS, 1, 1, 1]), False)
+    x, levels = op.unsqueeze(op.transpose(seen, np.array([3, 0, 1, 2])), np.array([0])), []
     for level, stage in enumerate(network.down):
-        x = made.plane(network.stem, x) if not level else made.point(network.narrow[level - 1], made.pooled(x))
-        x = op.add(x, made.point(network.told[level], op.reshape(told, np.array([1, NUMBERS, 1, 1, 1]), False)))
-        x = made.stage(stage, x)
+        x = (
+            layers.point(network.narrow[level - 1], layers.pooled(x))
+            if level
+            else layers.plane(network.stem, x)
+        )
+        x = layers.stage(stage, op.add(x, layers.point(network.told[level], column)))
         levels.append(x)
     for level in range(len(levels) - 2, -1, -1):
-        larger = made.repeated(made.point(network.wide[level], x))
-        x = made.stage(network.up[level], op.add(levels[level], larger))
+        larger = layers.repeated(layers.point(network.wide[level], x))
+        x = layers.stage(network.up[level], op.add(levels[level], larger))
     out = op.transpose(x, np.array([0, 2, 3, 4, 1]))
     return openvino.Model([op.result(out)], [seen, told], "unet")
 
 
 class _Layers:
-    """Layers of the network as OpenVINO has them."""
+    """Layers of the network in the operations of OpenVINO."""
 
     def __init__(self, op: Any, image: bool) -> None:
         self._op = op
         self._cell = (1 if image else 2, 2, 2)
 
     def plane(self, layer: Any, x: Any) -> Any:
-        return self._convolved(x, layer.conv.weight[:, :, None], layer.conv.bias, (0, 1, 1))
+        return self._convolved(x, layer.conv.weight[:, :, None], layer.conv.bias, [0, 1, 1])
 
     def line(self, layer: Any, x: Any) -> Any:
-        return self._convolved(x, layer.conv.weight[..., None], layer.conv.bias, (1, 0, 0))
+        return self._convolved(x, layer.conv.weight[..., None], layer.conv.bias, [1, 0, 0])
 
     def point(self, layer: Any, x: Any) -> Any:
-        return self._convolved(x, layer.weight[:, :, None, None, None], layer.bias, (0, 0, 0))
+        return self._convolved(x, layer.weight[:, :, None, None, None], layer.bias, [0, 0, 0])
 
     def stage(self, stage: Any, x: Any) -> Any:
         for block in stage:
@@ -109,17 +115,21 @@ class _Layers:
         return self._op.avg_pool(x, cell, none, none, cell, True)
 
     def repeated(self, x: Any) -> Any:
-        op, sizes = self._op, np.array(self._cell, np.float32)
-        return op.interpolate(
-            x, sizes, "nearest", "scales", axes=np.array([2, 3, 4]),
-            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-        )  # fmt: skip
+        sizes, axes = np.array(self._cell, np.float32), np.array([2, 3, 4])
+        return self._op.interpolate(
+            x,
+            sizes,
+            "nearest",
+            "scales",
+            axes=axes,
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
 
     def _bent(self, x: Any) -> Any:
         return self._op.prelu(x, np.array([SLOPE], np.float32))
 
-    def _convolved(self, x: Any, weight: Any, bias: Any, around: tuple[int, int, int]) -> Any:
+    def _convolved(self, x: Any, weight: Any, bias: Any, around: list[int]) -> Any:
         values = np.ascontiguousarray(weight.detach().cpu().numpy(), np.float32)
-        one = [1, 1, 1]
-        y = self._op.convolution(x, values, one, list(around), list(around), one)
+        y = self._op.convolution(x, values, [1, 1, 1], around, around, [1, 1, 1])
         return self._op.add(y, bias.detach().cpu().numpy().astype(np.float32).reshape(1, -1, 1, 1, 1))

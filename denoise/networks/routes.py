@@ -29,7 +29,11 @@ from denoise.noise import NoiseModel
 WORST = 0.02  # sigma: how far a route may be from float32 anywhere in the trial
 PART = 1 << 13  # positions whose answers are computed at a time, so that what is between stays in cache
 _TRIAL = (16, 48, 48)
-_PEAKS = ((4.0, 3, 12, 12), (12.0, 8, 24, 30), (80.0, 11, 36, 16))  # sigma, and where, of the sources of the trial
+_PEAKS = (
+    (4.0, 3, 12, 12),
+    (12.0, 8, 24, 30),
+    (80.0, 11, 36, 16),
+)  # sigma, and where, of the sources of the trial
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +126,7 @@ def _route_for(folder: str, device: str) -> Route:
 
 
 def where(device: str) -> str:
-    """"cpu" or "cuda": where this process computes.
+    """Where this process computes: "cpu" or "cuda".
 
     Raises
     ------
@@ -142,7 +146,7 @@ def where(device: str) -> str:
 def fastest(model: Model, device: str) -> Route:
     """The first route that agrees with float32; float32 itself where none does, or where there is no other."""
     plain = TorchRoute(model)
-    for make in _candidates(device):
+    for make in candidates(device):
         route = make(model)
         error = disagreement(route, plain)
         if error < WORST:
@@ -151,7 +155,7 @@ def fastest(model: Model, device: str) -> Route:
     return plain if device == "cpu" else TorchRoute(model, device)
 
 
-def _candidates(device: str) -> Iterator[Callable[[Model], Route]]:
+def candidates(device: str) -> Iterator[Callable[[Model], Route]]:
     """Routes that may be faster than float32 in torch, the fastest first."""
     if device == "cuda":
         yield lambda model: TorchRoute(model, device, half=True)
@@ -190,6 +194,8 @@ def trial_cube() -> Array:
     cube = np.random.default_rng(0).standard_normal(_TRIAL, dtype=np.float32)
     axes = np.indices(_TRIAL, dtype=np.float32)
     for peak, *centre in _PEAKS:
-        far = sum(np.square((axis - at) / width) for axis, at, width in zip(axes, centre, (2, 4, 4), strict=True))
+        far = sum(
+            np.square((axis - at) / width) for axis, at, width in zip(axes, centre, (2, 4, 4), strict=True)
+        )
         cube += np.float32(peak) * np.exp(-0.5 * far)
     return cube

@@ -73,8 +73,10 @@ def seen(white: Array, noise: NoiseNumbers, grid: Grid, *, threads: int = 1) -> 
     return out
 
 
-def weighed_sum(white: Array, noise: NoiseNumbers, grid: Grid, shares: Shares, floor: float, *, threads: int = 1) -> Array:
-    """Sum of the sub-bands times their gains, plus the correction, as ``unet3d.weighed``: shape (channel, y, x), float32.
+def weighed_sum(
+    white: Array, noise: NoiseNumbers, grid: Grid, shares: Shares, floor: float, *, threads: int = 1
+) -> Array:
+    """Sum of the sub-bands times their gains, plus the correction, as ``unet3d.weighed``: (channel, y, x), float32.
 
     Parameters
     ----------
@@ -106,7 +108,9 @@ def _strips(white: Array, noise: NoiseNumbers, grid: Grid, threads: int) -> Iter
     buffer = np.empty((scales + 1) * len(block) * min(rows, block.shape[1]) * block.shape[2], np.float32)
     for low in range(-(grid.front[1] % 2), block.shape[1], rows):
         first, last = max(0, low), min(block.shape[1], low + rows)
-        yield _Strip(first, last - first, spatial_forward(block, scales, first, last, threads=threads, buffer=buffer))
+        yield _Strip(
+            first, last - first, spatial_forward(block, scales, first, last, threads=threads, buffer=buffer)
+        )
 
 
 def _pooled(strip: _Strip, grid: Grid, width: int, threads: int) -> Array:
