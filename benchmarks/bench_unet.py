@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -296,19 +297,15 @@ def looks(name: str, cubes: int, shape: tuple[int, int, int]) -> None:
             off = np.abs(weigh(route, part, numbers, grid, both=False)[0] - full[start[0] :, :, start[2] :])
             along = off.max(axis=tuple(k for k in range(3) if k != axis))
             most[axis][: len(along)] = np.maximum(most[axis][: len(along)], along)
-    for axis, unit, network, scale in (
-        (0, "channels", reach[0], numbers.scales[1]),
-        (2, "pixels", reach[1], numbers.scales[0]),
-    ):
-        theory = network + 2 * (2**scale - 1)
+    for place, (axis, unit) in enumerate(((0, "channels"), (2, "pixels"))):
+        theory = reach[place] + 2 * (2 ** numbers.scales[1 - place] - 1)
         beyond = np.maximum.accumulate(most[axis][::-1])[::-1]
         steps = ", ".join(f"{d}: {beyond[d]:.4f}" for d in range(0, len(beyond) - shape[axis] // 3 - 1, 4))
-        need = int(np.argmax(beyond < ITERATIVE))
+        used = ceil(EFFECTIVE[place] * theory)
         print(f"        {name}, {unit}, sigma beyond a distance of {steps}")
-        used = EFFECTIVE * theory
         print(
-            f"{'met   ' if need <= used else 'MISSED'}  below {ITERATIVE} from {need} {unit} on = "
-            f"{need / theory:.2f} of the reach of {theory}; the halo counts {EFFECTIVE:g} = {used:.0f}",
+            f"{'met   ' if beyond[used] < ITERATIVE else 'MISSED'}  {beyond[used]:.4f} sigma beyond {used} {unit}, which "
+            f"the halo counts of the reach of {theory}; below {ITERATIVE} from {np.argmax(beyond < ITERATIVE)} on",
             flush=True,
         )
 
