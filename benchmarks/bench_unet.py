@@ -304,8 +304,8 @@ def looks(name: str, cubes: int, shape: tuple[int, int, int]) -> None:
         used = ceil(EFFECTIVE[place] * theory)
         print(f"        {name}, {unit}, sigma beyond a distance of {steps}")
         print(
-            f"{'met   ' if beyond[used] < ITERATIVE else 'MISSED'}  {beyond[used]:.4f} sigma beyond {used} {unit}, which "
-            f"the halo counts of the reach of {theory}; below {ITERATIVE} from {np.argmax(beyond < ITERATIVE)} on",
+            f"{'met   ' if beyond[used] < ITERATIVE else 'MISSED'}  {beyond[used]:.4f} sigma beyond {used} {unit}, "
+            f"what the halo counts of {theory}; below {ITERATIVE} from {np.argmax(beyond < ITERATIVE)} on",
             flush=True,
         )
 

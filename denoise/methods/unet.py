@@ -36,7 +36,7 @@ CITATION = """@article{Lahiry2026,
 }"""
 
 # share of the reach of network and transform, in channels and in pixels, that a halo needs: beyond it what is changed
-# changes the result by less than a tenth of what tiles may differ (benchmarks/bench_unet.py --only halo)
+# changes the result by less than a third of what tiles may differ (benchmarks/bench_unet.py --only halo)
 EFFECTIVE = 0.55, 0.45
 # bytes a voxel: search, inputs and answer of the network, its features (for each of the first level), a second answer
 _BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 110, 6, 30
