@@ -4,8 +4,9 @@
     python benchmarks/bench_engine.py --quick    # a thirtieth of them, and 32 channels in place of 128
 
 Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
-to a file (DATA alone) in the folder for temporary files, and are removed. ``ist``, or the method that --method names, with
-its noise model given, so that what is measured is plan, tiles, kernel and writing. Each line says what was measured, the goal, and whether it is met.
+to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` (or for the peak of memory the method
+that --method names) with its noise model given, so that what is measured is plan, tiles, kernel and writing. Each line
+says what was measured, the goal, and whether it is met.
 """
 
 from __future__ import annotations
