@@ -4,9 +4,8 @@
     python benchmarks/bench_engine.py --quick    # a thirtieth of them, and 32 channels in place of 128
 
 Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
-to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` (or for the peak of memory the method
-that --method names) with its noise model given, so that what is measured is plan, tiles, kernel and writing. Each line
-says what was measured, the goal, and whether it is met.
+to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` with its noise model given, so that
+what is measured is plan, tiles, kernel and writing. Each line says what was measured, the goal, and whether it is met.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ from denoise.noise import NoiseModel
 from denoise.testing.subject import BEAM, observation
 
 PATCH = (256, 256)
-METHOD = "ist"
 WARM = 0.002, 1 << 30  # a cube of this many GB, whole: imports and kernels
 
 
@@ -68,21 +66,14 @@ def _repeats(part: slice, period: int) -> list[tuple[slice, slice]]:
 
 
 def make_run(
-    gigabytes: float,
-    memory: int,
-    *,
-    channels: int,
-    runner=None,
-    monitor=None,
-    threads: int | None = None,
-    method: str = METHOD,
+    gigabytes: float, memory: int, *, channels: int, runner=None, monitor=None, threads: int | None = None
 ) -> Run:
     """A run on a square cube of this size."""
     side = round(np.sqrt(gigabytes * 1e9 / 4 / channels))
     shape = (channels, side, side)
     patch, _, _ = observation((channels, *PATCH), peak_snr=10.0)
     noise = NoiseModel.from_beam(shape, 1.0, BEAM)
-    options = run_options(method=method, memory=memory, save=(), positivity="on", continuum="none")
+    options = run_options(method="ist", memory=memory, save=(), positivity="on", continuum="none")
     return Run(
         Cube(Generated(patch, shape)),
         options,
@@ -145,8 +136,8 @@ def workers(gigabytes: float, memory: int, channels: int) -> None:
     )
 
 
-def _child(gigabytes: float, memory: int, channels: int, method: str, answer) -> None:
-    write(make_run(*WARM, channels=channels, method=method))
+def _child(gigabytes: float, memory: int, channels: int, answer) -> None:
+    write(make_run(*WARM, channels=channels))
     gc.collect()
     process, used, over = psutil.Process(), [], threading.Event()
     before = process.memory_info().rss
@@ -157,28 +148,28 @@ def _child(gigabytes: float, memory: int, channels: int, method: str, answer) ->
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    seconds = write(make_run(gigabytes, memory, channels=channels, method=method))
+    seconds = write(make_run(gigabytes, memory, channels=channels))
     over.set()
     watcher.join()
     answer.put((seconds, max(used) - before))
 
 
-def in_a_process(gigabytes: float, memory: int, channels: int, method: str = METHOD) -> tuple[float, float]:
+def in_a_process(gigabytes: float, memory: int, channels: int) -> tuple[float, float]:
     """Seconds and bytes above the imports' own of a run in a fresh process."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    process = context.Process(target=_child, args=(gigabytes, memory, channels, method, answer))
+    process = context.Process(target=_child, args=(gigabytes, memory, channels, answer))
     process.start()
     found = answer.get()
     process.join()
     return found
 
 
-def peak(gigabytes: float, channels: int, method: str) -> None:
+def peak(gigabytes: float, channels: int) -> None:
     memory = round(gigabytes * 1e9 / 4)
-    _, used = in_a_process(gigabytes, memory, channels, method)
+    _, used = in_a_process(gigabytes, memory, channels)
     say(
-        f"peak memory of {method}, {gigabytes:g} GB cube",
+        f"peak memory, {gigabytes:g} GB cube",
         f"{used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
         "within the budget",
         used <= memory,
@@ -206,7 +197,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", choices=["overhead", "workers", "peak", "growth"])
-    parser.add_argument("--method", default=METHOD, help="of the peak of memory")
     options = parser.parse_args()
     quick = options.quick
     channels = 32 if quick else 128
@@ -214,7 +204,7 @@ def main() -> None:
     jobs = {
         "overhead": lambda: overhead(cube, memory, channels),
         "workers": lambda: workers(cube, memory, channels),
-        "peak": lambda: peak(*(1 / 4, 8) if quick else (2, channels), options.method),
+        "peak": lambda: peak(*(1 / 4, 8) if quick else (2, channels)),
         "growth": lambda: growth(
             [1 / 32, 1 / 16, 1 / 8] if quick else [1, 2, 4, 8, 16], memory // 2, channels
         ),
