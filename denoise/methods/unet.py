@@ -142,7 +142,7 @@ class Unet(Denoiser):
         from denoise.networks.weights import recipe_of
 
         more = (not self.positivity) + (self.parameters.flips > 1) * 2
-        each = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
+        each: int = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
         return (each + _BYTES_ANSWER * more) * int(np.prod([n + 8 for n in shape]))
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:

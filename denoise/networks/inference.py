@@ -95,7 +95,7 @@ def _mirrors(flips: int) -> Iterator[tuple[int, ...]]:
 def _mirrored(shares: Shares, axes: tuple[int, ...]) -> Shares:
     """An answer mirrored along axes, the sub-pixels of its correction too."""
     gains, correction, variance = (np.flip(part, axes) for part in shares)
-    within = [{1: -2, 2: -1}[axis] for axis in axes if axis != 0]
+    within = tuple(axis - 3 for axis in axes if axis != 0)
     if within:
         cells = correction.reshape(*correction.shape[:-1], 2, 2)
         correction = np.flip(cells, within).reshape(correction.shape)
