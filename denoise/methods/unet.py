@@ -141,8 +141,8 @@ class Unet(Denoiser):
         """Bytes beside the block, measured: ``benchmarks/bench_unet.py --only memory``."""
         from denoise.networks.weights import recipe_of
 
-        more = (not self.positivity) + (self.parameters.flips > 1) * 2
-        each: int = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
+        more: int = (not self.positivity) + (self.parameters.flips > 1) * 2
+        each = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
         return (each + _BYTES_ANSWER * more) * int(np.prod([n + 8 for n in shape]))
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
