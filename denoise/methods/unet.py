@@ -17,7 +17,7 @@ from pydantic import Field
 from denoise.errors import DenoiseWarning
 from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
 from denoise.networks.backend import check_torch
-from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers
+from denoise.networks.scalespace import STEP, Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms.gaps import WIDEST, bridged
@@ -39,7 +39,7 @@ CITATION = """@article{Lahiry2026,
 # changes the result by less than a third of what tiles may differ (benchmarks/bench_unet.py --only halo)
 EFFECTIVE = 0.55, 0.45
 # bytes a voxel: search, inputs and answer of the network, its features (for each of the first level), a second answer
-_BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 110, 6, 30
+_BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 100, 6, 30
 
 
 class UnetParameters(Parameters):
@@ -143,7 +143,8 @@ class Unet(Denoiser):
 
         more: int = (not self.positivity) + (self.parameters.flips > 1) * 2
         each = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
-        return (each + _BYTES_ANSWER * more) * int(np.prod([n + 8 for n in shape]))
+        padded = Grid.of(shape, (STEP[0] - 1, STEP[1] - 1, STEP[2] - 1), image=shape[0] == 1).padded
+        return (each + _BYTES_ANSWER * more) * int(np.prod(padded))
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
