@@ -231,9 +231,10 @@ def _compiled(model: Model, inputs: np.ndarray, numbers: np.ndarray) -> Callable
 
 def _on_gpu(model: Model, inputs: np.ndarray, told: np.ndarray, each: float, least: float) -> None:
     voxels = 4 * inputs[..., 0].size
-    for half in (False, True):
-        limit = gemm_speed("cuda", torch.bfloat16 if half else torch.float32, least)
-        route = routes.TorchRoute(model, "cuda", half=half)
+    kinds = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    for precision, kind in kinds.items():
+        limit = gemm_speed("cuda", kind, least)
+        route = routes.TorchRoute(model, "cuda", precision=precision)
         rate = voxels / seconds(partial(route.answer, inputs, told, threads=1), least=least)
         error = routes.disagreement(route, routes.TorchRoute(model))
         print(f"        {route.label}: {rate / 1e6:.1f} Mvoxel/s, {error:.1e} sigma from float32")

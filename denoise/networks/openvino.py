@@ -29,15 +29,18 @@ class OpenvinoRoute:
     ----------
     model : Model
         Not changed.
+    precision : {"f32", "bf16"}, optional
+        Of the convolutions; None: what OpenVINO takes on this CPU.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, precision: str | None = None) -> None:
+        self._precision = precision
         self.floor = model.recipe.network.floor
         self._network = model.network
         self._compiled: dict[tuple[bool, int], Any] = {}
-        precision = self._on(image=False, threads=1).get_property("INFERENCE_PRECISION_HINT").to_string()
+        found = self._on(image=False, threads=1).get_property("INFERENCE_PRECISION_HINT").to_string()
         release = importlib.metadata.version("openvino")
-        self.label = f"cpu, openvino {release} {_NAMES.get(precision, precision)}"
+        self.label = f"cpu, openvino {release} {_NAMES.get(found, found)}"
 
     def answer(self, inputs: Array, numbers: Array, *, threads: int) -> Shares:
         """See ``routes.Route``."""
@@ -56,6 +59,8 @@ class OpenvinoRoute:
 
             built = build(self._network, image=image)
             asked = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+            if self._precision is not None:
+                asked["INFERENCE_PRECISION_HINT"] = self._precision
             self._compiled[key] = openvino.Core().compile_model(built, "CPU", asked)
         return self._compiled[key]
 

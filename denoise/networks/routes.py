@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,8 @@ _PEAKS = (
     (12.0, 8, 24, 30),
     (80.0, 11, 36, 16),
 )  # sigma, and where, of the sources of the trial
+
+Precision = Literal["float32", "tensorfloat32", "float16", "bfloat16"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,27 +67,33 @@ class TorchRoute:
         Not changed.
     device : str
         "cpu" or "cuda".
-    half : bool
-        Convolutions in bfloat16.
+    precision : {"float32", "tensorfloat32", "float16", "bfloat16"}
+        Of the convolutions; float32 with products of 10 bits, as GPUs have it, or numbers of 16 bits.
     """
 
-    def __init__(self, model: Model, device: str = "cpu", *, half: bool = False) -> None:
+    def __init__(self, model: Model, device: str = "cpu", *, precision: Precision = "float32") -> None:
         self.floor = model.recipe.network.floor
         name = f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device
-        self.label = f"{name}, torch {torch.__version__} {'bfloat16' if half else 'float32'}"
+        self.label = f"{name}, torch {torch.__version__} {precision}"
         self._network = deepcopy(model.network).to(device)
-        self._device, self._half = device, half
+        self._device, self._precision = device, precision
 
     def answer(self, inputs: Array, numbers: Array, *, threads: int) -> Shares:
         """See ``Route``."""
-        with torch_threads(torch, threads), torch.inference_mode(), _same_every_time():
+        with torch_threads(torch, threads), torch.inference_mode(), self._same_every_time():
             seen, told = (
                 torch.from_numpy(np.ascontiguousarray(part))[None].to(self._device)
                 for part in (inputs, numbers)
             )
-            with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
+            half = {"float16": torch.float16, "bfloat16": torch.bfloat16}.get(self._precision)
+            with torch.autocast(self._device, half, enabled=half is not None):
                 features = self._network.features(self._network.encode(seen, told))
             return answers(self._network.answer, features, seen, told)
+
+    def _same_every_time(self) -> Any:
+        """Same input, same bytes on a GPU too; and float32 that is float32."""
+        short = self._precision == "tensorfloat32"
+        return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=short)
 
 
 def answers(answer: Callable[..., Any], features: Tensor, seen: Tensor, told: Tensor) -> Shares:
@@ -100,11 +108,6 @@ def answers(answer: Callable[..., Any], features: Tensor, seen: Tensor, told: Te
         for out, one in zip(outs, found, strict=True):
             out[part] = one[0, 0, 0].to(out.device)
     return Shares(*(out.reshape(*shape, -1).numpy() for out in outs))
-
-
-def _same_every_time() -> Any:
-    """Same input, same bytes on a GPU too, and float32 that is float32."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def route_for(name: str, device: str = "auto") -> Route:
@@ -158,14 +161,17 @@ def fastest(model: Model, device: str) -> Route:
 def candidates(device: str) -> Iterator[Callable[[Model], Route]]:
     """Routes that may be faster than float32 in torch, the fastest first."""
     if device == "cuda":
-        yield lambda model: TorchRoute(model, device, half=True)
+        for precision in ("bfloat16", "float16", "tensorfloat32"):
+            yield partial(TorchRoute, device=device, precision=precision)
         return
     if find_spec("openvino") is not None:
         from denoise.networks.openvino import OpenvinoRoute
 
-        yield OpenvinoRoute
+        if bfloat16_units():
+            yield OpenvinoRoute
+        yield partial(OpenvinoRoute, precision="f32")
     if bfloat16_units():
-        yield lambda model: TorchRoute(model, device, half=True)
+        yield partial(TorchRoute, device=device, precision="bfloat16")
 
 
 def bfloat16_units() -> bool:

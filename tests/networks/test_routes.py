@@ -60,7 +60,7 @@ def test_a_disagreement_is_that_of_the_result(tiny_model):
 
 
 def test_bfloat16_keeps_what_is_summed_in_float32(tiny_model):
-    half = TorchRoute(tiny_model, half=True)
+    half = TorchRoute(tiny_model, precision="bfloat16")
     assert half.label.startswith("cpu, torch ")
     assert half.label.endswith("bfloat16")
     one, other = (route.answer(*inputs(), threads=1) for route in (half, TorchRoute(tiny_model)))
@@ -74,6 +74,24 @@ def test_answers_in_parts_are_those_of_the_whole(monkeypatch, tiny_model):
     monkeypatch.setattr(routes, "PART", 37)
     parts = TorchRoute(tiny_model).answer(*inputs(), threads=1)
     assert all(np.allclose(one, other, atol=1e-5) for one, other in zip(whole, parts, strict=True))
+
+
+def test_on_a_gpu_the_precisions_are_tried_from_the_fastest(monkeypatch, tiny_model):
+    tried = []
+
+    class Fake(TorchRoute):
+        def __init__(self, model, device="cpu", *, precision="float32"):
+            super().__init__(model)
+            tried.append((device, precision))
+            self.by = 1.0 if precision in ("bfloat16", "float16") else 0.0
+
+        def answer(self, inputs, numbers, *, threads):
+            found = super().answer(inputs, numbers, threads=threads)
+            return found._replace(correction=found.correction + np.float32(self.by))
+
+    monkeypatch.setattr(routes, "TorchRoute", Fake)
+    fastest(tiny_model, "cuda")
+    assert tried == [("cpu", "float32"), ("cuda", "bfloat16"), ("cuda", "float16"), ("cuda", "tensorfloat32")]
 
 
 @pytest.mark.parametrize(
