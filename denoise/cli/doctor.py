@@ -25,6 +25,7 @@ OPTIONAL = {  # distribution: (what it is for, the extra that brings it)
     "distributed": ("clusters", "cluster"),
     "dask-jobqueue": ("SLURM, PBS and other batch systems", "cluster"),
     "torch": ("neural networks", "networks"),
+    "openvino": ("neural networks, faster on CPUs", "openvino"),
     "napari": ("the viewer", "gui"),
     "PySide6-Essentials": ("the viewer's windows", "gui"),
 }

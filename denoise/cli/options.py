@@ -119,6 +119,14 @@ Vst = Annotated[
     ),
 ]
 
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda",
+        help="Where methods that can choose compute; auto: on a GPU, if there is one.",
+        rich_help_panel=RUNNING,
+    ),
+]
 Memory = Annotated[
     str | None,
     typer.Option(

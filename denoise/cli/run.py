@@ -95,6 +95,7 @@ def run(
     continuum: opt.Continuum = "auto",
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
+    device: opt.Device = "auto",
     memory: opt.Memory = None,
     workers: opt.Workers = None,
     scheduler: opt.Scheduler = None,
@@ -113,13 +114,13 @@ def run(
     no_report: opt.NoReport = False,
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
+    from denoise.engine.options import run_options
+
     messages, crew = Messages(as_json=json_log), (workers, scheduler, cluster)
     if recipe is not None:
         _refuse_beside_recipe(ctx)
-        budget = None if memory is None else parse.size(memory)
-        tasks = tasks_of_recipe(
-            recipe, inputs or [], report=not no_report, memory=budget, overwrite=overwrite
-        )
+        here = run_options(device=device, memory=None if memory is None else parse.size(memory))
+        tasks = tasks_of_recipe(recipe, inputs or [], here, report=not no_report, overwrite=overwrite)
         return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run)
     reading = opt.Reading(
         parse.hdu(hdu),
@@ -134,8 +135,6 @@ def run(
         rest,
         crop,
     ).given()
-    from denoise.engine.options import run_options
-
     wanted = run_options(
         method=method,
         parameters=parse.assignments(settings or []),
@@ -144,6 +143,7 @@ def run(
         positivity=positivity,
         vst=None if vst is None else parse.stabilisation(vst),
         companion=companion,
+        device=device,
         memory=None if memory is None else parse.size(memory),
         save=parse.words(save, option="--save", allowed=("uncert", "residual", "noise")),
         overwrite=overwrite,
@@ -171,7 +171,7 @@ def _refuse_beside_recipe(ctx: typer.Context) -> None:
 
 
 def tasks_of_recipe(
-    recipe: str, inputs: Sequence[Path], *, report: bool, memory: int | None, overwrite: bool
+    recipe: str, inputs: Sequence[Path], here: RunOptions, *, report: bool, overwrite: bool
 ) -> list[Task]:
     """The tasks of a recipe with what the command line says about this machine and this time."""
     from denoise.engine.recipe_file import load_recipe
@@ -182,7 +182,11 @@ def tasks_of_recipe(
             task,
             report=task.report and report,
             options=task.options.model_copy(
-                update={"memory": memory, "overwrite": task.options.overwrite or overwrite}
+                update={
+                    "device": here.device,
+                    "memory": here.memory,
+                    "overwrite": task.options.overwrite or overwrite,
+                }
             ),
         )
         for task in recipe_tasks(load_recipe(recipe), inputs)
@@ -245,9 +249,9 @@ def _run_task(
 
 def check_method(wanted: RunOptions) -> None:
     """Refuse an unknown method or a wrong parameter before anything is read."""
-    from denoise.methods import get_method
+    from denoise.engine.run import make_denoiser
 
-    get_method(wanted.method)(**wanted.parameters)
+    make_denoiser(wanted, positivity=False)
 
 
 def _plan(tasks: Mapping[Job, Task], runner: Runner, job: Job) -> Outcome:

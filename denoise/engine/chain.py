@@ -86,6 +86,11 @@ class Chain(Prepared):
         """Of every step that had such tiles, in their order."""
         return "; ".join(step.halved for step in self._steps if step.halved)
 
+    @property
+    def backends(self) -> list[str]:
+        """Of every step."""
+        return sorted({one for step in self._steps for one in step.backends})
+
     def run(self, seed: int, *, keep: Keep, runner: Runner) -> Generator[Any, None, None]:
         """Run the steps before the last into scratch, then yield what `keep` makes of the pieces of the last."""
         for stage in self._options.then:

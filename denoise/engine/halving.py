@@ -24,6 +24,8 @@ Part = tuple[Tile, Estimate]
 
 MERGE: dict[str, Callable[[float, float], float]] = {"sum": lambda a, b: a + b, "max": max, "worst": min}
 
+# allocators of torch and of its CUDA libraries, of C++
+_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed", "bad_alloc")
 _HELPS = 0.9  # a half that needs more than this share of the whole is no help: it is nearly all halo
 
 
@@ -41,10 +43,12 @@ class CoreEstimate(NamedTuple):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory: MemoryError, or what CUDA libraries raise."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and (type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error).lower())
+    """Whether an error says that there was not enough memory: MemoryError, or what torch and CUDA libraries raise."""
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or any(words in said for words in _WORDS)
     )
 
 

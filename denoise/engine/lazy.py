@@ -38,6 +38,7 @@ def denoise_lazy(
     noise: NoiseModel | None = None,
     beam: Any = None,
     unit: Any = None,
+    device: str = "auto",
     memory: int | None = None,
     seed: int = 0,
     continuum: str = "auto",
@@ -54,7 +55,7 @@ def denoise_lazy(
 
     Parameters
     ----------
-    cube, method, noise, beam, unit, memory, seed, continuum, positivity, vst, companion, **parameters
+    cube, method, noise, beam, unit, device, memory, seed, continuum, positivity, vst, companion, **parameters
         As in ``denoise``; `memory` is that of one tile. None: half of what is free, for all of them one after
         the other: give it where several are computed at a time.
 
@@ -75,6 +76,7 @@ def denoise_lazy(
     options = run_options(
         method=method,
         parameters=parameters,
+        device=device,
         seed=seed,
         continuum=continuum,
         positivity=positivity,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from denoise.errors import ParameterError
+from denoise.methods import Device
 
 Saved = Literal["uncert", "residual", "noise"]
 
@@ -65,6 +66,8 @@ class RunOptions(BaseModel):
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
     then : tuple of Stage
         Further denoise steps; each measures the noise that is left anew.
+    device : {"auto", "cpu", "cuda"}
+        Where methods that can choose compute; "auto": on a GPU that a worker sees.
     memory : int, optional
         Bytes above the imports' own; None: half of what is free.
     save : tuple of {"uncert", "residual", "noise"}
@@ -85,6 +88,7 @@ class RunOptions(BaseModel):
     vst: Stabilisation | None = None
     companion: Literal["trust", "scale", "ignore"] = "trust"
     then: tuple[Stage, ...] = ()
+    device: Device = "auto"
     memory: int | None = Field(default=None, gt=0)
     save: tuple[Saved, ...] = ("residual", "noise")
     overwrite: bool = False

@@ -50,6 +50,7 @@ class Prepared:
         self._account = Account()
         self._numbers: dict[str, float] = {}
         self._halved, self._short = 0, ""
+        self._backends: set[str] = set()
 
     @property
     def label(self) -> str:
@@ -72,6 +73,11 @@ class Prepared:
         if not self._halved:
             return ""
         return f"{self._halved} of {len(self.plan.tiles)} tiles, done in halves ({self._short})"
+
+    @property
+    def backends(self) -> list[str]:
+        """Where the tiles so far were computed, as the method says it; empty where it has no choice."""
+        return sorted(self._backends)
 
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile in this process."""
@@ -112,6 +118,8 @@ class Prepared:
         self.support.write_packed(done.core, done.support)
         self._account.merge(done.tally)
         merge_numbers(self._numbers, done.numbers, self.denoiser)
+        if done.backend:
+            self._backends.add(done.backend)
         if done.short:
             self._halved += 1
             self._short = self._short or done.short

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("numpy", "scipy", "astropy", "numba", "scikit-learn", "PyWavelets")
 
-# what changes the file but not its numbers
-_NOT_SCIENCE = {"memory", "save", "overwrite", "layout"}
+# what changes the file but not its numbers (a device: not beyond rounding)
+_NOT_SCIENCE = {"memory", "save", "overwrite", "layout", "device"}
 
 
 def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
@@ -71,6 +71,8 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
         "machine": platform.machine(),
         **_versions(),
     }
+    if prepared.backends:
+        run["device"] = "; ".join(prepared.backends)
     if prepared.halved:
         run["short_of_memory"] = prepared.halved
     return Provenance(science, run)

@@ -44,6 +44,7 @@ def denoise(
     positivity: str = "auto",
     vst: Mapping[str, float] | None = None,
     companion: str = "trust",
+    device: str = "auto",
     memory: int | None = None,
     threads: int | None = None,
     workers: int | None = None,
@@ -76,6 +77,9 @@ def denoise(
         ``gain``, ``offset`` and ``read_noise`` of Poisson counts.
     companion : {"trust", "scale", "ignore"}
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
+    device : {"auto", "cpu", "cuda"}
+        Where methods that can choose compute; "auto": on a GPU, where the process or worker sees one. Results of
+        different devices differ by rounding; the output records which it was.
     memory : int, optional
         Bytes a run, or each worker, may take above the imports' own; None: half of what is free, shared by
         the workers. Runs with the same memory cut the same tiles and give the same bytes.
@@ -123,6 +127,7 @@ def denoise(
         positivity=positivity,
         vst=vst,
         companion=companion,
+        device=device,
         memory=memory,
     )
     monitor, given = Monitor(progress, cancel), as_cube(cube, beam=beam, unit=unit)
@@ -245,7 +250,9 @@ def make_denoiser(options: RunOptions, *, positivity: bool, threads: int = 1) ->
     UnknownMethodError, ParameterError
     """
     method = get_method(options.method)
-    return method(positivity=positivity, threads=threads, **options.parameters)
+    # not given where nothing was asked for: a method from outside need not know it
+    device = {} if options.device == "auto" else {"device": options.device}
+    return method(positivity=positivity, threads=threads, **device, **options.parameters)
 
 
 def check_methods(options: RunOptions) -> None:
@@ -384,6 +391,8 @@ class Run:
         """One method on conditioned data; "auto" positivity asks the noise and the continuum of the input."""
         positive = self._positive(options, *positivity_of)
         denoiser = make_denoiser(options, positivity=positive, threads=self.threads)
+        if not self.runner.separate:
+            _ = denoiser.backend  # a device that is not there is told before the first tile
         plan = make_plan(
             data.cube,
             denoiser,

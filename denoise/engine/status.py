@@ -18,7 +18,7 @@ from denoise.atomic import put
 from denoise.engine.options import RunOptions
 
 # what changes neither the numbers nor the files
-_NOT_CONFIGURATION = {"memory", "overwrite"}
+_NOT_CONFIGURATION = {"memory", "overwrite", "device"}
 
 State = Literal["running", "done", "failed", "cancelled"]
 

@@ -50,7 +50,8 @@ def whole_piece(piece: Piece) -> Piece:
 class Done(NamedTuple):
     """What a finished tile leaves: what was kept of its piece, its support in packed rows, and its numbers.
 
-    `short`: what was said when the memory did not hold it and it was done in parts; "" otherwise.
+    `short`: what was said when the memory did not hold it and it was done in parts; "" otherwise. `backend`: what the
+    method says of where it computed; "" where it has no choice.
     """
 
     core: Region
@@ -59,6 +60,7 @@ class Done(NamedTuple):
     tally: Tally
     numbers: Mapping[str, float]
     short: str = ""
+    backend: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class TileWork:
             counted,
             dict(estimate.numbers),
             estimate.short,
+            self.denoiser.backend,
         )
 
     def _apply(self, block: Floats, noise: NoiseModel) -> Estimate:

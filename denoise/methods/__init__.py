@@ -3,6 +3,7 @@
 from denoise.methods.contract import (
     Block,
     Denoiser,
+    Device,
     Estimate,
     Halo,
     MethodInfo,
@@ -15,6 +16,7 @@ from denoise.methods.registry import get_method, list_methods
 __all__ = [
     "Block",
     "Denoiser",
+    "Device",
     "Estimate",
     "Halo",
     "MethodInfo",

@@ -21,6 +21,7 @@ from denoise.noise import NoiseModel
 
 Block = NDArray[np.float32]
 Reduction = Literal["sum", "max", "worst"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class Parameters(BaseModel):
@@ -157,21 +158,34 @@ class Denoiser:
         may use it inside.
     threads : int
         Threads that ``apply`` may use; the result does not depend on it.
+    device : {"auto", "cpu", "cuda"}
+        Where ``apply`` computes, of what ``info.device`` names; "auto": on the GPU that its process sees, if there is
+        one. It is asked for in the process that runs ``apply``, which may be another than that of the plan.
     **parameters
         Validated by the method's ``Parameters``.
 
     Raises
     ------
     ParameterError
-        A parameter is unknown or out of range; the message names the valid range.
+        A parameter is unknown or out of range; the message names the valid range. The method does not run on the
+        device.
     """
 
     info: ClassVar[MethodInfo]
     Parameters: ClassVar[type[Parameters]] = Parameters
 
-    def __init__(self, *, positivity: bool = False, threads: int = 1, **parameters: Any) -> None:
+    def __init__(
+        self, *, positivity: bool = False, threads: int = 1, device: Device = "auto", **parameters: Any
+    ) -> None:
+        if device not in ("auto", *self.info.device):
+            raise ParameterError(
+                f"method {self.info.name} does not run on this device",
+                value=device,
+                action=f"leave --device out, or use {' or '.join(self.info.device)}",
+            )
         self.positivity = positivity
         self.threads = threads
+        self.device = device
         self.parameters: Any = validated(type(self), parameters)
 
     @property
@@ -182,6 +196,17 @@ class Denoiser:
     @property
     def weights(self) -> str:
         """SHA-256 of the trained numbers that the result depends on; "" if there are none."""
+        return ""
+
+    @property
+    def backend(self) -> str:
+        """What computes in this process, for the record, where a method has a choice: device, library, precision.
+
+        Raises
+        ------
+        ResourceError
+            The device that was asked for is not there.
+        """
         return ""
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:

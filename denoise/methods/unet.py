@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
-from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters
+from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
 from denoise.networks.backend import check_torch
-from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers, scale_space
+from denoise.networks.scalespace import STEP, Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms.gaps import WIDEST, bridged
@@ -25,7 +25,7 @@ from denoise.transforms.gates import BRIGHT, SIDE, strength
 from denoise.transforms.whitening import Whitened, filters_for
 
 if TYPE_CHECKING:
-    from denoise.networks.weights import Model
+    from denoise.networks.routes import Route
 
 CITATION = """@article{Lahiry2026,
   author = {Lahiry and others},
@@ -35,8 +35,11 @@ CITATION = """@article{Lahiry2026,
   year = {2026},
 }"""
 
-_EFFECTIVE = 0.5  # share of the reach of network and transform that a halo needs: beyond it nothing is seen
-_BYTES = 640  # a voxel: sub-bands three times over, and features
+# share of the reach of network and transform, in channels and in pixels, that a halo needs: beyond it what is changed
+# changes the result by less than a third of what tiles may differ (benchmarks/bench_unet.py --only halo)
+EFFECTIVE = 0.55, 0.45
+# bytes a voxel: search, inputs and answer of the network, its features (for each of the first level), a second answer
+_BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 100, 6, 30
 
 
 class UnetParameters(Parameters):
@@ -78,8 +81,10 @@ class Unet(Denoiser):
         calibrated=True,
     )
 
-    def __init__(self, *, positivity: bool = False, threads: int = 1, **parameters: Any) -> None:
-        super().__init__(positivity=positivity, threads=threads, **parameters)
+    def __init__(
+        self, *, positivity: bool = False, threads: int = 1, device: Device = "auto", **parameters: Any
+    ) -> None:
+        super().__init__(positivity=positivity, threads=threads, device=device, **parameters)
         check_torch("method unet")
 
     @property
@@ -90,10 +95,15 @@ class Unet(Denoiser):
         return checksum_of(model_folder(self.parameters.name))
 
     @property
-    def _model(self) -> Model:
-        from denoise.networks.weights import load_model
+    def backend(self) -> str:
+        """What computes the network in this process."""
+        return self._route.label
 
-        return load_model(self.parameters.name)
+    @property
+    def _route(self) -> Route:
+        from denoise.networks.routes import route_for
+
+        return route_for(self.parameters.name, self.device)
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """Network and transform as far as they matter, the filters that whiten, and the search.
@@ -120,16 +130,21 @@ class Unet(Denoiser):
         filters = filters_for(noise)
         beyond = 0 if filters is None else filters.reach + filters.spread
         search = detection.emission_halo(shape, noise)
-        deep = max(search[0], BRIGHT[0] + 2, ceil(_EFFECTIVE * (network[0] + channels))) + WIDEST
-        side = max(search[1], BRIGHT[1] + 2 + beyond, ceil(_EFFECTIVE * (network[1] + pixels)) + beyond)
+        deep = max(search[0], BRIGHT[0] + 2, ceil(EFFECTIVE[0] * (network[0] + channels))) + WIDEST
+        side = max(search[1], BRIGHT[1] + 2 + beyond, ceil(EFFECTIVE[1] * (network[1] + pixels)) + beyond)
         later = [(flux, True), (positivity, self.positivity)]
         after = [step.halo(shape[0]) for step, used in later if used]
         deep, side = deep + sum(far for far, _ in after), side + sum(far for _, far in after)
         return Halo(deep if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Bytes beside the block: sub-bands and features of all of it."""
-        return _BYTES * int(np.prod([n + 8 for n in shape]))
+        """Bytes beside the block, measured: ``benchmarks/bench_unet.py --only memory``."""
+        from denoise.networks.weights import recipe_of
+
+        more: int = (not self.positivity) + (self.parameters.flips > 1) * 2
+        each = _BYTES + _BYTES_FEATURE * recipe_of(self.parameters.name).network.widths[0]
+        padded = Grid.of(shape, (STEP[0] - 1, STEP[1] - 1, STEP[2] - 1), image=shape[0] == 1).padded
+        return (each + _BYTES_ANSWER * more) * int(np.prod(padded))
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
@@ -156,11 +171,9 @@ class Unet(Denoiser):
     def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> _Weighed:
         from denoise.networks.inference import weigh
 
-        model = self._model
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
         numbers: NoiseNumbers = noise_numbers(white.noise)
-        space = scale_space(whole, numbers, grid, threads=self.threads)
-        data, spread = weigh(
-            model, space, numbers, both=not self.positivity, flips=self.parameters.flips, threads=self.threads
+        flips, both = self.parameters.flips, not self.positivity
+        return _Weighed(
+            *weigh(self._route, whole, numbers, grid, both=both, flips=flips, threads=self.threads)
         )
-        return _Weighed(grid.pixels(data), grid.pixels(spread))

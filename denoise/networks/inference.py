@@ -1,92 +1,102 @@
-"""A trained network on one block."""
+"""A trained network on one block, by the route that suits the machine (`denoise.networks.routes`)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from denoise.networks.backend import torch_threads
-from denoise.networks.scalespace import Array, NoiseNumbers, ScaleSpace
-from denoise.networks.unet3d import Answer, ScaleSpaceUNet, both_signs, negated, weighed
-from denoise.networks.weights import Model
+from denoise.networks.routes import Route
+from denoise.networks.scalespace import BANDS, Array, Grid, NoiseNumbers
+from denoise.networks.weighing import Shares, seen, weighed_sum
 
-_AXES = (3, 2, 1)  # of (batch, channel, y, x, feature): x, y, channel are mirrored in this order
+_AXES = (2, 1, 0)  # of (channel, y, x, feature): x, y, channel are mirrored in this order
 
 
 def weigh(
-    model: Model,
-    space: ScaleSpace,
+    route: Route,
+    white: Array,
     noise: NoiseNumbers,
+    grid: Grid,
     *,
     both: bool,
     flips: int = 1,
     threads: int = 1,
-    device: str = "cpu",
 ) -> tuple[Array, Array]:
-    """Weighed sub-bands and the variance of the result, each of shape (channel, y / 2, x / 2, 4).
+    """Weighed sub-bands and the variance of the result, each of shape (channel, y, x), float32.
 
     Parameters
     ----------
-    model : Model
-        From ``weights.load_model``.
-    space : ScaleSpace
-        Of the block.
+    route : Route
+        The network, and what computes it; see ``routes.route_for``.
+    white : ndarray, shape (channel, y, x), float32
+        Whitened data, finite, in units of their sigma.
     noise : NoiseNumbers
+        Of the block.
+    grid : Grid
         Of the block.
     both : bool
         Emission and absorption: the result is odd in the data, at twice the cost.
     flips : {1, 2, 4, 8}
         Mirror images whose mean is the answer.
     threads : int
-        Threads of torch.
-    device : str
-        Where the network runs.
+        Threads of this call.
 
     Returns
     -------
-    data : ndarray, float32
+    data : ndarray
         In units of sigma of the whitened data.
-    variance : ndarray, float32
+    variance : ndarray
         In units of sigma squared of the data as they were.
     """
-    with torch_threads(torch, threads), torch.no_grad():
-        network = model.network.to(device)
-        inputs = torch.from_numpy(space.inputs)[None].to(device)
-        numbers = torch.from_numpy(noise.numbers)[None].to(device)
-        answer = _mean_answer(network, inputs, numbers, flips)
-        if both:
-            answer = both_signs(answer, _mean_answer(network, negated(inputs), numbers, flips))
-        bands = torch.from_numpy(space.bands)[None].to(device)
-        kept = weighed(
-            answer, bands, torch.from_numpy(noise.bands)[None].to(device), model.recipe.network.floor
-        )
-        variance = torch.exp(answer.log_variance).expand(kept.shape)
-        return _plain(kept), _plain(variance)
+    inputs = seen(white, noise, grid, threads=threads)
+    shares = _mean_answer(route, inputs, noise.numbers, flips, threads)
+    if both:
+        np.negative(inputs[..., :BANDS], out=inputs[..., :BANDS])
+        negative = _mean_answer(route, inputs, noise.numbers, flips, threads)
+        np.maximum(shares.gains, negative.gains, out=shares.gains)
+        np.subtract(shares.correction, negative.correction, out=shares.correction)
+        np.maximum(shares.log_variance, negative.log_variance, out=shares.log_variance)
+    del inputs
+    data = weighed_sum(white, noise, grid, shares, route.floor, threads=threads)
+    return data, _pixels(np.exp(shares.log_variance[..., 0]), grid)
 
 
-def _plain(values: Tensor) -> Array:
-    return np.ascontiguousarray(values[0].cpu().numpy(), np.float32)
+def _pixels(values: Array, grid: Grid) -> Array:
+    """One value a position (channel, y / 2, x / 2) as that of each of its pixels in the block."""
+    return np.ascontiguousarray(values.repeat(2, axis=1).repeat(2, axis=2)[grid.inside])
 
 
-def _mean_answer(network: ScaleSpaceUNet, inputs: Tensor, numbers: Tensor, flips: int) -> Answer:
+def _mean_answer(route: Route, inputs: Array, numbers: Array, flips: int, threads: int) -> Shares:
     """Mean of the answers to mirror images, each mirrored back."""
+    if flips == 1:
+        return route.answer(inputs, numbers, threads=threads)
+    total: Shares | None = None
+    for axes in _mirrors(flips):
+        one = _mirrored(route.answer(np.flip(inputs, axes), numbers, threads=threads), axes)
+        if total is None:
+            total = Shares(*(np.ascontiguousarray(part) for part in one))
+            continue
+        for part, more in zip(total, one, strict=True):
+            np.add(part, more, out=part)
+    assert total is not None
+    for part in total:
+        np.divide(part, np.float32(flips), out=part)
+    return total
+
+
+def _mirrors(flips: int) -> Iterator[tuple[int, ...]]:
     used = _AXES[: flips.bit_length() - 1]
-    answers = []
     for chosen in product((False, True), repeat=len(used)):
-        axes = [axis for axis, on in zip(used, chosen, strict=True) if on]
-        answers.append(_mirrored(network(inputs.flip(axes) if axes else inputs, numbers), axes))
-    return Answer(*(torch.stack(parts).mean(dim=0) for parts in zip(*answers, strict=True)))
+        yield tuple(axis for axis, on in zip(used, chosen, strict=True) if on)
 
 
-def _mirrored(answer: Answer, axes: list[int]) -> Answer:
+def _mirrored(shares: Shares, axes: tuple[int, ...]) -> Shares:
     """An answer mirrored along axes, the sub-pixels of its correction too."""
-    if not axes:
-        return answer
-    gains, correction, variance = (part.flip(axes) for part in answer)
-    within = [{2: -2, 3: -1}[axis] for axis in axes if axis != 1]
+    gains, correction, variance = (np.flip(part, axes) for part in shares)
+    within = tuple(axis - 3 for axis in axes if axis != 0)
     if within:
-        correction = correction.unflatten(-1, (2, 2)).flip(within).flatten(-2)
-    return Answer(gains, correction, variance)
+        cells = correction.reshape(*correction.shape[:-1], 2, 2)
+        correction = np.flip(cells, within).reshape(correction.shape)
+    return Shares(gains, correction, variance)

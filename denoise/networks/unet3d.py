@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from denoise.networks.scalespace import BANDS, INPUTS, NUMBERS
 
 SUBPIXELS = 4
-_SLOPE = 0.1
+SLOPE = 0.1
 _HIDDEN = 32
 _QUIET = -4.0  # of the gates before training: little is kept
 _VARIANCE = -3.0  # logarithm of the variance before training
@@ -82,7 +82,7 @@ class ScaleSpaceUNet(nn.Module):
 
     def forward(self, inputs: Tensor, numbers: Tensor) -> Answer:
         """Answer to inputs (batch, channel, y, x, 26), see ``scalespace``, and numbers of the noise (batch, 8)."""
-        return self.decode(self.encode(inputs, numbers), self.gates(inputs, numbers))
+        return self.answer(self.features(self.encode(inputs, numbers)), inputs, numbers)
 
     def encode(self, inputs: Tensor, numbers: Tensor) -> list[Tensor]:
         """Features of every level on the way down; the last ones are the bottleneck's."""
@@ -90,16 +90,23 @@ class ScaleSpaceUNet(nn.Module):
         for level, (told, stage) in enumerate(zip(self.told, self.down, strict=True)):
             if level:
                 x = self.narrow[level - 1](_pooled(x))
-            x = stage(x + told(numbers)[:, None, None, None])
+            # in place: nothing holds on to what was there
+            x = stage(x.add_(told(numbers)[:, None, None, None]))
             levels.append(x)
         return levels
 
-    def decode(self, levels: list[Tensor], gates: Tensor) -> Answer:
-        """The answer from the features of every level and the logits of the gates."""
-        x = levels[-1]
-        for level in range(len(levels) - 2, -1, -1):
-            x = self.up[level](_repeated(self.wide[level](x), levels[level]))
-        found = self.head(F.leaky_relu(x, _SLOPE)).float()
+    def features(self, levels: list[Tensor]) -> Tensor:
+        """Features of every position from those of every level, which are used up."""
+        x = levels.pop()
+        while levels:
+            level = len(levels) - 1
+            x = self.up[level](_repeated(self.wide[level](x), levels.pop()))
+        return x
+
+    def answer(self, features: Tensor, inputs: Tensor, numbers: Tensor) -> Answer:
+        """The answer at every position from what is there."""
+        gates = self.gates(inputs, numbers)
+        found = self.head(F.leaky_relu(features, SLOPE)).float()
         gains, correction, variance = found.split([BANDS, SUBPIXELS, 1], dim=-1)
         spread = variance.clamp(LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE)
         return Answer(gain(gates + gains), correction, spread)
@@ -123,12 +130,12 @@ class Gates(nn.Module):
         told = F.linear(numbers, self.hidden.weight[:, INPUTS:], self.hidden.bias)[:, None, None, None]
         signed = F.linear(inputs[..., :BANDS], self.hidden.weight[:, :BANDS])
         plain = F.linear(inputs[..., BANDS:], self.hidden.weight[:, BANDS:INPUTS]) + told
-        return torch.maximum(self.out(torch.relu(plain + signed)), self.out(torch.relu(plain - signed)))
+        return torch.maximum(self.out((plain + signed).relu_()), self.out((plain - signed).relu_()))
 
 
 def gain(logit: Tensor) -> Tensor:
     """Between 0 and 1, with long tails."""
-    return 0.5 * (1 + F.softsign(logit))
+    return F.softsign(logit).add_(1).mul_(0.5)
 
 
 def negated(inputs: Tensor) -> Tensor:
@@ -215,7 +222,7 @@ class _Block(nn.Module):
         nn.init.zeros_(self.line.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.line(F.leaky_relu(self.plane(F.leaky_relu(x, _SLOPE)), _SLOPE, inplace=True))
+        return self.line(F.leaky_relu(self.plane(F.leaky_relu(x, SLOPE)), SLOPE, inplace=True)).add_(x)
 
 
 def _stage(features: int, blocks: int) -> nn.Sequential:
@@ -228,18 +235,23 @@ def _pairs(widths: Sequence[int]) -> list[tuple[int, int]]:
 
 def _pooled(x: Tensor) -> Tensor:
     """Mean of two channels, rows and columns; of an image, of rows and columns."""
-    batch, depth, height, width, features = x.shape
-    two = 2 if depth > 1 else 1
-    cells = x.reshape(batch, depth // two, two, height // 2, 2, width // 2, 2, features)
-    return cells.mean(dim=(2, 4, 6))
+    # sums of two, axis after axis: a mean over three axes at once takes 50 times as long
+    axes = [axis for axis in (1, 2, 3) if x.shape[axis] > 1 or axis > 1]
+    for axis in axes:
+        one, other = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
+        x = one + other
+    return x * 0.5 ** len(axes)
 
 
 def _repeated(x: Tensor, onto: Tensor) -> Tensor:
     """Every value repeated in its cell, added to the finer level."""
     batch, depth, height, width, features = onto.shape
     two = depth // x.shape[1]
-    cells = onto.reshape(batch, depth // two, two, height // 2, 2, width // 2, 2, features)
-    return (cells + x[:, :, None, :, None, :, None]).reshape(onto.shape)
+    # whole rows are added: a third of the time of pairs
+    rows = x.repeat_interleave(2, dim=3).reshape(batch, depth // two, 1, height // 2, 1, width * features)
+    return (onto.reshape(batch, depth // two, two, height // 2, 2, width * features) + rows).reshape(
+        onto.shape
+    )
 
 
 class ReferenceUNet(nn.Module):

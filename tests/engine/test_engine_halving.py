@@ -114,6 +114,20 @@ def test_a_tile_that_is_nearly_all_halo_is_one_error(obs):
     assert [path.name for path in obs.parent.iterdir()] == ["obs.fits"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4000 bytes. Error code 12",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 4000 bytes.",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "std::bad_alloc",
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+    ],
+)
+def test_what_libraries_say_when_memory_runs_out(words):
+    assert out_of_memory(RuntimeError(words))
+
+
 @pytest.mark.usefixtures("_tight")
 def test_other_errors_are_not_taken_for_it(obs):
     assert not out_of_memory(ValueError("out of memory"))

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("torch")
 
 import denoise
-from denoise.errors import InputError, ParameterError, UsageError
+from denoise.errors import InputError, ParameterError, ResourceError, UsageError
 from denoise.methods import get_method
 from denoise.methods.unet import Unet
 from denoise.networks import weights
@@ -117,3 +117,53 @@ def test_a_network_that_is_not_trained_says_so_in_every_run():
     for _ in range(2):
         result = denoise.denoise(data, "unet", noise=noise)
         assert any("is not trained" in text for text in result.warnings) is not trained
+
+
+def test_what_computed_it_is_recorded():
+    data, _, noise = observation((8, 24, 24))
+    result = denoise.denoise(data, "unet", noise=noise, device="cpu")
+    assert result.provenance.run["device"].startswith("cpu, ")
+    assert "device" not in result.provenance.science["configuration"]
+    assert "device" not in denoise.denoise(data, "ist", noise=noise).provenance.run
+
+
+def test_a_gpu_that_is_not_there_is_told_before_the_first_tile(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    data, _, noise = observation((8, 24, 24))
+    events = []
+    with pytest.raises(ResourceError, match="no GPU that torch can use"):
+        denoise.denoise(data, "unet", noise=noise, device="cuda", progress=events.append)
+    assert not [event for event in events if event.stage == "denoising"]
+
+
+def test_a_method_without_a_choice_refuses_another_device():
+    data, _, noise = observation((8, 24, 24))
+    with pytest.raises(ParameterError, match=r"method ist does not run on this device \(found: cuda\)"):
+        denoise.denoise(data, "ist", noise=noise, device="cuda")
+
+
+def test_a_device_that_is_short_of_memory_halves_the_tile(monkeypatch):
+    """R8 with the error of torch itself, raised where the network runs."""
+    import torch
+
+    from denoise.networks.routes import route_for
+
+    data, _, noise = observation((1, 24, 400))
+    expected = denoise.denoise(data, "unet", noise=noise)
+    kind = type(route_for("unet3d-small"))
+    answer = kind.answer
+    sizes = []
+
+    def tight(self, inputs, numbers, *, threads):
+        sizes.append(inputs[..., 0].size)
+        if sizes[-1] > 12 * 170:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return answer(self, inputs, numbers, threads=threads)
+
+    monkeypatch.setattr(kind, "answer", tight)
+    halved = denoise.denoise(data, "unet", noise=noise)
+    assert max(sizes) > 12 * 170 > min(sizes)
+    assert "done in halves (CUDA out of memory" in halved.provenance.run["short_of_memory"]
+    assert np.abs(halved.cube.data - expected.cube.data).max() < 0.02

@@ -26,3 +26,17 @@ def tiny():
 @pytest.fixture
 def tiny_recipe(tiny):
     return checked_recipe(tiny, "tiny.yaml")
+
+
+@pytest.fixture
+def tiny_model(tiny_recipe):
+    """A model with weights that do something everywhere."""
+    torch = pytest.importorskip("torch")
+    from denoise.networks.unet3d import ScaleSpaceUNet
+    from denoise.networks.weights import Model
+
+    torch.manual_seed(2)
+    network = ScaleSpaceUNet((4, 6), (1, 1))
+    for value in network.parameters():
+        torch.nn.init.normal_(value, std=0.3)
+    return Model(network.eval().requires_grad_(False), tiny_recipe, "")
