@@ -30,9 +30,9 @@ FILE = "calibration.yaml"
 BOX = (1, 3)  # half widths of the box over which the result's own size is taken: channels, pixels
 # where each curve is given, in sigma; straight in the logarithm between, level beyond
 KNOTS: dict[str, tuple[float, ...]] = {
-    "spread": (0.03, 0.1, 0.2, 0.3, 0.45, 0.7, 1.2, 2.0),
-    "strength": (2.5, 3.5, 5.0, 7.0, 10.0, 20.0, 50.0),
-    "size": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "spread": (0.03, 0.1, 0.2, 0.3, 0.45, 0.7, 1.2, 2.0, 4.0),
+    "strength": (2.5, 3.5, 5.0, 7.0, 10.0, 20.0, 50.0, 100.0),
+    "size": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
 }
 
 

@@ -151,7 +151,7 @@ class OptimiserRecipe(_Section):
 class CalibrationRecipe(_Section):
     """Simulated cubes on which the error bars are calibrated when the training is done, see ``conformal``."""
 
-    cubes: int = Field(default=80, ge=1, description="to fit to")
+    cubes: int = Field(default=100, ge=1, description="to fit to")
     score: int = Field(default=60, ge=1, description="others, to count the coverage on")
 
 
