@@ -1,7 +1,8 @@
-"""``denoise train``: a network from a recipe; weights, curves and a checkpoint to go on from."""
+"""``denoise train``: a network from a recipe; weights, calibration, card, curves and a checkpoint to go on from."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +13,14 @@ from denoise.cli.batch import stoppable
 from denoise.cli.console import Messages, facts
 from denoise.cli.run import make_folder
 from denoise.cores import usable_cores
-from denoise.errors import OutputExistsError, UsageError
+from denoise.errors import CancelledError, OutputExistsError, UsageError
 
 if TYPE_CHECKING:
+    from denoise.engine import CancelToken
+    from denoise.networks.conformal import Examine
     from denoise.networks.training import Event
 
-_STAGE = "training"
+_STAGE, _CALIBRATION = "training", "calibrating errors"
 
 
 def train(
@@ -52,9 +55,10 @@ def train(
     overwrite: opt.Overwrite = False,
     json_log: opt.JsonLog = False,
 ) -> int:
-    """Train a network on simulations: weights and recipe, loss and validation curves, a checkpoint.
+    """Train a network on simulations: weights and recipe, calibrated errors, card, curves, a checkpoint.
 
-    Ctrl-C stops after the step at work and keeps the checkpoint; --resume goes on as if it had not stopped.
+    Ctrl-C stops after the step at work and keeps the checkpoint; --resume goes on as if it had not stopped, and of a
+    training that is done makes calibration and card again.
     """
     from denoise.networks.backend import need_torch
     from denoise.networks.recipe import load_recipe
@@ -69,13 +73,14 @@ def train(
 
     messages = Messages(as_json=json_log)
     cores = usable_cores()
+    processes = cores if workers is None else workers
     with stoppable(messages) as token, messages.working():
         done = run_training(
             asked,
             TrainingRun(
                 target,
                 device=where,
-                workers=cores if workers is None else workers,
+                workers=processes,
                 # half the work is simulation, and torch's threads spin while they wait
                 threads=max(1, cores // 2),
                 resume=resume,
@@ -84,11 +89,33 @@ def train(
                 stop=lambda: token.cancelled,
             ),
         )
+        if not token.cancelled:
+            _finish(target, where, hours, processes, messages, token)
     if done.validations:
         facts("Last validation", {name: f"{value:.3f}" for name, value in done.validations[-1].items()})
     text = f"trained {done.step} of {asked.optimiser.steps} steps in {done.seconds / 3600:.2f} h: {target}"
     messages.done(text, output=str(target), step=done.step)
     return 130 if token.cancelled else 0
+
+
+def _finish(
+    folder: Path, device: str, hours: float | None, workers: int, messages: Messages, token: CancelToken
+) -> None:
+    from denoise.engine.progress import ProgressEvent
+    from denoise.networks.finish import finish_model
+
+    def tell(done: int, total: int) -> None:
+        messages.progress(ProgressEvent(_CALIBRATION, done, total, None))
+        if token.cancelled:
+            raise CancelledError("stopped; --resume goes on with the calibration of the errors")
+
+    finish_model(folder, partial(_method, folder), device=device, hours=hours, workers=workers, report=tell)
+
+
+def _method(folder: Path, positivity: bool) -> Examine:
+    from denoise.methods.unet import Unet
+
+    return Unet(positivity=positivity, model=str(folder)).examine
 
 
 def _device(torch: object, asked: str) -> str:

@@ -12,11 +12,15 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
 from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
+from denoise.networks import calibration
 from denoise.networks.backend import check_torch
+from denoise.networks.calibration import FILE as CALIBRATION
+from denoise.networks.calibration import Calibration, Examined, calibration_of
 from denoise.networks.scalespace import STEP, Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
@@ -95,6 +99,13 @@ class Unet(Denoiser):
         return checksum_of(model_folder(self.parameters.name))
 
     @property
+    def _calibration(self) -> Calibration | None:
+        from denoise.networks.weights import checksum_of, model_folder
+
+        folder = model_folder(self.parameters.name).resolve()
+        return calibration_of(folder, checksum_of(folder))
+
+    @property
     def backend(self) -> str:
         """What computes the network in this process."""
         return self._route.label
@@ -111,18 +122,21 @@ class Unet(Denoiser):
         Warns
         -----
         DenoiseWarning
-            The network is not trained: every plan asks for the halo, so that every run says so.
+            The network is not trained, or its errors not calibrated: every plan asks for the halo, so that every
+            run says so.
         """
         from denoise.networks.weights import recipe_of
 
         recipe = recipe_of(self.parameters.name)
         if not recipe.trained:
-            warnings.warn(
-                DenoiseWarning(
-                    f"model {recipe.name} is not trained: its weights are those that a training starts from; do "
-                    "not use the result for science (denoise train makes a model, --set model=FOLDER uses it)"
-                ),
-                stacklevel=2,
+            _warn(
+                f"model {recipe.name} is not trained: its weights are those that a training starts from; do "
+                "not use the result for science (denoise train makes a model, --set model=FOLDER uses it)"
+            )
+        elif self._calibration is None:
+            _warn(
+                f"the errors of model {recipe.name} are not calibrated: its folder holds no {CALIBRATION} (denoise "
+                "train --resume makes one)"
             )
         network = network_reach(recipe.network.blocks)
         scales = (min(most, SIDE - 1) for most in wavelets.default_scales(shape))
@@ -132,7 +146,7 @@ class Unet(Denoiser):
         search = detection.emission_halo(shape, noise)
         deep = max(search[0], BRIGHT[0] + 2, ceil(EFFECTIVE[0] * (network[0] + channels))) + WIDEST
         side = max(search[1], BRIGHT[1] + 2 + beyond, ceil(EFFECTIVE[1] * (network[1] + pixels)) + beyond)
-        later = [(flux, True), (positivity, self.positivity)]
+        later = [(flux, True), (positivity, self.positivity), (calibration, True)]
         after = [step.halo(shape[0]) for step, used in later if used]
         deep, side = deep + sum(far for far, _ in after), side + sum(far for _, far in after)
         return Halo(deep if shape[0] > 1 else 0, side, side)
@@ -148,25 +162,37 @@ class Unet(Denoiser):
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
-        sigma = noise.sigma()
-        data, valid = detection.standardise(block, sigma, threads=self.threads)
+        found, support = self._examined(block, noise)
+        known = np.where(found.valid, noise.sigma(), np.float32(0))
+        error, known_errors = found.spread, self._calibration
+        if known_errors is not None:
+            factor = known_errors.factor(positivity=self.positivity)
+            error = factor.error(found, threads=self.threads)
+        return Estimate(found.data * known, variance=np.square(error * known), support=support)
+
+    def examine(self, block: Block, noise: NoiseModel) -> Examined:
+        """Result and predicted error of one block (channel, y, x), not calibrated, in units of sigma."""
+        return self._examined(block, noise)[0]
+
+    def _examined(self, block: Block, noise: NoiseModel) -> tuple[Examined, NDArray[np.bool_]]:
+        """The same, and the emission found."""
+        data, valid = detection.standardise(block, noise.sigma(), threads=self.threads)
         both = not self.positivity
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
         whole = bridged(seen.white.data, valid)
         found = self._weigh(whole, seen.white, noise)
-        estimate, support = self._with_flux(found.data, whole, seen), seen.support
+        estimate, near = self._with_flux(found.data, whole, seen)
         if self.positivity:
             estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
-        known = np.where(valid, sigma, np.float32(0))
-        return Estimate(estimate * known, variance=found.variance * np.square(known), support=support)
+        return Examined(estimate, np.sqrt(found.variance), near, valid), seen.support
 
-    def _with_flux(self, estimate: Block, whole: Block, seen: detection.Emission) -> Block:
-        """The flux that the network left out of the regions found, and the correlation put back."""
+    def _with_flux(self, estimate: Block, whole: Block, seen: detection.Emission) -> tuple[Block, Block]:
+        """The flux that the network left out of the regions found and the correlation put back; what is near."""
         white, region = seen.white, seen.found.region
         left = detection.noise_left(white.noise, noise_numbers(white.noise).scales)
         near = strength(whole, left, threads=self.threads)
         flux.put_back(estimate, whole, region=region, strength=near, threads=self.threads)
-        return white.restore(estimate, region, threads=self.threads)
+        return white.restore(estimate, region, threads=self.threads), near
 
     def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> _Weighed:
         from denoise.networks.inference import weigh
@@ -177,3 +203,7 @@ class Unet(Denoiser):
         return _Weighed(
             *weigh(self._route, whole, numbers, grid, both=both, flips=flips, threads=self.threads)
         )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(DenoiseWarning(text), stacklevel=3)

@@ -12,6 +12,7 @@ from denoise.metrics.accuracy import (
     snr_gain,
 )
 from denoise.metrics.apertures import aperture_diameter, circular_aperture, emission_mask, near_truth
+from denoise.metrics.errorbars import LEVELS, Coverage, coverage, scored
 from denoise.metrics.fidelity import (
     FIDELITY_KEYS,
     SourceWindow,
@@ -38,7 +39,9 @@ from denoise.metrics.scores import SCORE_KEYS, Observation, Summary, score, scor
 
 __all__ = [
     "FIDELITY_KEYS",
+    "LEVELS",
     "SCORE_KEYS",
+    "Coverage",
     "FalseRegion",
     "FalseStructure",
     "Measurement",
@@ -54,6 +57,7 @@ __all__ = [
     "bright_mean_kept",
     "circular_aperture",
     "completeness",
+    "coverage",
     "emission_mask",
     "expected_flukes",
     "false_structure",
@@ -76,6 +80,7 @@ __all__ = [
     "rmse_ratio",
     "score",
     "score_function",
+    "scored",
     "snr_gain",
     "spectrum_error",
     "sum_error",

@@ -89,6 +89,17 @@ def save_state(state: State, folder: Path, fixed: dict[str, Any]) -> None:
     put(folder / FILE, save(content, header))
 
 
+def progress_of(folder: Path) -> Progress:
+    """How far the training in a folder is.
+
+    Raises
+    ------
+    InputError
+        It holds no checkpoint, or it cannot be read.
+    """
+    return _progress(_read(folder / FILE)[0])
+
+
 def load_state(state: State, folder: Path, fixed: dict[str, Any]) -> None:
     """Put the checkpoint of `folder` into `state`.
 
@@ -99,15 +110,8 @@ def load_state(state: State, folder: Path, fixed: dict[str, Any]) -> None:
     UsageError
         It belongs to another recipe.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = folder / FILE
-    try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as err:
-        raise InputError(f"{path} cannot be read as a checkpoint", value=err) from None
+    header, tensors = _read(path)
     if header["recipe"] != json.dumps(fixed, sort_keys=True):
         raise UsageError(
             f"{path} was made by another recipe", action="take that recipe, another folder, or --overwrite"
@@ -115,9 +119,26 @@ def load_state(state: State, folder: Path, fixed: dict[str, Any]) -> None:
     state.network.load_state_dict(_part(tensors, "network."))
     state.mean = _moved(_part(tensors, "mean."), state.mean)
     state.best = _moved(_part(tensors, "best."), state.mean)
-    state.progress = Progress(**json.loads(header["progress"]))
-    state.progress.losses = [(int(step), value) for step, value in state.progress.losses]
+    state.progress = _progress(header)
     _load_moments(state, _part(tensors, "adam."))
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as err:
+        raise InputError(f"{path} cannot be read as a checkpoint", value=err) from None
+    return header, tensors
+
+
+def _progress(header: dict[str, str]) -> Progress:
+    found = Progress(**json.loads(header["progress"]))
+    found.losses = [(int(step), value) for step, value in found.losses]
+    return found
 
 
 def _load_moments(state: State, moments: dict[str, Tensor]) -> None:

@@ -148,6 +148,13 @@ class OptimiserRecipe(_Section):
     checkpoint_minutes: float = Field(default=5.0, gt=0)
 
 
+class CalibrationRecipe(_Section):
+    """Simulated cubes on which the error bars are calibrated when the training is done, see ``conformal``."""
+
+    cubes: int = Field(default=100, ge=1, description="to fit to")
+    score: int = Field(default=60, ge=1, description="others, to count the coverage on")
+
+
 class TrainingRecipe(_Section):
     """The whole file."""
 
@@ -158,6 +165,10 @@ class TrainingRecipe(_Section):
     simulation: SimulationRecipe
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
+    calibration: CalibrationRecipe = CalibrationRecipe()
+    notes: tuple[str, ...] = Field(
+        default=(), description="what the card is to say too, such as known failures"
+    )
     trained: bool = Field(
         default=False, description="whether a training made the weights; written by training"
     )
@@ -168,9 +179,9 @@ class TrainingRecipe(_Section):
     def fixed(self) -> dict[str, Any]:
         """What decides the numbers, as plain values: a training is resumed only with the same.
 
-        The clock, the length of the training and the checksum may change.
+        The clock, the length of the training, what is done after it and the checksum may change.
         """
-        values = self.model_dump(mode="json", exclude={"sha256", "name", "trained"})
+        values = self.model_dump(mode="json", exclude={"sha256", "name", "trained", "calibration", "notes"})
         for free in ("hours", "patience", "checkpoint_minutes", "validate_every", "validation"):
             values["optimiser"].pop(free)
         return values

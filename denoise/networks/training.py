@@ -127,6 +127,8 @@ class _Loop:
         """All steps that are left."""
         progress, asked = self.state.progress, self.recipe.optimiser
         last = asked.steps if self.run.steps is None else min(asked.steps, self.run.steps)
+        if self._ended():
+            last = progress.step
         self._mark = time.monotonic()
         for batch in self.feed.batches(TRAINING, progress.step, last):
             self._step(batch)
@@ -162,9 +164,13 @@ class _Loop:
         return 0.0 if self.hours is None else self.state.progress.seconds / (3600 * self.hours)
 
     def _over(self) -> bool:
+        return self._ended() or self.run.stop()
+
+    def _ended(self) -> bool:
+        """Before its last step: out of time, or no better for long."""
         patience = self.recipe.optimiser.patience
         tired = bool(patience) and self.state.progress.waited >= patience
-        return tired or self._share_of_time() >= 1 or self.run.stop()
+        return tired or self._share_of_time() >= 1
 
     def _validate(self) -> None:
         if not self._held:

@@ -7,6 +7,8 @@ import yaml
 
 pytest.importorskip("torch")
 
+from safetensors.numpy import load_file
+
 from denoise.cli.app import execute
 
 RECIPE = {
@@ -19,6 +21,8 @@ RECIPE = {
         "noise": {"white": 1.0},
     },
     "optimiser": {"steps": 4, "validate_every": 2, "validation": 1},
+    "calibration": {"cubes": 3, "score": 2},
+    "notes": ["It knows nothing."],
 }
 
 
@@ -36,14 +40,55 @@ def train(recipe, *more):
 def test_trains_and_refuses_to_do_it_again_by_accident(recipe, capsys):
     assert train(recipe, "--json-log") == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [one["done"] for one in events if one["event"] == "progress"][-1] == 4
+    done = {one["stage"]: one["done"] for one in events if one["event"] == "progress"}
+    assert done == {"training": 4, "calibrating errors": 10}
     assert sum(one["event"] == "validation" for one in events) == 2
     made = {path.name for path in (recipe.parent / "out").iterdir()}
-    assert made == {"checkpoint.safetensors", "curves.png", "recipe.yaml", "weights.safetensors"}
+    assert made == {
+        "CARD.md",
+        "calibration.yaml",
+        "checkpoint.safetensors",
+        "curves.png",
+        "recipe.yaml",
+        "weights.safetensors",
+    }
     assert train(recipe) == 2
     assert "go on with --resume, or allow --overwrite" in capsys.readouterr().err
     assert train(recipe, "--resume") == 0
     assert "trained 4 of 4 steps" in capsys.readouterr().err
+
+
+def test_the_card_tells_facts_and_the_notes_of_the_recipe(recipe):
+    assert train(recipe) == 0
+    folder = recipe.parent / "out"
+    card = (folder / "CARD.md").read_text()
+    assert card.startswith("# tiny\n")
+    for fact in (
+        "4 of 4 steps of 1 cubes",
+        "Peak SNR 1.5 to 9 (80 %) and 9 to 50",
+        "disc 80 %, empty 20 %",
+        "white 100 %",
+        "- It knows nothing.",
+        "Calibrated on 3 simulated cubes; scored on 2 others",
+        "| both signs | ",
+    ):
+        assert fact in " ".join(card.split())
+    assert "ring" in card.split("**Left out**")[1].split("**Licence**")[0]
+    count = sum(value.size for value in load_file(folder / "weights.safetensors").values())
+    assert f"{count:,} parameters" in card
+    assert str(recipe.parent) not in card
+
+
+def test_a_finished_training_that_is_resumed_makes_calibration_and_card_again(recipe):
+    assert train(recipe) == 0
+    folder = recipe.parent / "out"
+    before = {name: (folder / name).read_bytes() for name in ("calibration.yaml", "weights.safetensors")}
+    (folder / "calibration.yaml").unlink()
+    (folder / "CARD.md").unlink()
+    recipe.write_text(yaml.safe_dump(RECIPE | {"notes": ["Other words."]}))
+    assert train(recipe, "--resume") == 0
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert "Other words." in (folder / "CARD.md").read_text()
 
 
 def test_mistakes_are_one_line(recipe, capsys):

@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("torch")
 
 import denoise
-from denoise.errors import InputError, ParameterError, ResourceError, UsageError
+from denoise.errors import DenoiseWarning, InputError, ParameterError, ResourceError, UsageError
 from denoise.methods import get_method
 from denoise.methods.unet import Unet
-from denoise.networks import weights
+from denoise.networks import calibration, weights
 from denoise.resources import resource
 from denoise.testing.subject import Subject, noise_model, observation
 
@@ -19,9 +19,21 @@ SHAPE = (16, 48, 48)
 @pytest.fixture
 def own_model(tmp_path):
     """A folder as `denoise train` leaves it, with the packaged weights."""
-    for name in (weights.WEIGHTS, weights.RECIPE):
-        (tmp_path / name).write_bytes(resource("models", "unet3d-small", name).read_bytes())
+    for path in resource("models", "unet3d-small").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path
+
+
+def calibrated(folder, **changes):
+    """Give the model in a folder a calibration whose factor is e for positive results and 1 for others."""
+    level = {name: (0.0,) * len(knots) for name, knots in calibration.KNOTS.items()}
+    made = calibration.Calibration(
+        sha256=weights.checksum_of(folder),
+        cubes=(1, 1),
+        both_signs=level,
+        positive=level | {"strength": (1.0,) * len(calibration.KNOTS["strength"])},
+    )
+    calibration.write_calibration(made.model_copy(update=changes), folder)
 
 
 @pytest.mark.parametrize("factor", [1e-18, 1.0, 1e6])
@@ -58,6 +70,37 @@ def test_the_result_has_an_error_bar():
     assert result.uncertainty is not None
     assert np.isfinite(result.uncertainty.data).all()
     assert get_method("unet").info.error_bar
+
+
+def test_the_calibration_in_the_folder_is_a_factor_of_the_error(own_model):
+    data, _, noise = observation(SHAPE)
+    calibrated(own_model)
+    for positivity, factor in ((False, 1), (True, np.e)):
+        method = Unet(model=str(own_model), positivity=positivity)
+        found, plain = method.apply(data, noise, None), method.examine(data, noise)
+        assert np.allclose(np.sqrt(found.variance), factor * plain.spread * noise.sigma(), rtol=1e-4)
+        assert np.allclose(found.data, plain.data * noise.sigma())
+
+
+def test_the_calibration_of_other_weights_is_refused(own_model):
+    data, _, noise = observation(SHAPE)
+    calibrated(own_model, sha256="a" * 64)
+    with pytest.raises(InputError, match="belongs to other weights"):
+        Unet(model=str(own_model)).apply(data, noise, None)
+
+
+def test_a_model_without_calibration_says_so_and_gives_the_error_of_the_network(own_model):
+    (own_model / calibration.FILE).unlink(missing_ok=True)
+    path = own_model / weights.RECIPE
+    path.write_text(path.read_text().replace("trained: false", "") + "\ntrained: true\n")
+    data, _, noise = observation(SHAPE)
+    method = Unet(model=str(own_model))
+    with pytest.warns(DenoiseWarning, match="errors of model unet3d-small are not calibrated"):
+        method.halo(SHAPE, noise)
+    plain = method.examine(data, noise)
+    assert np.allclose(
+        np.sqrt(method.apply(data, noise, None).variance), plain.spread * noise.sigma(), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("flips", [2, 8])

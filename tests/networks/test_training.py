@@ -70,6 +70,8 @@ def test_a_time_budget_ends_the_training_with_weights(tiny_recipe, tmp_path):
     done = train(tiny_recipe, TrainingRun(tmp_path, workers=0, hours=1e-7))
     assert done.step == 1
     assert load_model(str(tmp_path)).recipe.name == "tiny"
+    again = train(tiny_recipe, TrainingRun(tmp_path, workers=0, hours=1e-7, resume=True))
+    assert again == done
 
 
 def test_early_stop(tiny, tmp_path):

@@ -1,0 +1,184 @@
+"""Calibrated error bars: what a network predicts of its error, times a factor learnt on simulations.
+
+The network predicts the error of its own output; what users get has flux put back and no negative values, and depends
+on weights that were trained for more than error bars. So the predicted error is multiplied by a factor, the product
+of three curves: of the predicted error, of the significance of the data nearby, and of how large the result itself is
+nearby. All three are in units of sigma and local: the factor does not depend on tiles, and the error scales with the
+data. The curves are fitted as conformal quantiles are, see ``denoise.networks.conformal``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from denoise.atomic import put
+from denoise.errors import InputError
+from denoise.transforms._jit import run_ranges
+from denoise.transforms.smoothing import box_mean
+
+Array = NDArray[np.float32]
+
+FILE = "calibration.yaml"
+BOX = (1, 3)  # half widths of the box over which the result's own size is taken: channels, pixels
+# where each curve is given, in sigma; straight in the logarithm between, level beyond
+KNOTS: dict[str, tuple[float, ...]] = {
+    "spread": (0.03, 0.1, 0.2, 0.3, 0.45, 0.7, 1.2, 2.0, 4.0),
+    "strength": (2.5, 3.5, 5.0, 7.0, 10.0, 20.0, 50.0, 100.0),
+    "size": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+}
+
+
+class Examined(NamedTuple):
+    """A block as it was denoised, before calibration, in units of sigma.
+
+    Attributes
+    ----------
+    data : ndarray, shape (channel, y, x), float32
+        The final result.
+    spread : ndarray, same shape
+        The error that the network predicts.
+    strength : ndarray, same shape
+        Largest significance of the data nearby (`denoise.transforms.gates.strength`).
+    valid : ndarray of bool, same shape
+        Where there is coverage.
+    """
+
+    data: Array
+    spread: Array
+    strength: Array
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor for predicted errors.
+
+    Attributes
+    ----------
+    curves : dict of tuple of float
+        Logarithm of the factor at each of ``KNOTS``; the three curves add up.
+    """
+
+    curves: dict[str, tuple[float, ...]]
+
+    def error(self, found: Examined, *, threads: int = 1) -> Array:
+        """The calibrated 1 sigma error, shape (channel, y, x), in units of sigma."""
+        size, out = size_of(found.data, threads=threads), np.empty_like(found.spread)
+
+        def planes(first: int, last: int) -> None:
+            for k in range(first, last):
+                seen = {"spread": found.spread[k], "strength": found.strength[k], "size": size[k]}
+                log = sum(
+                    np.interp(logs(values), _at(name), self.curves[name]) for name, values in seen.items()
+                )
+                np.multiply(found.spread[k], np.exp(log), out=out[k], casting="same_kind")
+
+        run_ranges(planes, len(out), threads=threads)
+        return out
+
+
+def size_of(data: Array, *, threads: int = 1) -> Array:
+    """Root mean square of the result over the box around every voxel (channel, y, x)."""
+    box = (BOX[0] if len(data) > 1 else 0, BOX[1], BOX[1])
+    return np.sqrt(np.maximum(box_mean(np.square(data), box, threads=threads), 0))
+
+
+def halo(channels: int) -> tuple[int, int]:
+    """How far (channels, pixels) the factor looks around itself in the result."""
+    return (BOX[0] if channels > 1 else 0), BOX[1]
+
+
+def logs(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Logarithms, of zeros too: curves are level there."""
+    return np.asarray(np.log(np.maximum(values, 1e-6)))
+
+
+def _at(name: str) -> NDArray[np.float64]:
+    return np.log(KNOTS[name])
+
+
+class Covered(BaseModel):
+    """Coverage on simulations that the curves were not fitted to: mean over cubes, and its standard error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    positivity: bool
+    snr: tuple[float, float] = Field(description="peak SNR; (0, 0): empty fields")
+    inside: bool = Field(description="in the emission, truth above 5 % of its peak; or outside it")
+    cubes: int
+    within_1: tuple[float, float | None]
+    within_2: tuple[float, float | None]
+    tails: float = Field(description="quantile .95 over quantile .68 of error / sigma; Gaussian: 1.97")
+
+
+class Calibration(BaseModel):
+    """What the file holds: curves for a result of both signs and for one without negatives, and how good they are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str = Field(description="of the weights it belongs to")
+    cubes: tuple[int, int] = Field(description="fitted to, scored on")
+    both_signs: dict[str, tuple[float, ...]]
+    positive: dict[str, tuple[float, ...]]
+    coverage: tuple[Covered, ...] = ()
+
+    def factor(self, *, positivity: bool) -> Factor:
+        """The factor for results with or without positivity."""
+        return Factor(self.positive if positivity else self.both_signs)
+
+
+def write_calibration(found: Calibration, folder: Path) -> None:
+    """Write it beside the weights.
+
+    Raises
+    ------
+    ResourceError
+        It cannot be written.
+    """
+    plain = found.model_dump(mode="json")
+    put(folder / FILE, yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110))
+
+
+@cache
+def calibration_of(folder: Path, checksum: str) -> Calibration | None:
+    """The calibration of the weights with this SHA-256 in a folder; None if there is none.
+
+    Raises
+    ------
+    InputError
+        The file is none, or belongs to other weights.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        found = Calibration(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        _check_curves(found)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError, ValueError) as err:
+        raise InputError(
+            f"{path} cannot be read as a calibration",
+            value=" ".join(str(err).split())[:100],
+            action="go on with denoise train --resume, which makes it again",
+        ) from None
+    if found.sha256 != checksum:
+        raise InputError(
+            f"{path} belongs to other weights",
+            value=f"SHA-256 {found.sha256[:12]}, not {checksum[:12]}",
+            action="go on with denoise train --resume, which makes it again",
+        )
+    return found
+
+
+def _check_curves(found: Calibration) -> None:
+    expected = {name: len(knots) for name, knots in KNOTS.items()}
+    for curves in (found.both_signs, found.positive):
+        if {name: len(values) for name, values in curves.items()} != expected:
+            raise ValueError(f"curves must have the lengths {expected}")

@@ -1,0 +1,212 @@
+"""The card of a model, from facts: what it was trained on, for how long and where, and how good it was."""
+
+from __future__ import annotations
+
+import platform
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from denoise.atomic import put
+from denoise.cores import usable_cores
+from denoise.networks.calibration import Calibration, Covered
+from denoise.networks.checkpoint import Progress, progress_of
+from denoise.networks.recipe import SimulationRecipe, TrainingRecipe
+from denoise.networks.weights import RECIPE, WEIGHTS
+from denoise.simulate import SceneKind
+
+CARD = "CARD.md"
+_SCORES = ("aperture", "emission", "flux")
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def write_card(
+    folder: Path,
+    recipe: TrainingRecipe,
+    calibration: Calibration,
+    *,
+    device: str = "cpu",
+    hours: float | None = None,
+) -> None:
+    """Write ``CARD.md`` of a finished training.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds weights and checkpoint.
+    recipe : TrainingRecipe
+        With its notes.
+    calibration : Calibration
+        With the coverage.
+    device : str
+        Where it was trained: this machine's "cpu" or "cuda".
+    hours : float, optional
+        What the training was limited to in place of the recipe's.
+
+    Raises
+    ------
+    InputError
+        There is no checkpoint.
+    ResourceError
+        It cannot be written.
+    """
+    progress = progress_of(folder)
+    parts = [
+        f"# {recipe.name}",
+        _network(folder),
+        "\n".join(_facts(recipe, progress, machine(device), hours)),
+        *_validation(progress),
+        *_coverage(calibration),
+        *_notes(recipe.notes),
+    ]
+    put(folder / CARD, "\n\n".join(parts) + "\n")
+
+
+def machine(device: str) -> str:
+    """What this runs on, in words: the GPU or the processor, and the cores."""
+    cores = f"{usable_cores()} cores"
+    if device == "cuda":
+        import torch
+
+        return f"{torch.cuda.get_device_name()}, {cores}"
+    return f"{_processor()}, {cores}"
+
+
+def _processor() -> str:
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _network(folder: Path) -> str:
+    from safetensors.torch import load
+
+    content = (folder / WEIGHTS).read_bytes()
+    count = sum(value.numel() for value in load(content).values())
+    return _joined(
+        f"A network of {count:,} parameters ({len(content) / 1e6:.1f} MB) that turns the significances of the data",
+        "at 5 x 5 smoothings, in whitened noise, into a gain for each of 25 wavelet sub-bands, a correction and an",
+        "error: see `denoise/networks/unet3d.py`. The training wrote this card.",
+    )
+
+
+def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float | None) -> list[str]:
+    simulation, limit = recipe.simulation, "" if hours is None else f" --hours {hours:g}"
+    left_out = [kind for kind in get_args(SceneKind) if not simulation.kinds.get(kind)]
+    return [
+        _joined(
+            f"- **Trained by** `denoise train {RECIPE}{limit} -o FOLDER` with the recipe beside this card:",
+            f"{progress.step:,} of {recipe.optimiser.steps:,} steps of {_cubes(simulation)} cubes",
+            f"in {progress.seconds / 3600:.2f} h on: {where}.",
+        ),
+        _joined(
+            f"- **Data**: simulated while it trains, sources anywhere. Peak SNR {_range(simulation.snr)}",
+            f"({100 * (1 - simulation.bright):.0f} %) and {_range(simulation.bright_snr)}; beams of",
+            f"{_range(simulation.beam)} pixels FWHM, {100 * simulation.usual:.0f} % of them",
+            f"{_range(simulation.usual_beam)}; {100 * simulation.hanning:.0f} % with Hanning-smoothed channels.",
+        ),
+        f"- **Scenes**: {_shares(simulation.kinds)}.",
+        f"- **Noise**: {_shares(simulation.noise)}.",
+        f"- **Cubes** (channel, y, x): {', '.join(_shapes(simulation))}.",
+        _joined(
+            f"- **Left out**: {', '.join(left_out)}, continuum. Anything beyond these ranges is extrapolated.",
+        ),
+        "- **Licence**: as the project.",
+    ]
+
+
+def _cubes(simulation: SimulationRecipe) -> str:
+    counts = {one.batch for one in simulation.shapes}
+    return f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{min(counts)}"
+
+
+def _shapes(simulation: SimulationRecipe) -> list[str]:
+    return [" x ".join(map(str, one.shape)) for one in simulation.shapes]
+
+
+def _range(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:g} to {pair[1]:g}"
+
+
+def _shares(shares: Mapping[Any, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {100 * share:g} %" for name, share in shares.items() if share)
+
+
+def _validation(progress: Progress) -> list[str]:
+    """Scores of the weights that were kept, one line for each range of SNR."""
+    if not progress.validations:
+        return []
+    kept = min(progress.validations, key=lambda numbers: numbers["loss"])
+    ranges = [key.removeprefix("flux ") for key in kept if key.startswith("flux ")]
+    rows = [[_snr_label(label), *(_number(kept, f"{name} {label}") for name in _SCORES)] for label in ranges]
+    said = _joined(
+        f"On cubes that it was not trained on, of the network alone, after step {kept['step']:,.0f}: medians of the",
+        "RMSE over that of the data, and mean flux.",
+    )
+    return [
+        "## Validation",
+        said,
+        _table(["peak SNR", "RMSE aperture", "RMSE emission", "flux in the emission %"], rows),
+    ]
+
+
+def _snr_label(label: str) -> str:
+    low, _, high = label.partition("-")
+    return f"{low} to {high}" if high else f"above {low}"
+
+
+def _number(values: Mapping[str, float], key: str) -> str:
+    return f"{values[key]:.1f}" if key.startswith("flux") else f"{values[key]:.3f}"
+
+
+def _coverage(calibration: Calibration) -> list[str]:
+    fitted, scored = calibration.cubes
+    said = _joined(
+        f"Calibrated on {fitted} simulated cubes; scored on {scored} others, on the final result of the method.",
+        "Share of the voxels whose truth is within 1 and 1.96 sigma of the result (.68 and .95 wanted): mean over",
+        "cubes with its standard error, in the emission (truth above 5 % of its peak) and outside. Voxels do not count",
+        "where the result is exactly zero and the truth below .01 sigma of the noise; the error of an exact zero is",
+        "that of the zeros that count.",
+    )
+    rows = [_covered(one) for one in calibration.coverage]
+    names = [
+        "result",
+        "peak SNR",
+        "where",
+        "cubes",
+        "within 1 sigma",
+        "within 1.96 sigma",
+        "tails (Gauss 1.97)",
+    ]
+    return ["## Errors", said, _table(names, rows)]
+
+
+def _covered(one: Covered) -> list[str]:
+    snr = _range(one.snr) if one.snr[1] else "empty field"
+    shares = [
+        f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}")
+        for value, error in (one.within_1, one.within_2)
+    ]
+    result, where = "positive" if one.positivity else "both signs", "emission" if one.inside else "outside"
+    return [result, snr, where, str(one.cubes), *shares, f"{one.tails:.2f}"]
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    return ["## Known failures and notes", "\n".join(_joined(f"- {note}") for note in notes)] if notes else []
+
+
+def _joined(*parts: str) -> str:
+    """One paragraph, or one item of a list, in lines of the width of the other files."""
+    text = " ".join(parts)
+    return textwrap.fill(
+        text, 120, subsequent_indent="  " if text.startswith("- ") else "", break_on_hyphens=False
+    )
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

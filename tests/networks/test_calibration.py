@@ -1,0 +1,150 @@
+"""Calibrated errors: a factor that is local and scales, curves that make predicted errors right, files that fit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from denoise.errors import InputError
+from denoise.networks import calibration, conformal
+from denoise.networks.calibration import KNOTS, Calibration, Examined, Factor
+from denoise.networks.conformal import EMPTY, Voxels, draw_cube, fit_factor, snr_ranges
+from denoise.networks.recipe import checked_recipe
+
+LEVEL = {name: (0.0,) * len(knots) for name, knots in KNOTS.items()}
+SHAPE = (8, 40, 40)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def examined(rng, shape=SHAPE):
+    data, spread, strength = (np.exp(rng.normal(size=shape)).astype(np.float32) for _ in range(3))
+    return Examined(data, spread, 5 * strength, np.ones(shape, bool))
+
+
+def voxels(rng, scale, *, snr=(2.5, 3.5), inside=True, size=4000):
+    """Gaussian errors of `scale` of the predicted ones, by the features."""
+    features = rng.uniform(-3, 2, (3, size))
+    error = np.abs(rng.normal(size=size)) * scale(features)
+    return Voxels(snr, inside, features, np.log(np.maximum(error, 1e-4)))
+
+
+def shares(factor, one):
+    log = sum(
+        np.interp(values, np.log(knots), factor.curves[name])
+        for values, (name, knots) in zip(one.features, KNOTS.items(), strict=True)
+    )
+    return [np.mean(one.ratio <= log + np.log(sigmas)) for sigmas in (1, 1.96)]
+
+
+def test_level_curves_change_nothing(rng):
+    found = examined(rng)
+    assert np.allclose(Factor(LEVEL).error(found), found.spread)
+
+
+def test_the_factor_is_the_product_of_three_curves(rng):
+    curves = LEVEL | {"spread": (0.5,) * len(KNOTS["spread"]), "strength": (-0.2,) * len(KNOTS["strength"])}
+    found = examined(rng)
+    assert np.allclose(Factor(curves).error(found), np.exp(0.3) * found.spread, rtol=1e-5)
+
+
+def test_the_factor_looks_no_further_than_its_halo(rng):
+    curves = LEVEL | {"size": tuple(np.linspace(-1, 1, len(KNOTS["size"])))}
+    found, (deep, side) = examined(rng), calibration.halo(SHAPE[0])
+    whole = Factor(curves).error(found, threads=2)
+    part = Examined(*(values[2:7, 10:30, 5:35] for values in found))
+    inner = (slice(deep, -deep), slice(side, -side), slice(side, -side))
+    assert np.allclose(Factor(curves).error(part)[inner], whole[2:7, 10:30, 5:35][inner], rtol=1e-5)
+    one = Examined(*(values[:1] for values in found))
+    assert calibration.halo(1)[0] == 0
+    assert np.isfinite(Factor(curves).error(one)).all()
+
+
+def test_curves_learn_how_wrong_the_predicted_errors_are(rng):
+    def scale(features):
+        return 0.4 * np.exp(0.3 * np.clip(features[2], np.log(0.01), np.log(3)))
+
+    factor = fit_factor([voxels(rng, scale) for _ in range(5)])
+    fresh = voxels(rng, scale, size=20000)
+    assert np.allclose(shares(factor, fresh), [0.683, 0.95], atol=0.02)
+    faint = fresh.features[2] < -2
+    low = fresh._replace(features=fresh.features[:, faint], ratio=fresh.ratio[faint])
+    assert np.allclose(shares(factor, low), [0.683, 0.95], atol=0.04)
+
+
+def test_every_range_and_side_counts_alike_whatever_its_voxels(rng):
+    few = [voxels(rng, lambda f: np.full(f.shape[1], 2.0), size=200)]
+    many = [voxels(rng, lambda f: np.full(f.shape[1], 0.5), inside=False) for _ in range(5)]
+    got = [shares(fit_factor(few + many), one) for one in (few[0], many[0])]
+    alone = shares(fit_factor(many), many[0])
+    assert got[0][0] < 0.6 < alone[0] + 0.05 < got[1][0]
+    assert np.mean([one[0] for one in got]) == pytest.approx(0.68, abs=0.08)
+
+
+def test_ranges_take_turns_and_a_seed_fixes_the_cubes(tiny):
+    recipe = checked_recipe(tiny, "")
+    ranges = snr_ranges(recipe.simulation)
+    assert ranges == [(1.5, 2.5), (2.5, 3.5), (3.5, 6.0), (6.0, 9.0), (9.0, 50.0)]
+    for number in range(5):
+        cube, found = draw_cube(recipe, conformal.FIT, number)
+        assert found in (EMPTY, ranges[number])
+        assert found == EMPTY or found[0] <= cube.snr <= found[1]
+        assert np.array_equal(cube.noisy, draw_cube(recipe, conformal.FIT, number)[0].noisy)
+    other, _ = draw_cube(recipe, conformal.SCORE, 0)
+    assert not np.array_equal(other.noisy, draw_cube(recipe, conformal.FIT, 0)[0].noisy)
+
+
+@dataclasses.dataclass(frozen=True)
+class Halved:
+    """Half of the noise stays; it believes in twice as much."""
+
+    def __call__(self, block, noise):
+        size = block.shape
+        spread = np.ones(size, np.float32)
+        return Examined(block / 2, spread, np.full(size, 4, np.float32), np.ones(size, bool))
+
+
+def test_a_calibration_is_the_same_with_workers_and_right_in_empty_fields(tiny):
+    tiny["simulation"]["kinds"] = {"empty": 1.0}
+    tiny["calibration"] = {"cubes": 4, "score": 4}
+    recipe, told = checked_recipe(tiny, ""), []
+    found = conformal.calibrate(
+        recipe, "0" * 64, lambda positivity: Halved(), report=lambda *at: told.append(at)
+    )
+    assert told == [(n, 16) for n in range(1, 17)]
+    assert [(one.snr, one.inside) for one in found.coverage] == [(EMPTY, False)] * 2
+    for one in found.coverage:
+        assert one.within_1[0] == pytest.approx(0.683, abs=0.05)
+        assert one.within_2[0] == pytest.approx(0.95, abs=0.03)
+        assert one.tails == pytest.approx(1.97, abs=0.15)
+    assert found == conformal.calibrate(recipe, "0" * 64, lambda positivity: Halved(), workers=1)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    made = Calibration(sha256="a" * 64, cubes=(1, 1), both_signs=LEVEL, positive=LEVEL)
+    calibration.write_calibration(made, tmp_path)
+    return made, tmp_path
+
+
+def test_what_is_written_is_read_and_belongs_to_its_weights(stored, tmp_path):
+    made, folder = stored
+    assert calibration.calibration_of(folder, "a" * 64) == made
+    assert calibration.calibration_of(folder / "nothing", "a" * 64) is None
+    with pytest.raises(InputError, match=r"belongs to other weights \(found: SHA-256 aaaaaaaaaaaa, not bbb"):
+        calibration.calibration_of(folder, "b" * 64)
+
+
+@pytest.mark.parametrize(
+    "content", ["- 3", "sha256: [", "sha256: x\ncubes: [1, 1]\nboth_signs: {}\npositive: {}"]
+)
+def test_a_file_that_is_no_calibration(tmp_path, content):
+    (tmp_path / calibration.FILE).write_text(content)
+    with pytest.raises(InputError, match="cannot be read as a calibration") as caught:
+        calibration.calibration_of(tmp_path, "a" * 64)
+    assert "\n" not in str(caught.value)
