@@ -52,6 +52,7 @@ class Outcome:
     unit: str = ""
     state: str = "done"
     metrics: dict[str, float | None] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,9 @@ def run_jobs(
 def _show(rows: Sequence[Row], messages: Messages, ledger: Ledger | None) -> None:
     shown = len(SUMMARY) if width() >= WIDE else len(SUMMARY) - 1
     table("", SUMMARY[:shown], [row.cells()[:shown] for row in rows])
+    for row in rows:
+        for text in row.outcome.remarks:
+            messages.warn(f"{row.job.source}: {text}")
     path = None
     try:
         path = None if ledger is None else ledger.summarise(rows)

@@ -36,6 +36,11 @@ class Prepared:
         The tiles.
     monitor : Monitor
         Progress and cancelling.
+
+    Attributes
+    ----------
+    chosen : str
+        Why this method, where it was chosen for the cube; "" where it was asked for.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Prepared:
         self._account = Account()
         self._numbers: dict[str, float] = {}
         self._halved, self._short = 0, ""
+        self.chosen = ""
 
     @property
     def label(self) -> str:
@@ -72,6 +78,10 @@ class Prepared:
         if not self._halved:
             return ""
         return f"{self._halved} of {len(self.plan.tiles)} tiles, done in halves ({self._short})"
+
+    def remarks(self) -> list[str]:
+        """What the method says of the data, once all tiles are done."""
+        return self.denoiser.remarks(self._numbers)
 
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile in this process."""

@@ -8,6 +8,7 @@ flux in regions that a search finds is put back from the residual, as `ist` does
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -15,8 +16,9 @@ import numpy as np
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
-from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters
+from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Reduction
 from denoise.networks.backend import check_torch
+from denoise.networks.guard import Guard, assess, cube_numbers, doubts, model_guard, spread_over
 from denoise.networks.scalespace import Grid, NoiseNumbers, network_reach, noise_numbers, scale_space
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
@@ -34,6 +36,14 @@ CITATION = """@article{Lahiry2026,
   eprint = {2602.10893},
   year = {2026},
 }"""
+
+GUARD_NUMBERS: dict[str, Reduction] = {
+    "windows": "sum",
+    "unusual_windows": "sum",
+    "brightest": "max",
+    "noise_reach": "max",
+    "channel_correlation": "max",
+}
 
 _EFFECTIVE = 0.5  # share of the reach of network and transform that a halo needs: beyond it nothing is seen
 _BYTES = 640  # a voxel: sub-bands three times over, and features
@@ -59,10 +69,16 @@ class UnetParameters(Parameters):
 
 
 class _Weighed(NamedTuple):
-    """Result of the network for one block: whitened data units, and the variance in sigma squared."""
+    """Result of the network for one block: whitened data units, the variance in sigma squared, how unusual it is.
+
+    `ratio` is above 1 where emission is unlike that of the training, see ``guard.Assessment``.
+    """
 
     data: Block
     variance: Block
+    ratio: Block
+    windows: int
+    unusual: int
 
 
 class Unet(Denoiser):
@@ -76,11 +92,13 @@ class Unet(Denoiser):
         device=("cpu", "cuda"),
         variance=True,
         calibrated=True,
+        diagnostics=GUARD_NUMBERS,
+        remarks=True,
     )
 
     def __init__(self, *, positivity: bool = False, threads: int = 1, **parameters: Any) -> None:
         super().__init__(positivity=positivity, threads=threads, **parameters)
-        check_torch("method unet")
+        check_torch(f"method {self.info.name}")
 
     @property
     def weights(self) -> str:
@@ -143,7 +161,22 @@ class Unet(Denoiser):
         if self.positivity:
             estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
         known = np.where(valid, sigma, np.float32(0))
-        return Estimate(estimate * known, variance=found.variance * np.square(known), support=support)
+        numbers = cube_numbers(noise, float(np.abs(data).max()), found.windows, found.unusual)
+        return Estimate(
+            estimate * known, variance=found.variance * np.square(known), support=support, diagnostics=numbers
+        )
+
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        """What is unlike the training of the network."""
+        from denoise.networks.weights import recipe_of
+
+        return doubts(recipe_of(self.parameters.name), numbers, guarded=self._guard is not None)
+
+    @property
+    def _guard(self) -> Guard | None:
+        from denoise.networks.weights import model_folder
+
+        return model_guard(model_folder(self.parameters.name), self.weights)
 
     def _with_flux(self, estimate: Block, whole: Block, seen: detection.Emission) -> Block:
         """The flux that the network left out of the regions found, and the correlation put back."""
@@ -160,7 +193,14 @@ class Unet(Denoiser):
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
         numbers: NoiseNumbers = noise_numbers(white.noise)
         space = scale_space(whole, numbers, grid, threads=self.threads)
+        both = not self.positivity
         data, spread = weigh(
-            model, space, numbers, both=not self.positivity, flips=self.parameters.flips, threads=self.threads
+            model, space, numbers, both=both, flips=self.parameters.flips, threads=self.threads
         )
-        return _Weighed(grid.pixels(data), grid.pixels(spread))
+        ratio, windows, unusual = np.zeros((1, 1, 1), np.float32), 0, 0
+        if self._guard is not None:
+            ratio, windows, unusual = assess(
+                self._guard, model.network, space.inputs, numbers.numbers, both=both, threads=self.threads
+            )
+        spread_out = spread_over(ratio, grid.padded)[grid.inside]
+        return _Weighed(grid.pixels(data), grid.pixels(spread), spread_out, windows, unusual)

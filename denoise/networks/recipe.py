@@ -146,6 +146,11 @@ class OptimiserRecipe(_Section):
         default=0, ge=0, description="validations without a better one after which it stops; 0: never"
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0)
+    guard: int = Field(
+        default=300,
+        ge=0,
+        description="steps whose cubes, never trained on, fit the guard, and as many that set its limit; 0: no guard",
+    )
 
 
 class TrainingRecipe(_Section):
@@ -168,10 +173,10 @@ class TrainingRecipe(_Section):
     def fixed(self) -> dict[str, Any]:
         """What decides the numbers, as plain values: a training is resumed only with the same.
 
-        The clock, the length of the training and the checksum may change.
+        The clock, the length of the training, what comes after it and the checksum may change.
         """
         values = self.model_dump(mode="json", exclude={"sha256", "name", "trained"})
-        for free in ("hours", "patience", "checkpoint_minutes", "validate_every", "validation"):
+        for free in ("hours", "patience", "checkpoint_minutes", "validate_every", "validation", "guard"):
             values["optimiser"].pop(free)
         return values
 

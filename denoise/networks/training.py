@@ -19,6 +19,7 @@ from denoise.networks.checkpoint import Progress, State
 from denoise.networks.curves import draw_curves
 from denoise.networks.examples import APERTURE, EMISSION, TRAINING, VALIDATION, Batch
 from denoise.networks.feed import Feed, open_feed
+from denoise.networks.guarding import guard_model
 from denoise.networks.losses import Examples, Terms, loss, terms
 from denoise.networks.recipe import OptimiserRecipe, TrainingRecipe
 from denoise.networks.unet3d import ScaleSpaceUNet
@@ -198,7 +199,10 @@ class _Loop:
     def _finish(self) -> None:
         self._save()
         kept = self.state.best if self.state.progress.validations else self.state.mean
-        write_model(kept, self.recipe, self.run.folder)
+        checksum = write_model(kept, self.recipe, self.run.folder)
+        guard_model(
+            self.feed, self.recipe, self.run.folder, checksum, device=self.run.device, stop=self.run.stop
+        )
 
 
 def learning_rate(asked: OptimiserRecipe, step: int, share_of_time: float = 0.0) -> float:

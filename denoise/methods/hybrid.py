@@ -1,0 +1,148 @@
+"""The trained U-Net where it knows what it sees, wavelet shrinkage where it does not, and nothing of the data lost.
+
+Both methods weigh the same sub-bands of the same whitened data, `unet` by a network that sees the surroundings and
+`ist` by gates that see one position, so one search and one whitening serve both. The result goes over to `ist` where
+the guard of the network (`denoise.networks.guard`) finds emission unlike that of the training, and where the two differ
+by more than the network's own error allows. Then what the result leaves of the data is searched: structure above
+4 sigma at any scale, where emission was found, goes through the gates of `ist` into the result, so that a failure of
+the network costs no flux.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.methods._gates import MOST, left_for_gates, shrunk, trained_gates
+from denoise.methods.contract import Block, Estimate, Halo, MethodInfo
+from denoise.methods.ist import CITATION as IST_CITATION
+from denoise.methods.unet import CITATION as UNET_CITATION
+from denoise.methods.unet import GUARD_NUMBERS, Unet
+from denoise.networks.guard import cube_numbers
+from denoise.noise import NoiseModel
+from denoise.transforms import detection, flux, positivity, wavelets
+from denoise.transforms.gaps import bridged
+from denoise.transforms.gates import strength
+from denoise.transforms.smoothing import box_mean
+
+_UNUSUAL = (1.0, 1.5)  # ratio of the guard from which `ist` has a part, and from which it has all
+_APART = (6.0, 12.0)  # the same of the squared difference over the variance that the network states
+_AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
+_LEFT = 4.0  # sigma at any scale beyond which structure in the residual goes back
+_GUARD_REACH = (8, 16)  # channels, pixels beyond the network's own halo that decide
+
+
+class _Mixture(NamedTuple):
+    """Result in units of sigma of the whitened data, what of it was given back, and the part of `ist`, 0 to 1."""
+
+    data: Block
+    returned: Block
+    share: Block
+
+
+class Hybrid(Unet):
+    """U-Net and wavelets, each where it is right; see the module."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="hybrid",
+        summary="Trained 3D U-Net where it knows the emission, wavelets where not, with an error for every voxel",
+        citation=f"{UNET_CITATION}\n\n{IST_CITATION}",
+        device=("cpu", "cuda"),
+        variance=True,
+        calibrated=True,
+        composes=True,
+        diagnostics={**GUARD_NUMBERS, "given_back": "sum", "by_wavelets": "sum", "in_emission": "sum"},
+        remarks=True,
+    )
+
+    @property
+    def weights(self) -> str:
+        """Checksums of network and gates."""
+        return f"{super().weights} {trained_gates().checksum}"
+
+    def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
+        """That of the network, and the windows of its guard."""
+        channels, y, x = super().halo(shape, noise)
+        deep = 0 if channels is None or shape[0] == 1 else channels + _GUARD_REACH[0]
+        return Halo(deep, (y or 0) + _GUARD_REACH[1], (x or 0) + _GUARD_REACH[1])
+
+    def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
+        """Denoise one block; voxels without coverage count as zero and come back as zero."""
+        sigma = noise.sigma()
+        data, valid = detection.standardise(block, sigma, threads=self.threads)
+        both = not self.positivity
+        seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
+        white, region, whole = seen.white, seen.found.region, bridged(seen.white.data, valid)
+        found = self._weigh(whole, white, noise)
+        near = strength(whole, left_for_gates(white.noise, self._scales(noise)), threads=self.threads)
+        plain = self._shrunk(whole, white.noise, region, near)
+
+        def restored(values: Block) -> Block:
+            return white.restore(values, region, threads=self.threads)
+
+        apart = restored(plain - found.data)
+        share = self._share(apart, found.variance, found.ratio, region)
+        mixed = found.data + share * (plain - found.data)
+        returned = self._left_behind(whole - mixed, white.noise, region, near)
+        mixed += returned
+        flux.put_back(mixed, whole, region=region, strength=near, threads=self.threads)
+        estimate, back = restored(mixed), restored(returned)
+        if self.positivity:
+            estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
+        known = np.where(valid, sigma, np.float32(0))
+        variance = self._variance(found.variance, apart, share, back)
+        numbers = cube_numbers(noise, float(np.abs(data).max()), found.windows, found.unusual)
+        numbers |= {
+            "given_back": float(np.abs(back).sum(dtype=np.float64)),
+            "by_wavelets": float((share * region).sum(dtype=np.float64)),
+            "in_emission": float(region.sum(dtype=np.float64)),
+        }
+        return Estimate(
+            estimate * known,
+            variance=variance * np.square(known),
+            support=seen.support,
+            diagnostics=numbers,
+        )
+
+    def _scales(self, noise: NoiseModel) -> tuple[int, int]:
+        """Of the cube: tiles agree."""
+        spatial, spectral = wavelets.default_scales(noise.cube_shape)
+        return min(spatial, MOST[0]), min(spectral, MOST[1])
+
+    def _shrunk(self, whole: Block, white: NoiseModel, region: Block, near: Block) -> Block:
+        return shrunk(whole, white, self._scales(white), region=region, strength=near, threads=self.threads)
+
+    def _share(self, apart: Block, variance: Block, ratio: Block, region: Block) -> Block:
+        """Part of `ist`: by how unusual the emission is, and by the difference over what the network allows."""
+        box = (_AROUND[0] if len(apart) > 1 else 0, *_AROUND[1:])
+        squared = box_mean(np.square(apart), box, threads=self.threads)
+        allowed = box_mean(np.ascontiguousarray(variance), box, threads=self.threads)
+        doubt = np.maximum(_ramp(squared / np.maximum(allowed, 1e-9), _APART), _ramp(ratio, _UNUSUAL))
+        return np.asarray(doubt * region, np.float32)
+
+    def _left_behind(self, rest: Block, white: NoiseModel, region: Block, near: Block) -> Block:
+        """Structure in the residual inside the emission found, as `ist` shrinks it."""
+        scales = detection.search_scales(white.cube_shape)
+        left = detection.noise_left(white, scales)
+        inside = np.ascontiguousarray(rest * (region > 0))
+        if not np.abs(inside).max(initial=0) > 0:
+            return np.zeros_like(rest)
+        levels = np.full((2, *left.shape), _LEFT)
+        again = detection.search(
+            inside, left, seeds=levels, both_signs=not self.positivity, threads=self.threads
+        ).region
+        return self._shrunk(rest, white, np.minimum(again, region), near)
+
+    def _variance(self, stated: Block, apart: Block, share: Block, back: Block) -> Block:
+        """What the network states where it rules; elsewhere the difference of the two methods counts as error."""
+        box = (_AROUND[0] if len(apart) > 1 else 0, *_AROUND[1:])
+        differ = box_mean(np.square(apart) * share + np.square(back), box, threads=self.threads)
+        return np.asarray(stated + differ, np.float32)
+
+
+def _ramp(values: Block, limits: tuple[float, float]) -> NDArray[np.float32]:
+    """0 up to the first limit, 1 from the second on, smooth between."""
+    at = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
+    return np.asarray(at * at * (3 - 2 * at), np.float32)
