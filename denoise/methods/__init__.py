@@ -1,6 +1,6 @@
 """Denoisers: one file each, all the same contract, found through the entry points ``denoise.methods``."""
 
-from denoise.methods.choose import AUTO, Choice, choose, refuse_parameters
+from denoise.methods.auto import AUTO, Choice, choose, refuse_parameters
 from denoise.methods.contract import (
     Block,
     Denoiser,

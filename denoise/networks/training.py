@@ -201,8 +201,12 @@ class _Loop:
         kept = self.state.best if self.state.progress.validations else self.state.mean
         checksum = write_model(kept, self.recipe, self.run.folder)
         guard_model(
-            self.feed, self.recipe, self.run.folder, checksum, device=self.run.device, stop=self.run.stop
+            self.feed, self.recipe, self.run.folder, checksum, device=self.run.device, stop=self._interrupted
         )
+
+    def _interrupted(self) -> bool:
+        early = self.run.steps is not None and self.run.steps < self.recipe.optimiser.steps
+        return early or self.run.stop()
 
 
 def learning_rate(asked: OptimiserRecipe, step: int, share_of_time: float = 0.0) -> float:

@@ -19,7 +19,7 @@ def tiny():
             "noise": {"white_convolved": 0.5, "imaged": 0.2, "white": 0.3},
             "beam": [2.0, 4.0],
         },
-        "optimiser": {"steps": 20, "warm_up": 3, "validate_every": 10, "validation": 2},
+        "optimiser": {"steps": 20, "warm_up": 3, "validate_every": 10, "validation": 2, "guard": 0},
     }
 
 
