@@ -3,9 +3,9 @@
 Both methods weigh the same sub-bands of the same whitened data, `unet` by a network that sees the surroundings and
 `ist` by gates that see one position, so one search and one whitening serve both. The result goes over to `ist` where
 the guard of the network (`denoise.networks.guard`) finds emission unlike that of the training, and where the two differ
-by more than the network's own error allows. Then what the result leaves of the data is searched: structure above
+by more than the network's own error allows. What the result leaves of the data is searched again: structure above
 4 sigma at any scale, where emission was found, goes through the gates of `ist` into the result, so that a failure of
-the network costs no flux.
+the network costs no flux. Every weight is smooth in the data, so that tiles agree.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms.gaps import bridged
 from denoise.transforms.gates import strength
-from denoise.transforms.smoothing import box_mean
+from denoise.transforms.smoothing import box_max, box_mean, correlate
+from denoise.transforms.wavelets import B3
 
 _UNUSUAL = (1.0, 1.5)  # ratio of the guard from which `ist` has a part, and from which it has all
 _APART = (6.0, 12.0)  # the same of the squared difference over the variance that the network states
 _AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
-_LEFT = 4.0  # sigma at any scale beyond which structure in the residual goes back
-_GUARD_REACH = (8, 16)  # channels, pixels beyond the network's own halo that decide
+_LEFT = (4.0, 5.0)  # sigma at any scale from which structure in the residual goes back, and all of it does
+_BEYOND = (12, 24)  # channels, pixels beyond the network's own halo: windows of the guard, the second search
 
 
 class _Mixture(NamedTuple):
@@ -65,8 +66,8 @@ class Hybrid(Unet):
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """That of the network, and the windows of its guard."""
         channels, y, x = super().halo(shape, noise)
-        deep = 0 if channels is None or shape[0] == 1 else channels + _GUARD_REACH[0]
-        return Halo(deep, (y or 0) + _GUARD_REACH[1], (x or 0) + _GUARD_REACH[1])
+        deep = 0 if channels is None or shape[0] == 1 else channels + _BEYOND[0]
+        return Halo(deep, (y or 0) + _BEYOND[1], (x or 0) + _BEYOND[1])
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
@@ -116,30 +117,46 @@ class Hybrid(Unet):
 
     def _share(self, apart: Block, variance: Block, ratio: Block, region: Block) -> Block:
         """Part of `ist`: by how unusual the emission is, and by the difference over what the network allows."""
-        box = (_AROUND[0] if len(apart) > 1 else 0, *_AROUND[1:])
+        box = _within(_AROUND, apart)
         squared = box_mean(np.square(apart), box, threads=self.threads)
         allowed = box_mean(np.ascontiguousarray(variance), box, threads=self.threads)
         doubt = np.maximum(_ramp(squared / np.maximum(allowed, 1e-9), _APART), _ramp(ratio, _UNUSUAL))
         return np.asarray(doubt * region, np.float32)
 
     def _left_behind(self, rest: Block, white: NoiseModel, region: Block, near: Block) -> Block:
-        """Structure in the residual inside the emission found, as `ist` shrinks it."""
-        scales = detection.search_scales(white.cube_shape)
-        left = detection.noise_left(white, scales)
-        inside = np.ascontiguousarray(rest * (region > 0))
-        if not np.abs(inside).max(initial=0) > 0:
+        """Structure in the residual inside the emission found, as `ist` shrinks it; 0 where there is none."""
+        if not region.any():
             return np.zeros_like(rest)
-        levels = np.full((2, *left.shape), _LEFT)
-        again = detection.search(
-            inside, left, seeds=levels, both_signs=not self.positivity, threads=self.threads
-        ).region
-        return self._shrunk(rest, white, np.minimum(again, region), near)
+        left = detection.noise_left(white, detection.search_scales(white.cube_shape))
+        structure = box_max(self._significance(rest, left), _within(_AROUND, rest), threads=self.threads)
+        back = _ramp(structure, _LEFT) * region
+        return self._shrunk(rest, white, back, near) if back.any() else np.zeros_like(rest)
+
+    def _significance(self, rest: Block, left: NDArray[np.floating]) -> Block:
+        """Largest over the scales of a search."""
+        most = np.zeros_like(rest)
+        plane = rest
+        for j2, scales in enumerate(left):
+            if j2:
+                plane = correlate(plane, spatial_taps=B3, step=2 ** (j2 - 1), threads=self.threads)
+            line = plane
+            for j1, kept in enumerate(scales):
+                if j1:
+                    line = correlate(line, spectral_taps=B3, step=2 ** (j1 - 1), threads=self.threads)
+                np.maximum(most, line / kept if self.positivity else np.abs(line) / kept, out=most)
+        return most
 
     def _variance(self, stated: Block, apart: Block, share: Block, back: Block) -> Block:
         """What the network states where it rules; elsewhere the difference of the two methods counts as error."""
-        box = (_AROUND[0] if len(apart) > 1 else 0, *_AROUND[1:])
-        differ = box_mean(np.square(apart) * share + np.square(back), box, threads=self.threads)
+        differ = box_mean(
+            np.square(apart) * share + np.square(back), _within(_AROUND, apart), threads=self.threads
+        )
         return np.asarray(stated + differ, np.float32)
+
+
+def _within(half: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
+    """Half widths of a box; an image has one channel."""
+    return (half[0] if len(block) > 1 else 0), half[1], half[2]
 
 
 def _ramp(values: Block, limits: tuple[float, float]) -> NDArray[np.float32]:

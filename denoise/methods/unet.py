@@ -174,9 +174,10 @@ class Unet(Denoiser):
 
     @property
     def _guard(self) -> Guard | None:
-        from denoise.networks.weights import model_folder
+        from denoise.networks.weights import checksum_of, model_folder
 
-        return model_guard(model_folder(self.parameters.name), self.weights)
+        folder = model_folder(self.parameters.name)
+        return model_guard(folder, checksum_of(folder))
 
     def _with_flux(self, estimate: Block, whole: Block, seen: detection.Emission) -> Block:
         """The flux that the network left out of the regions found, and the correlation put back."""

@@ -55,14 +55,15 @@ class Windows(NamedTuple):
     values : ndarray, shape (window, feature)
     given : ndarray, shape (window, condition)
         Brightness and noise, as the regression takes them.
-    weight : ndarray, shape of `at`
-        Of each cell.
+    weight, total : ndarray, shape of `at`
+        Of each cell, and of the window around it.
     """
 
     at: NDArray[np.bool_]
     values: NDArray[np.float64]
     given: NDArray[np.float64]
     weight: NDArray[np.float64]
+    total: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,8 @@ def windows_of(features: Array, inputs: Array, numbers: Array) -> Windows:
     shares = most / np.maximum(brightest, 1.0)[..., None]
     held = np.concatenate([features, shares], axis=-1) * weight[..., None]
     values = _window_sums(held, half)[at] / total[at][:, None]
-    return Windows(at, values, _conditions(total[at], _window_maxima(brightest, half)[at], numbers), weight)
+    given = _conditions(total[at], _window_maxima(brightest, half)[at], numbers)
+    return Windows(at, values, given, weight, total)
 
 
 def _cell_maxima(bent: Array, cells: tuple[int, ...]) -> NDArray[np.float64]:
@@ -204,7 +206,7 @@ def _smooth(windows: Windows, ratios: NDArray[np.float64]) -> Array:
     """Mean over neighbouring cells by weight: no step between one that is judged and one that is not."""
     own = np.zeros(windows.at.shape)
     own[windows.at] = ratios
-    weight = windows.weight * windows.at
+    weight = windows.weight * np.clip(windows.total - _LEAST, 0, 1)  # no step where a window begins to count
     half = [min(1, n - 1) for n in own.shape]
     total = _window_sums(weight, half)
     return np.asarray(_window_sums(own * weight, half) / np.maximum(total, 1e-6), np.float32)
