@@ -10,7 +10,7 @@ the network costs no flux. Every weight is smooth in the data, so that tiles agr
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +33,6 @@ _APART = (6.0, 12.0)  # the same of the squared difference over the variance tha
 _AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
 _LEFT = (4.0, 5.0)  # sigma at any scale from which structure in the residual goes back, and all of it does
 _BEYOND = (12, 24)  # channels, pixels beyond the network's own halo: windows of the guard, the second search
-
-
-class _Mixture(NamedTuple):
-    """Result in units of sigma of the whitened data, what of it was given back, and the part of `ist`, 0 to 1."""
-
-    data: Block
-    returned: Block
-    share: Block
 
 
 class Hybrid(Unet):
@@ -93,7 +85,7 @@ class Hybrid(Unet):
         if self.positivity:
             estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
         known = np.where(valid, sigma, np.float32(0))
-        variance = self._variance(found.variance, apart, share, back)
+        variance = found.variance + self._doubt(apart, share, back)
         numbers = cube_numbers(noise, float(np.abs(data).max()), found.windows, found.unusual)
         numbers |= {
             "given_back": float(np.abs(back).sum(dtype=np.float64)),
@@ -146,12 +138,10 @@ class Hybrid(Unet):
                 np.maximum(most, line / kept if self.positivity else np.abs(line) / kept, out=most)
         return most
 
-    def _variance(self, stated: Block, apart: Block, share: Block, back: Block) -> Block:
-        """What the network states where it rules; elsewhere the difference of the two methods counts as error."""
-        differ = box_mean(
-            np.square(apart) * share + np.square(back), _within(_AROUND, apart), threads=self.threads
-        )
-        return np.asarray(stated + differ, np.float32)
+    def _doubt(self, apart: Block, share: Block, back: Block) -> Block:
+        """Variance beyond what the network states: where `ist` has a part, and where structure came back."""
+        differ = np.square(apart) * share + np.square(back)
+        return box_mean(differ, _within(_AROUND, apart), threads=self.threads)
 
 
 def _within(half: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
