@@ -10,6 +10,7 @@ the network costs no flux. Every weight is smooth in the data, so that tiles agr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,7 @@ _UNUSUAL = (1.0, 1.5)  # ratio of the guard from which `ist` has a part, and fro
 _APART = (6.0, 12.0)  # the same of the squared difference over the variance that the network states
 _AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
 _LEFT = (4.0, 5.0)  # sigma at any scale from which structure in the residual goes back, and all of it does
+_MUCH = 0.3  # share of the emission left to `ist` that is worth a remark
 _BEYOND = (12, 24)  # channels, pixels beyond the network's own halo: windows of the guard, the second search
 
 
@@ -71,25 +73,22 @@ class Hybrid(Unet):
         found = self._weigh(whole, white, noise)
         near = strength(whole, left_for_gates(white.noise, self._scales(noise)), threads=self.threads)
         plain = self._shrunk(whole, white.noise, region, near)
-
-        def restored(values: Block) -> Block:
-            return white.restore(values, region, threads=self.threads)
-
-        apart = restored(plain - found.data)
+        apart = white.coloured(plain - found.data, self.threads)
         share = self._share(apart, found.variance, found.ratio, region)
         mixed = found.data + share * (plain - found.data)
         returned = self._left_behind(whole - mixed, white.noise, region, near)
         mixed += returned
         flux.put_back(mixed, whole, region=region, strength=near, threads=self.threads)
-        estimate, back = restored(mixed), restored(returned)
+        estimate = white.restore(mixed, region, threads=self.threads)
         if self.positivity:
             estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
         known = np.where(valid, sigma, np.float32(0))
+        back = white.coloured(returned, self.threads)
         variance = found.variance + self._doubt(apart, share, back)
         numbers = cube_numbers(noise, float(np.abs(data).max()), found.windows, found.unusual)
         numbers |= {
             "given_back": float(np.abs(back).sum(dtype=np.float64)),
-            "by_wavelets": float((share * region).sum(dtype=np.float64)),
+            "by_wavelets": float(share.sum(dtype=np.float64)),
             "in_emission": float(region.sum(dtype=np.float64)),
         }
         return Estimate(
@@ -98,6 +97,16 @@ class Hybrid(Unet):
             support=seen.support,
             diagnostics=numbers,
         )
+
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        """What is unlike the training of the network, and where the network was overruled."""
+        said, whole = super().remarks(numbers), numbers.get("in_emission", 0.0)
+        share = numbers["by_wavelets"] / whole if whole else 0.0
+        if share > _MUCH:
+            said.append(
+                f"{100 * share:.0f} % of the emission was left to wavelets: the network does not know it, or errs there"
+            )
+        return said
 
     def _scales(self, noise: NoiseModel) -> tuple[int, int]:
         """Of the cube: tiles agree."""

@@ -89,6 +89,16 @@ def test_what_the_network_erases_comes_back_from_the_data(says):
     assert hybrid.diagnostics["given_back"] > 0
 
 
+def test_much_that_is_left_to_wavelets_is_remarked_upon(says):
+    data, truth, noise = observation(SHAPE, peak_snr=8.0)
+    said = {}
+    for ratio in (0.0, 2.0):
+        says(white_truth(truth, noise), ratio=ratio, variance=10.0)
+        said[ratio] = denoise.denoise(data, "hybrid", noise=noise).remarks
+    assert not any("left to wavelets" in text for text in said[0.0])
+    assert any(text.startswith("100 % of the emission was left to wavelets") for text in said[2.0])
+
+
 def test_empty_sky_stays_empty_and_is_no_business_of_the_wavelets(says):
     _, _, noise = observation(SHAPE)
     says(None)
@@ -108,12 +118,6 @@ def test_the_error_is_larger_where_the_two_differ(says):
     middle = tuple(n // 2 for n in SHAPE)
     assert torn.variance[middle] > 4 * sure.variance[middle]
     assert (torn.data[middle] - truth[middle]) ** 2 < 9 * torn.variance[middle]
-
-
-@pytest.fixture
-def guarded(monkeypatch):
-    """The model has a guard, whatever it says."""
-    monkeypatch.setattr(Unet, "_guard", property(lambda self: object()))
 
 
 def test_an_unusual_cube_says_so_in_warnings_and_header(monkeypatch, tmp_path):
