@@ -165,7 +165,7 @@ def _check_methods(recipe: Recipe, where: str) -> None:
     for number, step in enumerate(recipe.steps):
         place = ("steps", number, step.name)
         if step.denoise is not None:
-            _check_method(step.denoise, where, place, first=step.denoise is recipe.denoise_steps()[0])
+            _check_method(step.denoise, where, place, leading=step.denoise is recipe.denoise_steps()[0])
     first = recipe.denoise_steps()[0].method
     wanted = recipe.step("uncertainty") is not None or "uncert" in recipe.outputs.save
     # what auto chooses is not known before the cube is read
@@ -179,9 +179,9 @@ def _check_methods(recipe: Recipe, where: str) -> None:
         )
 
 
-def _check_method(step: Denoise, where: str, place: tuple[str | int, ...], *, first: bool) -> None:
+def _check_method(step: Denoise, where: str, place: tuple[str | int, ...], *, leading: bool) -> None:
     try:
-        if step.method == AUTO and first:
+        if step.method == AUTO and leading:
             refuse_parameters(step.parameters)
             return
         method = get_method(step.method)

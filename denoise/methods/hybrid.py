@@ -158,7 +158,7 @@ def _within(half: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
     return (half[0] if len(block) > 1 else 0), half[1], half[2]
 
 
-def _ramp(values: Block, limits: tuple[float, float]) -> NDArray[np.float32]:
+def _ramp(values: NDArray[np.floating], limits: tuple[float, float]) -> NDArray[np.float32]:
     """0 up to the first limit, 1 from the second on, smooth between."""
     at = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
     return np.asarray(at * at * (3 - 2 * at), np.float32)

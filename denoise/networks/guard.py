@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from denoise.networks.examples import Batch
     from denoise.networks.unet3d import ScaleSpaceUNet
 
+Floats = NDArray[np.floating]
+
 GUARD = "guard.safetensors"
 DIAGNOSTICS = ("windows", "unusual_windows", "brightest", "noise_reach", "channel_correlation")
 _REACH = 8  # half width of a window: channels, and positions of two pixels
@@ -86,12 +88,12 @@ class Guard:
         Logarithm of the ratio to it that 1 % of held-out windows exceed.
     """
 
-    expected: Array
-    scale: Array
-    axes: Array
-    variance: Array
-    usual: Array
-    limit: Array
+    expected: Floats
+    scale: Floats
+    axes: Floats
+    variance: Floats
+    usual: Floats
+    limit: Floats
 
     def ratios(self, windows: Windows) -> NDArray[np.float64]:
         """Distance of each window over the one that is unusual."""
@@ -228,7 +230,8 @@ def encoded(network: ScaleSpaceUNet, inputs: Array, numbers: Array, *, threads: 
 def spread_over(cells: Array, shape: tuple[int, int, int]) -> Array:
     """Values of cells at every voxel of a padded block of this shape, linear between their centres."""
     out = cells
-    for axis, n in enumerate(shape):
+    for axis in range(3):
+        n = shape[axis]
         at = (np.arange(n) + 0.5) * (out.shape[axis] / n) - 0.5
         low = np.clip(np.floor(at).astype(int), 0, out.shape[axis] - 1)
         high = np.minimum(low + 1, out.shape[axis] - 1)

@@ -131,7 +131,8 @@ def read_network(recipe: TrainingRecipe, folder: Path) -> ScaleSpaceUNet:
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except RuntimeError as err:
         raise InputError(f"{folder.name}/{WEIGHTS} does not fit its recipe", value=err) from None
-    return network.eval().requires_grad_(False)
+    network.eval().requires_grad_(False)
+    return network
 
 
 def build(recipe: TrainingRecipe) -> ScaleSpaceUNet:
