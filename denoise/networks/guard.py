@@ -205,13 +205,13 @@ def _anything(inputs: Array) -> bool:
 
 
 def _smooth(windows: Windows, ratios: NDArray[np.float64]) -> Array:
-    """Mean over neighbouring cells by weight: no step between one that is judged and one that is not."""
+    """Mean over neighbouring cells by weight, less where that is little: no step where a window begins to count."""
     own = np.zeros(windows.at.shape)
     own[windows.at] = ratios
-    weight = windows.weight * np.clip(windows.total - _LEAST, 0, 1)  # no step where a window begins to count
+    weight = windows.weight * np.clip(windows.total - _LEAST, 0, 1)
     half = [min(1, n - 1) for n in own.shape]
     total = _window_sums(weight, half)
-    return np.asarray(_window_sums(own * weight, half) / np.maximum(total, 1e-6), np.float32)
+    return np.asarray(_window_sums(own * weight, half) / np.maximum(total, 1), np.float32)
 
 
 def encoded(network: ScaleSpaceUNet, inputs: Array, numbers: Array, *, threads: int = 1) -> Array:
