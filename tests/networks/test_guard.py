@@ -75,7 +75,7 @@ def scene(shape=(16, 24, 24), seed=0):
     rng = np.random.default_rng(seed)
     inputs = np.zeros((*shape, INPUTS), np.float32)
     inputs[..., :BANDS] = bent(rng.normal(size=(*shape, BANDS)).clip(-3, 3))
-    for at in ((5, 9, 10), (12, 17, 15)):
+    for at in ((5, 9, 10), (-4, -7, -9)):
         inputs[at][:BANDS] = bent(9.0)
     features = rng.normal(size=(*(n // 4 for n in shape), 5)).astype(np.float32)
     return features, inputs, np.zeros(NUMBERS, np.float32)
@@ -104,9 +104,11 @@ def test_noise_alone_has_no_window_and_costs_nothing(fitted):
 
 def test_one_in_a_hundred_of_the_windows_held_out_exceeds_the_limit(recipe, network, fitted):
     values, given = guarding._drawn(network, batches(recipe, STEPS, 2 * STEPS))
-    above = np.exp(fitted._logarithms(values, given) - fitted.limit) > 1
-    assert len(above) > 200
-    assert abs(above.mean() - 0.01) <= 1.5 / len(above)
+    ratios = np.exp(fitted._logarithms(values, given) - fitted.limit)
+    assert len(ratios) > 200
+    # windows of one small cube hold the same, and are alike but for rounding
+    assert np.mean(ratios > 1.001) <= 0.01
+    assert np.mean(ratios > 0.999) >= 0.01
 
 
 def test_emission_at_one_scale_alone_is_unusual(network, fitted):
