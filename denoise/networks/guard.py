@@ -209,7 +209,7 @@ def _smooth(windows: Windows, ratios: NDArray[np.float64]) -> Array:
     own = np.zeros(windows.at.shape)
     own[windows.at] = ratios
     weight = windows.weight * np.clip(windows.total - _LEAST, 0, 1)
-    half = [min(1, n - 1) for n in own.shape]
+    half = [min(1, size - 1) for size in windows.at.shape]
     total = _window_sums(weight, half)
     return np.asarray(_window_sums(own * weight, half) / np.maximum(total, 1), np.float32)
 
