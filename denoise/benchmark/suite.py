@@ -268,10 +268,13 @@ def check_rows(suite: Suite) -> None:
     ParameterError
         With the name of the row.
     """
-    from denoise.methods import get_method
+    from denoise.methods import AUTO, get_method, refuse_parameters
 
     for name, row in suite.methods.items():
         try:
-            get_method(row.method)(**row.parameters)
+            if row.method == AUTO:
+                refuse_parameters(row.parameters)
+            else:
+                get_method(row.method)(**row.parameters)
         except ParameterError as err:
             raise ParameterError(f"row {name!r}: {err.message}") from None

@@ -52,6 +52,7 @@ class Outcome:
     unit: str = ""
     state: str = "done"
     metrics: dict[str, float | None] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """As the table shows it."""
         done = self.outcome
-        return str(self.job.source), done.state, done.shape, done.noise, done.flux, done.seconds, done.output
+        # why was said when it was done
+        state = f"{done.state}, in doubt" if done.remarks else done.state
+        return str(self.job.source), state, done.shape, done.noise, done.flux, done.seconds, done.output
 
 
 def plan_jobs(inputs: Sequence[Path], out: Path | None, *, overwrite: bool, report: bool) -> list[Job]:
@@ -242,7 +245,8 @@ def _show(rows: Sequence[Row], messages: Messages, ledger: Ledger | None) -> Non
     except ResourceError as err:  # a full disk, say: what became of the inputs is the answer, not this
         messages.warn(err.message)
     states = Counter(row.state for row in rows)
-    messages.note("summary", inputs=len(rows), **states, path=path)
+    doubts = sum(bool(row.outcome.remarks) for row in rows)
+    messages.note("summary", inputs=len(rows), **states, in_doubt=doubts, path=path)
 
 
 def _attempt(job: Job, work: Callable[[Job], Outcome], messages: Messages) -> Row:

@@ -93,6 +93,7 @@ def noise_facts(cube: Cube) -> dict[str, str]:
         return {"noise": f"cannot be estimated: {err.message}"}
     unit = f" {cube.unit_text}" if cube.unit_text else ""
     spatial, spectral = _neighbours(noise)
+    peak = _peak_snr(cube, noise)
     values = {
         "noise (1 sigma)": f"{noise.typical:.4g}{unit}, median over the cube; {noise.origin}",
         "noise correlation": f"{spatial} of the next pixel, {spectral} of the next channel",
@@ -100,9 +101,16 @@ def noise_facts(cube: Cube) -> dict[str, str]:
     if noise.seams:
         values["noise breaks"] = f"at {noise.seams}, counted from 0: seams of a mosaic?"
     return values | {
-        "peak SNR": f"{_peak_snr(cube, noise):.1f} in one voxel",
-        "suggested": "denoise run -m ist (the default)",
+        "peak SNR": f"{peak:.1f} in one voxel",
+        "suggested": _suggested(noise, peak),
     }
+
+
+def _suggested(noise: NoiseModel, peak: float) -> str:
+    from denoise.methods import choose
+
+    chosen = choose(noise, peak_snr=peak)
+    return f"denoise run -m {chosen.method}: {chosen.reason}"
 
 
 def _neighbours(noise: NoiseModel) -> tuple[str, str]:

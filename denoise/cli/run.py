@@ -57,7 +57,9 @@ def run(
     ctx: typer.Context,
     inputs: Run = None,
     recipe: opt.Recipe = None,
-    method: Annotated[str, typer.Option("--method", "-m", help="One of `denoise methods`.")] = "ist",
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="One of `denoise methods`, or auto: chosen for each input.")
+    ] = "ist",
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -249,9 +251,9 @@ def _run_task(
 
 def check_method(wanted: RunOptions) -> None:
     """Refuse an unknown method or a wrong parameter before anything is read."""
-    from denoise.engine.run import make_denoiser
+    from denoise.engine.run import check_methods
 
-    make_denoiser(wanted, positivity=False)
+    check_methods(wanted)
 
 
 def _plan(tasks: Mapping[Job, Task], runner: Runner, job: Job) -> Outcome:
@@ -315,8 +317,11 @@ def run_job(
         from denoise.report.numbers import write_numbers
 
         files[path.suffix.lstrip(".")] = str(write_numbers(result, path))
+    why = f"auto chose {result.method}: {result.chosen}; " if result.chosen else ""
     messages.done(
-        f"wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
+        f"{why}wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
+        method=result.method,
+        chosen=result.chosen,
         input=str(job.source),
         seconds=round(result.seconds, 3),
         metrics=result.metrics,
@@ -349,6 +354,7 @@ def outcome(result: Result, job: Job) -> Outcome:
         flux="none found" if change is None else f"{change:+.1f} %",
         seconds=f"{result.seconds:.1f}",
         output=str(job.output),
+        remarks=tuple(result.remarks),
         unit=result.input.unit_text,
         metrics=metrics,
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from denoise.networks.conformal import Examine
     from denoise.networks.training import Event
 
-_STAGE, _CALIBRATION = "training", "calibrating errors"
+_STAGE = "training"
 
 
 def train(
@@ -55,10 +55,10 @@ def train(
     overwrite: opt.Overwrite = False,
     json_log: opt.JsonLog = False,
 ) -> int:
-    """Train a network on simulations: weights and recipe, calibrated errors, card, curves, a checkpoint.
+    """Train a network on simulations: weights and recipe, guard, calibrated errors, card, curves, a checkpoint.
 
     Ctrl-C stops after the step at work and keeps the checkpoint; --resume goes on as if it had not stopped, and of a
-    training that is done makes calibration and card again.
+    training that is done makes guard, calibration and card again.
     """
     from denoise.networks.backend import need_torch
     from denoise.networks.recipe import load_recipe
@@ -104,10 +104,10 @@ def _finish(
     from denoise.engine.progress import ProgressEvent
     from denoise.networks.finish import finish_model
 
-    def tell(done: int, total: int) -> None:
-        messages.progress(ProgressEvent(_CALIBRATION, done, total, None))
+    def tell(stage: str, done: int, total: int) -> None:
+        messages.progress(ProgressEvent(stage, done, total, None))
         if token.cancelled:
-            raise CancelledError("stopped; --resume goes on with the calibration of the errors")
+            raise CancelledError(f"stopped while {stage}; --resume does that again")
 
     finish_model(folder, partial(_method, folder), device=device, hours=hours, workers=workers, report=tell)
 

@@ -11,6 +11,7 @@ from astropy.io import fits
 
 CARD = 80
 BLOCK = 2880
+CARDS_A_BLOCK = BLOCK // CARD
 # the old layout and scaling of the pixels, and statements about them that are no longer true
 _DROPPED = re.compile(
     r"^(SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|PCOUNT|GCOUNT|GROUPS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|DATAMIN|DATAMAX"
@@ -121,7 +122,12 @@ def replace_card(cards: Sequence[bytes], key: str, value: Any, comment: str = ""
     return [*cards[:where], *new, *cards[end:]]
 
 
-def header_bytes(cards: Iterable[bytes]) -> bytes:
-    """Cards, END, and blanks up to a whole block."""
-    raw = b"".join(cards) + b"END".ljust(CARD)
+def header_bytes(cards: Iterable[bytes], blocks: int = 1) -> bytes:
+    """Cards, END, and blanks up to a whole block; with blank cards before END, which ends the last of `blocks`."""
+    raw = b"".join(cards).ljust((blocks - 1) * BLOCK) + b"END".ljust(CARD)
     return raw + b" " * (-len(raw) % BLOCK)
+
+
+def header_blocks(cards: int) -> int:
+    """Blocks of a header with so many cards and END."""
+    return -(-(cards + 1) // CARDS_A_BLOCK)

@@ -31,7 +31,7 @@ from denoise.cube.blockwriter import (
     write_all,
     write_error,
 )
-from denoise.cube.cards import BLOCK, header_bytes
+from denoise.cube.cards import BLOCK, CARDS_A_BLOCK, header_blocks, header_bytes, history_cards
 from denoise.cube.core import Cube
 from denoise.cube.hdus import HduRecord
 from denoise.cube.headers import data_headers, extension_header, small_header
@@ -82,6 +82,8 @@ class CubeWriter:
         stored at once.
     history : iterable of str
         HISTORY lines.
+    room : int
+        Cards kept for HISTORY lines that come before the end, see `add_history`.
     cards : mapping, optional
         Cards to set in the data header.
     provenance : Provenance, optional
@@ -107,6 +109,7 @@ class CubeWriter:
         template: Cube,
         extensions: Mapping[str, Any] | None = None,
         history: Iterable[str] = (),
+        room: int = 0,
         cards: Mapping[str, Any] | None = None,
         provenance: Provenance | None = None,
         layout: Layout = "default",
@@ -116,6 +119,7 @@ class CubeWriter:
         self.overwrite = overwrite
         self.template = template
         self._provenance = provenance
+        self._history: list[str] = []
         self._temporary: Path | None = None
         self._lock = threading.Lock()
         check_output(self.path, overwrite=overwrite)
@@ -123,7 +127,7 @@ class CubeWriter:
             raise UsageError("the output is the input", value=path, action="choose another name")
         if layout not in ("default", "like-input"):
             raise UsageError("unknown layout", value=layout, action="use default or like-input")
-        self._plan = _Plan(template, extensions or {}, list(history), dict(cards or {}), layout)
+        self._plan = _Plan(template, extensions or {}, list(history), dict(cards or {}), layout, room)
         self._left = {name: int(np.prod(i.shape, dtype=np.int64)) for name, i in self._plan.images.items()}
 
     @property
@@ -209,6 +213,10 @@ class CubeWriter:
         """Set the PROVENANCE table, any time before the end."""
         self._provenance = provenance
 
+    def add_history(self, lines: Iterable[str]) -> None:
+        """More HISTORY lines, any time before the end; what the room does not hold is cut off."""
+        self._history += lines
+
     def close(self) -> None:
         """Complete the file and give it its name.
 
@@ -239,6 +247,9 @@ class CubeWriter:
     def _finish(self, temporary: Path) -> None:
         handle = os.open(temporary, os.O_WRONLY)
         try:
+            if self._history:
+                offset, header = self._plan.header_with(self._history)
+                write_all(handle, memoryview(header), offset)
             if self._provenance is not None:
                 write_all(handle, memoryview(_table_bytes(provenance_hdu(self._provenance))), self._plan.size)
             os.fsync(handle)
@@ -306,6 +317,7 @@ class _Plan:
         history: list[str],
         cards: dict[str, Any],
         layout: Layout,
+        room: int,
     ) -> None:
         self.cube = cube
         self.images: dict[str, StoredImage] = {}
@@ -317,7 +329,8 @@ class _Plan:
         primary, data = data_headers(cube, self.axes, self.stored, history, cards)
         if primary is not None:
             self._add(header_bytes(primary))
-        self._image("DATA", header_bytes(data), self.stored)
+        self._header = self.size, data, header_blocks(len(data) + room)
+        self._image("DATA", header_bytes(data, self._header[2]), self.stored)
         for name, value in extensions.items():
             self._extension(name, value, layout)
         for record in _carried(cube, layout):
@@ -326,6 +339,12 @@ class _Plan:
         copied = () if cube.layout is None else cube.layout.carried
         if cube.beam_table is not None and not any(record.name == "BEAMS" for record in copied):
             self._add(_table_bytes(fits.BinTableHDU(cube.beam_table, name="BEAMS")))
+
+    def header_with(self, history: list[str]) -> tuple[int, bytes]:
+        """Where the data's header lies, and the header with as many of these lines as it has room for."""
+        offset, cards, blocks = self._header
+        free = blocks * CARDS_A_BLOCK - 1 - len(cards)
+        return offset, header_bytes([*cards, *history_cards(history)[:free]], blocks)
 
     def _add(self, data: bytes) -> None:
         self.fixed.append((self.size, data))

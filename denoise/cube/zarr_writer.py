@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from denoise.cube.axes import AxisMap
 from denoise.cube.blockwriter import sync_folder, write_error
-from denoise.cube.cards import split_cards
+from denoise.cube.cards import history_cards, split_cards
 from denoise.cube.core import Cube
 from denoise.cube.headers import data_headers, extension_header, small_header
 from denoise.cube.provenance import Provenance
@@ -170,6 +170,12 @@ class ZarrWriter:
         self._check_folder()
         parts = {"science": dict(provenance.science), "run": dict(provenance.run)}
         self._group.attrs[PROVENANCE] = parts
+
+    def add_history(self, lines: Iterable[str]) -> None:
+        """More HISTORY lines, any time before the end; there is always room."""
+        self._check_folder()
+        attributes = self._arrays["DATA"].attrs
+        attributes[CARDS] = [*attributes[CARDS], *_lines(history_cards(lines))]
 
     def close(self) -> None:
         """Give the complete group its name.

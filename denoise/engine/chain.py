@@ -105,6 +105,10 @@ class Chain(Prepared):
         """The account of input against final output, and the last method's own numbers."""
         return super().metrics() | self._steps[-1]._numbers
 
+    def remarks(self) -> list[str]:
+        """Of every step, in their order."""
+        return [text for step in self._steps for text in step.remarks()]
+
     def _whole(self, step: Prepared, seed: int, runner: Runner) -> Cube:
         """What a step makes of its whole cube.
 

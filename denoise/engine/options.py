@@ -49,7 +49,7 @@ class RunOptions(BaseModel):
     Attributes
     ----------
     method : str
-        Name of the denoiser.
+        Name of the denoiser; "auto": one is chosen for the cube, see ``methods.auto``.
     parameters : dict
         Its parameters; the method validates them.
     seed : int

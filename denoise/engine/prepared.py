@@ -36,6 +36,11 @@ class Prepared:
         The tiles.
     monitor : Monitor
         Progress and cancelling.
+
+    Attributes
+    ----------
+    chosen : str
+        Why this method, where it was chosen for the cube; "" where it was asked for.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Prepared:
         self._numbers: dict[str, float] = {}
         self._halved, self._short = 0, ""
         self._backends: set[str] = set()
+        self.chosen = ""
 
     @property
     def label(self) -> str:
@@ -78,6 +84,10 @@ class Prepared:
     def backends(self) -> list[str]:
         """Where the tiles so far were computed, as the method says it; empty where it has no choice."""
         return sorted(self._backends)
+
+    def remarks(self) -> list[str]:
+        """What the method says of the data, once all tiles are done."""
+        return self.denoiser.remarks(self._numbers)
 
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile in this process."""

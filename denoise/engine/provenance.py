@@ -36,6 +36,7 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
     """
     cube, options = asked.cube, asked.options
     config = options.model_dump(mode="json", exclude=_NOT_SCIENCE)
+    config["method"] = prepared.denoiser.info.name
     config["parameters"] = prepared.denoiser.parameters.model_dump(mode="json")
     config.pop("then")
     if options.then:
@@ -73,6 +74,8 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
     }
     if prepared.backends:
         run["device"] = "; ".join(prepared.backends)
+    if prepared.chosen:
+        run["chosen"] = f"by auto: {prepared.chosen}"
     if prepared.halved:
         run["short_of_memory"] = prepared.halved
     return Provenance(science, run)

@@ -99,7 +99,7 @@ class Noise(Part):
 class Denoise(Part):
     """One denoise step; several in a row work each on what the one before left."""
 
-    method: str = Field(default="ist", description="one of: denoise methods")
+    method: str = Field(default="ist", description="one of: denoise methods; or auto")
     parameters: dict[str, Any] = Field(default_factory=dict, description="see: denoise methods NAME")
     positivity: Literal["auto", "on", "off"] = Field(default="auto", description="emission is not negative")
 

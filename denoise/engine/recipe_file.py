@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from denoise.engine.options import Stabilisation
 from denoise.engine.recipe import Denoise, Inputs, Outputs, Recipe, Step
 from denoise.errors import DenoiseError, InputError, ParameterError, UsageError
-from denoise.methods import get_method
+from denoise.methods import AUTO, get_method, refuse_parameters
 from denoise.resources import resource
 
 FOLDER = "pipelines"
@@ -165,10 +165,11 @@ def _check_methods(recipe: Recipe, where: str) -> None:
     for number, step in enumerate(recipe.steps):
         place = ("steps", number, step.name)
         if step.denoise is not None:
-            _check_method(step.denoise, where, place)
+            _check_method(step.denoise, where, place, leading=step.denoise is recipe.denoise_steps()[0])
     first = recipe.denoise_steps()[0].method
     wanted = recipe.step("uncertainty") is not None or "uncert" in recipe.outputs.save
-    if wanted and (several or not get_method(first).info.error_bar):
+    # what auto chooses is not known before the cube is read
+    if wanted and (several or (first != AUTO and not get_method(first).info.error_bar)):
         names = [step.name for step in recipe.steps]
         at = f"steps.{names.index('uncertainty')}.uncertainty" if "uncertainty" in names else "outputs.save"
         what = "several denoise steps give" if several else f"method {first} gives"
@@ -178,8 +179,11 @@ def _check_methods(recipe: Recipe, where: str) -> None:
         )
 
 
-def _check_method(step: Denoise, where: str, place: tuple[str | int, ...]) -> None:
+def _check_method(step: Denoise, where: str, place: tuple[str | int, ...], *, leading: bool) -> None:
     try:
+        if step.method == AUTO and leading:
+            refuse_parameters(step.parameters)
+            return
         method = get_method(step.method)
         method.Parameters(**step.parameters)
         method(**step.parameters)

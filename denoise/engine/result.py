@@ -53,6 +53,10 @@ class Result:
         The numbers of the report; None where a number is undefined.
     warnings : list of str
         What the user should know.
+    remarks : list of str
+        Those of them that the method itself makes of the data; they are in the header's HISTORY too.
+    chosen : str
+        Why this method, where "auto" chose it; "" otherwise.
     method, parameters : str, dict
         What was run, defaults filled in.
     provenance : Provenance
@@ -78,6 +82,8 @@ class Result:
     seconds: float
     stabiliser: Anscombe | None = None
     warnings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    chosen: str = ""
     path: Path | None = None
 
     def write(
@@ -118,6 +124,8 @@ class Result:
                 method=self.method,
                 variance=self.uncertainty is not None,
                 stabilised=self.stabiliser is not None,
+                chosen=self.chosen,
+                remarks=bool(self.remarks),
             )
             keep = sink.keeper()
             for region in blocks(self.input.shape, voxels=1 << 22):
@@ -125,7 +133,7 @@ class Result:
                 after = self.cube.read(region)
                 noise = self._noise_of(region, after)
                 sink.take(keep(Piece(region, self.input.read(region), after, error, noise)))
-            sink.finish(self.provenance)
+            sink.finish(self.provenance, history=self.remarks)
         except BaseException:
             sink.abort()
             raise

@@ -28,7 +28,7 @@ from denoise.engine.result import Result, difference
 from denoise.engine.runners import Runner, Serial, open_runner
 from denoise.engine.sinks import ArraySink, Sink, check_saved, file_sink
 from denoise.errors import DenoiseWarning, ParameterError
-from denoise.methods import Denoiser, get_method
+from denoise.methods import AUTO, Denoiser, choose, get_method, refuse_parameters
 from denoise.noise import NoiseModel, estimate_noise
 
 _HALO = 8.0  # voxels denoised for each of the cube; more is worth a remark
@@ -64,7 +64,7 @@ def denoise(
     cube : Cube, path, or ndarray of shape (channel, y, x) or (y, x)
         What to denoise; never modified. NaN is no coverage and stays NaN.
     method : str
-        Name of the denoiser, see ``list_methods()``.
+        Name of the denoiser, see ``list_methods()``; or "auto": chosen for the cube, and the result says why.
     seed : int
         Fixes every random draw.
     continuum : str
@@ -177,7 +177,8 @@ def run_file(
     check_output(Path(output), overwrite=options.overwrite)
     # a wrong parameter, or an error bar that the method does not give, is told before anything is read
     check_methods(options)
-    check_saved(options.save, get_method(options.method).info)
+    if options.method != AUTO:
+        check_saved(options.save, get_method(options.method).info)
     with collected_warnings() as said:
         cube = read(path, **dict(input_options or {}))
     sink = file_sink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
@@ -262,8 +263,11 @@ def check_methods(options: RunOptions) -> None:
     ------
     UnknownMethodError, ParameterError
     """
+    if options.method == AUTO:
+        refuse_parameters(options.parameters)
     for one in (options, *map(options.stage, options.then)):
-        make_denoiser(one, positivity=False)
+        if one.method != AUTO or one is not options:
+            make_denoiser(one, positivity=False)
 
 
 @dataclass
@@ -314,6 +318,8 @@ class Run:
                 method=prepared.label,
                 variance=prepared.error_bar,
                 stabilised=stabilised,
+                chosen=prepared.chosen,
+                remarks=prepared.denoiser.info.remarks,
             )
             try:
                 with closing(
@@ -322,7 +328,8 @@ class Run:
                     for kept in cores:
                         sink.take(kept)
                 provenance = describe_run(self, prepared, time.perf_counter() - start)
-                done = sink.finish(provenance)
+                doubts = prepared.remarks()
+                done = sink.finish(provenance, history=doubts)
             except BaseException:
                 sink.abort()
                 raise
@@ -337,7 +344,9 @@ class Run:
             stabiliser=prepared.data.stabiliser,
             support=prepared.support,
             metrics=metrics,
-            warnings=list(dict.fromkeys([*self.said, *said, *found])),
+            warnings=list(dict.fromkeys([*self.said, *said, *found, *doubts])),
+            remarks=doubts,
+            chosen=prepared.chosen,
             method=prepared.label,
             parameters=prepared.parameters,
             provenance=provenance,
@@ -367,8 +376,14 @@ class Run:
                 action=f"give one of shape {cube.shape}",
             )
         noise = self.noise or self._estimated(data.cube)
-        prepared = self._step(data, noise, self.options, positivity_of=(noise, data.continuum))
-        if not self.options.then:
+        options, why = self.options, ""
+        if options.method == AUTO:
+            peak = None if data.changed else found.maximum / noise.typical
+            chosen = choose(noise, peak_snr=peak)
+            options, why = options.model_copy(update={"method": chosen.method}), chosen.reason
+        prepared = self._step(data, noise, options, positivity_of=(noise, data.continuum))
+        prepared.chosen = why
+        if not options.then:
             return prepared
 
         def later(left: Cube, options: RunOptions) -> Prepared:
@@ -378,7 +393,9 @@ class Run:
             unchanged = Conditioned(left, left, None, data.continuum)
             return self._step(unchanged, measured, options, positivity_of=(noise, data.continuum))
 
-        return Chain(prepared, self.options, later, scratch, self.monitor)
+        chain = Chain(prepared, options, later, scratch, self.monitor)
+        chain.chosen = why
+        return chain
 
     def _step(
         self,

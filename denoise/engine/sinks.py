@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from denoise.noise import NoiseModel
 
 Floats = NDArray[np.floating]
 
+_ROOM = 12  # cards of the header kept for what a method says at the end
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -36,11 +38,20 @@ class Sink(Protocol):
     """Takes each core once, in any order: first by its keeper in the process that made it, then here."""
 
     def open(
-        self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
+        self,
+        cube: Cube,
+        noise: NoiseModel,
+        *,
+        method: str,
+        variance: bool,
+        stabilised: bool = False,
+        chosen: str = "",
+        remarks: bool = False,
     ) -> None:
         """Get ready for results with the shape and metadata of `cube`.
 
         `stabilised`: `noise` is that of stabilised data, and every core brings its own in the cube's unit.
+        `chosen`: why this method; "" if it was asked for. `remarks`: lines for the history may come at the end.
         """
 
     def keeper(self) -> Keep:
@@ -49,8 +60,8 @@ class Sink(Protocol):
     def take(self, kept: Any) -> None:
         """Take what the keeper returned."""
 
-    def finish(self, provenance: Provenance) -> Finished:
-        """Make the result visible."""
+    def finish(self, provenance: Provenance, *, history: Sequence[str] = ()) -> Finished:
+        """Make the result visible, with these lines in its history if it has one."""
 
     def abort(self) -> None:
         """Leave nothing behind."""
@@ -64,7 +75,15 @@ class ArraySink:
     """Results in memory."""
 
     def open(
-        self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
+        self,
+        cube: Cube,
+        noise: NoiseModel,
+        *,
+        method: str,
+        variance: bool,
+        stabilised: bool = False,
+        chosen: str = "",
+        remarks: bool = False,
     ) -> None:
         """Allocate the arrays."""
         self._like = cube
@@ -82,7 +101,7 @@ class ArraySink:
         if self._error is not None:
             self._error[region] = sigma
 
-    def finish(self, provenance: Provenance) -> Finished:
+    def finish(self, provenance: Provenance, *, history: Sequence[str] = ()) -> Finished:
         """Cubes over the arrays."""
         like = self._like
         error = None if self._error is None else like.with_pixels(self._error)
@@ -159,7 +178,15 @@ class FileSink:
         self._writer: CubeWriter | ZarrWriter | None = None
 
     def open(
-        self, cube: Cube, noise: NoiseModel, *, method: str, variance: bool, stabilised: bool = False
+        self,
+        cube: Cube,
+        noise: NoiseModel,
+        *,
+        method: str,
+        variance: bool,
+        stabilised: bool = False,
+        chosen: str = "",
+        remarks: bool = False,
     ) -> None:
         """Make the temporary file, preallocated.
 
@@ -176,21 +203,24 @@ class FileSink:
         whole = stabilised or noise.pixels is not None
         self._streamed = _streamed(self._save, whole_noise=whole)
         separable = {} if whole else _noise_extensions(self._save, noise)
+        why = [f"Method chosen by auto: {chosen}."] if chosen else []
         self._writer = self._make_writer(
             cube,
             {**dict.fromkeys(self._streamed), **separable},
-            [f"Denoised by astro-denoise, method {method}; see the PROVENANCE table."],
+            [f"Denoised by astro-denoise, method {method}; see the PROVENANCE table.", *why],
+            _ROOM if remarks else 0,
         )
         self._writer.open()
 
     def _make_writer(
-        self, cube: Cube, extensions: Mapping[str, Any], history: list[str]
+        self, cube: Cube, extensions: Mapping[str, Any], history: list[str], room: int
     ) -> CubeWriter | ZarrWriter:
         return CubeWriter(
             self._path,
             template=cube,
             extensions=extensions,
             history=history,
+            room=room,
             layout=self._layout,
             overwrite=self._overwrite,
         )
@@ -204,10 +234,12 @@ class FileSink:
         for name, voxels in kept.items():
             self._opened(CubeWriter).account(name, voxels)
 
-    def finish(self, provenance: Provenance) -> Finished:
+    def finish(self, provenance: Provenance, *, history: Sequence[str] = ()) -> Finished:
         """Complete the file and give it its name."""
         writer = self._opened(CubeWriter | ZarrWriter)
         writer.set_provenance(provenance)
+        if history:
+            writer.add_history(history)
         writer.close()
         with warnings.catch_warnings():  # what is odd about the input was said when it was read
             warnings.simplefilter("ignore", DenoiseWarning)
@@ -232,8 +264,9 @@ class ZarrSink(FileSink):
     """Results in a Zarr group. Tiles share chunks, so this process alone writes; the others send their blocks."""
 
     def _make_writer(
-        self, cube: Cube, extensions: Mapping[str, Any], history: list[str]
+        self, cube: Cube, extensions: Mapping[str, Any], history: list[str], room: int
     ) -> CubeWriter | ZarrWriter:
+        # attributes have room for everything
         return ZarrWriter(
             self._path, template=cube, extensions=extensions, history=history, overwrite=self._overwrite
         )

@@ -1,5 +1,6 @@
 """Denoisers: one file each, all the same contract, found through the entry points ``denoise.methods``."""
 
+from denoise.methods.auto import AUTO, Choice, choose, refuse_parameters
 from denoise.methods.contract import (
     Block,
     Denoiser,
@@ -14,7 +15,9 @@ from denoise.methods.contract import (
 from denoise.methods.registry import get_method, list_methods
 
 __all__ = [
+    "AUTO",
     "Block",
+    "Choice",
     "Denoiser",
     "Device",
     "Estimate",
@@ -23,6 +26,8 @@ __all__ = [
     "Parameters",
     "Sample",
     "Source",
+    "choose",
     "get_method",
     "list_methods",
+    "refuse_parameters",
 ]

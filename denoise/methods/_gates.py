@@ -6,11 +6,18 @@ import hashlib
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from denoise.errors import InputError
+from denoise.noise import NoiseModel
 from denoise.resources import resource
-from denoise.transforms.gates import GateNetwork
+from denoise.transforms import detection
+from denoise.transforms.gates import SIDE, GateNetwork, gated
+from denoise.transforms.starlet import Array
 
 FOLDER = "ist-gates"
+MOST = (SIDE - 1, SIDE - 1)  # scales that the gates know
 
 
 class Gates(NamedTuple):
@@ -43,3 +50,31 @@ def trained_gates() -> Gates:
             action="reinstall astro-denoise",
         )
     return Gates(GateNetwork.from_arrays(load(content)), checksum)
+
+
+def left_for_gates(white: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
+    """What whitened noise keeps after each smoothing that the gates know, of so many scales."""
+    return detection.noise_left(white, (min(scales[0], MOST[0]), min(scales[1], MOST[1])))
+
+
+def shrunk(
+    whole: Array,
+    white: NoiseModel,
+    scales: tuple[int, int],
+    *,
+    region: Array,
+    strength: Array,
+    threads: int = 1,
+) -> Array:
+    """Whitened data (channel, y, x) with every coefficient times its trained gain, inside a region."""
+    return gated(
+        whole,
+        region=region,
+        strength=strength,
+        network=trained_gates().network,
+        left=left_for_gates(white, scales),
+        noise=detection.band_noise(white, scales),
+        spatial_scales=scales[0],
+        spectral_scales=scales[1],
+        threads=threads,
+    )

@@ -67,6 +67,8 @@ class MethodInfo:
         The variance is that of the error, learnt on simulations with known truth.
     diagnostics : mapping of str to {"sum", "max", "worst"}
         How the engine merges each number over the blocks ("worst" keeps the smallest).
+    remarks : bool
+        Whether ``Denoiser.remarks`` may say something: outputs keep room for it.
     """
 
     name: str
@@ -83,6 +85,7 @@ class MethodInfo:
     linear: bool = False
     calibrated: bool = False
     diagnostics: Mapping[str, Reduction] = field(default_factory=dict)
+    remarks: bool = False
 
     @property
     def error_bar(self) -> bool:
@@ -224,6 +227,10 @@ class Denoiser:
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block: pure, float32 in and out, no I/O, the input untouched."""
         raise NotImplementedError
+
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        """What the merged diagnostics of a cube give reason to doubt, one plain sentence each."""
+        return []
 
 
 def validated(method: type[Denoiser], values: Mapping[str, Any]) -> Parameters:

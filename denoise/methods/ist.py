@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from denoise.methods._fdr import SignificanceCounts, fdr_threshold
-from denoise.methods._gates import trained_gates
+from denoise.methods._gates import MOST, left_for_gates, shrunk, trained_gates
 from denoise.methods._ist_reference import ReferenceTuning, published
 from denoise.methods.contract import Block, Denoiser, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
 from denoise.transforms._jit import run_ranges
 from denoise.transforms.gaps import WIDEST, bridged
-from denoise.transforms.gates import BRIGHT, SIDE, gated, strength
+from denoise.transforms.gates import BRIGHT, strength
 from denoise.transforms.starlet import FREE_BYTES, Operation, fused
 from denoise.transforms.whitening import whiten
 
@@ -40,7 +40,6 @@ CITATION = """@article{Starck2009,
 Penalty = Literal["gated", "soft", "hard", "reweighted", "l0"]
 _RULES: dict[str, Operation] = {"soft": "soft", "hard": "hard", "l0": "firm", "reweighted": "reweighted"}
 
-_MOST = (SIDE - 1, SIDE - 1)  # scales that the gates know
 _RESIDUAL_PASSES = 12
 _EFFECTIVE = 0.2  # share of the reach of the passes that a halo needs
 
@@ -205,8 +204,8 @@ class Ist(Denoiser):
         spatial, spectral = wavelets.default_scales(shape)
         asked = self.parameters
         return (
-            min(spatial, _MOST[0]) if asked.spatial_scales is None else asked.spatial_scales,
-            min(spectral, _MOST[1]) if asked.spectral_scales is None else asked.spectral_scales,
+            min(spatial, MOST[0]) if asked.spatial_scales is None else asked.spatial_scales,
+            min(spectral, MOST[1]) if asked.spectral_scales is None else asked.spectral_scales,
         )
 
     def _band_noise(self, noise: NoiseModel, scales: tuple[int, int]) -> NDArray[np.float32]:
@@ -216,20 +215,9 @@ class Ist(Denoiser):
         """Gated sum of the whitened data, with the correlation put back."""
         white, region = seen.white, seen.found.region
         scales = self._scales(noise.cube_shape)  # of the cube: tiles agree
-        known = min(scales[0], _MOST[0]), min(scales[1], _MOST[1])
-        whole, left = bridged(white.data, seen.valid), detection.noise_left(white.noise, known)
+        whole, left = bridged(white.data, seen.valid), left_for_gates(white.noise, scales)
         near = strength(whole, left, threads=self.threads)
-        estimate = gated(
-            whole,
-            region=region,
-            strength=near,
-            network=trained_gates().network,
-            left=left,
-            noise=self._band_noise(white.noise, scales),
-            spatial_scales=scales[0],
-            spectral_scales=scales[1],
-            threads=self.threads,
-        )
+        estimate = shrunk(whole, white.noise, scales, region=region, strength=near, threads=self.threads)
         flux.put_back(estimate, whole, region=region, strength=near, threads=self.threads)
         return white.restore(estimate, region, threads=self.threads)
 

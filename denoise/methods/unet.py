@@ -8,6 +8,7 @@ flux in regions that a search finds is put back from the residual, as `ist` does
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -16,11 +17,21 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
-from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
+from denoise.methods.contract import (
+    Block,
+    Denoiser,
+    Device,
+    Estimate,
+    Halo,
+    MethodInfo,
+    Parameters,
+    Reduction,
+)
 from denoise.networks import calibration
 from denoise.networks.backend import check_torch
 from denoise.networks.calibration import FILE as CALIBRATION
 from denoise.networks.calibration import Calibration, Examined, calibration_of
+from denoise.networks.guard import Guard, assess, cube_numbers, doubts, model_guard, spread_over
 from denoise.networks.scalespace import STEP, Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
@@ -38,6 +49,14 @@ CITATION = """@article{Lahiry2026,
   eprint = {2602.10893},
   year = {2026},
 }"""
+
+GUARD_NUMBERS: dict[str, Reduction] = {
+    "windows": "sum",
+    "unusual_windows": "sum",
+    "brightest": "max",
+    "noise_reach": "max",
+    "channel_correlation": "max",
+}
 
 # share of the reach of network and transform, in channels and in pixels, that a halo needs: beyond it what is changed
 # changes the result by less than a third of what tiles may differ (benchmarks/bench_unet.py --only halo)
@@ -65,11 +84,34 @@ class UnetParameters(Parameters):
         return self.model or f"unet3d-{self.preset}"
 
 
-class _Weighed(NamedTuple):
-    """Result of the network for one block: whitened data units, and the variance in sigma squared."""
+class Weighed(NamedTuple):
+    """Result of the network for one block: whitened data units, the variance in sigma squared, how unusual it is.
+
+    `ratio` is above 1 where emission is unlike that of the training, see ``guard.assess``.
+    """
 
     data: Block
     variance: Block
+    ratio: Block
+    windows: int
+    unusual: int
+
+
+class Mixed(NamedTuple):
+    """What goes on to be restored: whitened data units, the variance beyond that of the network, and numbers."""
+
+    data: Block
+    doubt: Block | float
+    numbers: Mapping[str, float]
+
+
+class _Denoised(NamedTuple):
+    """One block: the result and its predicted error, variance beyond it, the emission found, diagnostics."""
+
+    result: Examined
+    doubt: Block | float
+    support: NDArray[np.bool_]
+    numbers: Mapping[str, float]
 
 
 class Unet(Denoiser):
@@ -83,13 +125,15 @@ class Unet(Denoiser):
         device=("cpu", "cuda"),
         variance=True,
         calibrated=True,
+        diagnostics=GUARD_NUMBERS,
+        remarks=True,
     )
 
     def __init__(
         self, *, positivity: bool = False, threads: int = 1, device: Device = "auto", **parameters: Any
     ) -> None:
         super().__init__(positivity=positivity, threads=threads, device=device, **parameters)
-        check_torch("method unet")
+        check_torch(f"method {self.info.name}")
 
     @property
     def weights(self) -> str:
@@ -162,47 +206,90 @@ class Unet(Denoiser):
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
-        found, support = self._examined(block, noise)
-        known = np.where(found.valid, noise.sigma(), np.float32(0))
-        error, known_errors = found.spread, self._calibration
+        found = self._denoised(block, noise)
+        known = np.where(found.result.valid, noise.sigma(), np.float32(0))
+        error, known_errors = found.result.spread, self._calibration
         if known_errors is not None:
             factor = known_errors.factor(positivity=self.positivity)
-            error = factor.error(found, threads=self.threads)
-        return Estimate(found.data * known, variance=np.square(error * known), support=support)
+            error = factor.error(found.result, threads=self.threads)
+        variance = np.asarray((np.square(error) + found.doubt) * np.square(known), np.float32)
+        return Estimate(
+            found.result.data * known, variance=variance, support=found.support, diagnostics=found.numbers
+        )
 
     def examine(self, block: Block, noise: NoiseModel) -> Examined:
         """Result and predicted error of one block (channel, y, x), not calibrated, in units of sigma."""
-        return self._examined(block, noise)[0]
+        return self._denoised(block, noise).result
 
-    def _examined(self, block: Block, noise: NoiseModel) -> tuple[Examined, NDArray[np.bool_]]:
-        """The same, and the emission found."""
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        """What is unlike the training of the network."""
+        from denoise.networks.weights import recipe_of
+
+        return doubts(recipe_of(self.parameters.name), numbers, guarded=self._guard is not None)
+
+    def _denoised(self, block: Block, noise: NoiseModel) -> _Denoised:
         data, valid = detection.standardise(block, noise.sigma(), threads=self.threads)
         both = not self.positivity
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
-        whole = bridged(seen.white.data, valid)
-        found = self._weigh(whole, seen.white, noise)
-        estimate, near = self._with_flux(found.data, whole, seen)
-        if self.positivity:
-            estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
-        return Examined(estimate, np.sqrt(found.variance), near, valid), seen.support
-
-    def _with_flux(self, estimate: Block, whole: Block, seen: detection.Emission) -> tuple[Block, Block]:
-        """The flux that the network left out of the regions found and the correlation put back; what is near."""
-        white, region = seen.white, seen.found.region
+        white, region, whole = seen.white, seen.found.region, bridged(seen.white.data, valid)
+        weighed = self._weigh(whole, white, noise)
         left = detection.noise_left(white.noise, noise_numbers(white.noise).scales)
         near = strength(whole, left, threads=self.threads)
-        flux.put_back(estimate, whole, region=region, strength=near, threads=self.threads)
-        return white.restore(estimate, region, threads=self.threads), near
+        mixed = self._mixed(weighed, whole, white, noise, region, near)
+        # the flux that was left out of the regions found, and the correlation
+        flux.put_back(mixed.data, whole, region=region, strength=near, threads=self.threads)
+        estimate = white.restore(mixed.data, region, threads=self.threads)
+        if self.positivity:
+            estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
+        numbers = cube_numbers(noise, float(np.abs(data).max()), weighed.windows, weighed.unusual)
+        result = Examined(estimate, np.sqrt(weighed.variance), near, valid)
+        return _Denoised(result, mixed.doubt, seen.support, {**numbers, **mixed.numbers})
 
-    def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> _Weighed:
+    def _mixed(
+        self, found: Weighed, whole: Block, white: Whitened, noise: NoiseModel, region: Block, near: Block
+    ) -> Mixed:
+        """What the method makes of the network's result; here nothing else."""
+        return Mixed(found.data, 0.0, {})
+
+    def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> Weighed:
         from denoise.networks.inference import weigh
 
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
         numbers: NoiseNumbers = noise_numbers(white.noise)
-        flips, both = self.parameters.flips, not self.positivity
-        return _Weighed(
-            *weigh(self._route, whole, numbers, grid, both=both, flips=flips, threads=self.threads)
+        both, ratio, windows, unusual = not self.positivity, np.zeros((1, 1, 1), np.float32), 0, 0
+
+        def look(inputs: Block) -> None:
+            nonlocal ratio, windows, unusual
+            ratio, windows, unusual = self._assessed(inputs, numbers, both=both)
+
+        data, variance = weigh(
+            self._route,
+            whole,
+            numbers,
+            grid,
+            both=both,
+            flips=self.parameters.flips,
+            threads=self.threads,
+            look=look,
         )
+        return Weighed(data, variance, spread_over(ratio, grid.padded)[grid.inside], windows, unusual)
+
+    def _assessed(self, inputs: Block, numbers: NoiseNumbers, *, both: bool) -> tuple[Block, int, int]:
+        """What the guard says, see ``guard.assess``; nothing without one."""
+        from denoise.networks.weights import load_model
+
+        guard = self._guard
+        if guard is None:
+            return np.zeros((1, 1, 1), np.float32), 0, 0
+        network = load_model(self.parameters.name).network
+        return assess(guard, network, inputs, numbers.numbers, both=both, threads=self.threads)
+
+    @property
+    def _guard(self) -> Guard | None:
+        from denoise.networks.weights import checksum_of, model_folder
+
+        folder = model_folder(self.parameters.name)
+        return model_guard(folder, checksum_of(folder))
 
 
 def _warn(text: str) -> None:

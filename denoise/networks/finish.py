@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from denoise.networks.calibration import write_calibration
 from denoise.networks.card import write_card
 from denoise.networks.conformal import Examine, calibrate
+from denoise.networks.guarding import guard_model
 from denoise.networks.recipe import load_recipe
 from denoise.networks.weights import RECIPE
 
@@ -19,9 +21,9 @@ def finish_model(
     device: str = "cpu",
     hours: float | None = None,
     workers: int = 0,
-    report: Callable[[int, int], None] | None = None,
+    report: Callable[[str, int, int], None] | None = None,
 ) -> None:
-    """Calibrate the errors of the model in a folder and write its card.
+    """Fit the guard of the model in a folder, calibrate its errors and write its card.
 
     Parameters
     ----------
@@ -36,7 +38,7 @@ def finish_model(
     workers : int
         Processes.
     report : callable, optional
-        Told of cubes done, of so many; what it raises ends the work, and `--resume` does it again.
+        Told of the stage and of steps done, of so many; what it raises ends the work, and `--resume` does it again.
 
     Raises
     ------
@@ -44,6 +46,12 @@ def finish_model(
         A file cannot be written.
     """
     recipe = load_recipe(folder / RECIPE)
-    found = calibrate(recipe, str(recipe.sha256), method, workers=workers, report=report)
+    told = (
+        (None, None)
+        if report is None
+        else (partial(report, "fitting the guard"), partial(report, "calibrating errors"))
+    )
+    guard_model(recipe, folder, device=device, workers=workers, report=told[0])
+    found = calibrate(recipe, str(recipe.sha256), method, workers=workers, report=told[1])
     write_calibration(found, folder)
     write_card(folder, recipe, found, device=device, hours=hours)

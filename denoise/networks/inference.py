@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -23,6 +23,7 @@ def weigh(
     both: bool,
     flips: int = 1,
     threads: int = 1,
+    look: Callable[[Array], None] | None = None,
 ) -> tuple[Array, Array]:
     """Weighed sub-bands and the variance of the result, each of shape (channel, y, x), float32.
 
@@ -42,6 +43,8 @@ def weigh(
         Mirror images whose mean is the answer.
     threads : int
         Threads of this call.
+    look : callable, optional
+        Called with what the network sees, see ``weighing.seen``, before it answers; not to change or keep it.
 
     Returns
     -------
@@ -51,6 +54,8 @@ def weigh(
         In units of sigma squared of the data as they were.
     """
     inputs = seen(white, noise, grid, threads=threads)
+    if look is not None:
+        look(inputs)
     shares = _mean_answer(route, inputs, noise.numbers, flips, threads)
     if both:
         np.negative(inputs[..., :BANDS], out=inputs[..., :BANDS])

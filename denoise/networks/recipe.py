@@ -148,6 +148,14 @@ class OptimiserRecipe(_Section):
     checkpoint_minutes: float = Field(default=5.0, gt=0)
 
 
+class GuardRecipe(_Section):
+    """Simulated cubes to which the guard is fitted when the training is done, see ``guard``."""
+
+    steps: int = Field(
+        default=300, ge=0, description="steps that fit it, and as many that set its limit; 0: no guard"
+    )
+
+
 class CalibrationRecipe(_Section):
     """Simulated cubes on which the error bars are calibrated when the training is done, see ``conformal``."""
 
@@ -165,6 +173,7 @@ class TrainingRecipe(_Section):
     simulation: SimulationRecipe
     loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
+    guard: GuardRecipe = GuardRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     notes: tuple[str, ...] = Field(
         default=(), description="what the card is to say too, such as known failures"
@@ -181,7 +190,8 @@ class TrainingRecipe(_Section):
 
         The clock, the length of the training, what is done after it and the checksum may change.
         """
-        values = self.model_dump(mode="json", exclude={"sha256", "name", "trained", "calibration", "notes"})
+        later = {"sha256", "name", "trained", "guard", "calibration", "notes"}
+        values = self.model_dump(mode="json", exclude=later)
         for free in ("hours", "patience", "checkpoint_minutes", "validate_every", "validation"):
             values["optimiser"].pop(free)
         return values

@@ -106,8 +106,6 @@ def load_model(name: str) -> Model:
 
 @cache
 def _loaded(folder: Path) -> Model:
-    from safetensors.torch import load
-
     recipe, checksum = _recipe(folder), checksum_of(folder)
     if recipe.sha256 != checksum:
         raise InputError(
@@ -115,12 +113,26 @@ def _loaded(folder: Path) -> Model:
             value=f"SHA-256 {checksum[:12]}, not {str(recipe.sha256)[:12]}",
             action="reinstall astro-denoise, or train it again",
         )
+    return Model(read_network(recipe, folder), recipe, checksum)
+
+
+def read_network(recipe: TrainingRecipe, folder: Path) -> ScaleSpaceUNet:
+    """The network of a recipe with the weights of a folder, to be used and not trained.
+
+    Raises
+    ------
+    InputError
+        The weights do not fit.
+    """
+    from safetensors.torch import load
+
     network = build(recipe)
     try:
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except RuntimeError as err:
         raise InputError(f"{folder.name}/{WEIGHTS} does not fit its recipe", value=err) from None
-    return Model(network.eval().requires_grad_(False), recipe, checksum)
+    network.eval().requires_grad_(False)
+    return network
 
 
 def build(recipe: TrainingRecipe) -> ScaleSpaceUNet:

@@ -96,10 +96,11 @@ class Whitened(NamedTuple):
         """
         if self.filters is None:
             return estimate
-        error = self.block - self._coloured(self.data, threads)
-        return self._coloured(estimate, threads) + share * error
+        error = self.block - self.coloured(self.data, threads)
+        return self.coloured(estimate, threads) + share * error
 
-    def _coloured(self, white: Array, threads: int) -> Array:
+    def coloured(self, white: Array, threads: int = 1) -> Array:
+        """Values with the correlation put back."""
         if self.filters is None:
             return white
         scaled, out = white * self.scale, np.empty_like(white)

@@ -27,6 +27,7 @@ VARIANTS = [
     ("ist", {"selection": "fdr"}),
     ("ist", {"penalty": "soft", "wavelet": "biorthogonal"}),
     ("unet", {}),
+    ("hybrid", {}),
 ]
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 

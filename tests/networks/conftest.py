@@ -20,6 +20,7 @@ def tiny():
             "beam": [2.0, 4.0],
         },
         "optimiser": {"steps": 20, "warm_up": 3, "validate_every": 10, "validation": 2},
+        "guard": {"steps": 0},
     }
 
 

@@ -1,0 +1,111 @@
+"""What the guard of a network calls unusual: per cent of windows, by class of sources, and the trade-off.
+
+Cubes are drawn as for the training of the model (in distribution), and as in the suite ``unseen-morphology``, with the
+classes that its recipe leaves out. A window is one that sees something; see ``denoise.networks.guard``. With ``--data``
+the cubes of ``real-degraded`` are judged too.
+
+    python benchmarks/guard_report.py --model unet3d-small --cubes 20
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.networks.examples import draw_observed
+from denoise.networks.guard import Guard, encoded, model_guard, windows_of
+from denoise.networks.recipe import SimulationRecipe
+from denoise.networks.scalespace import Grid, noise_numbers, scale_space
+from denoise.networks.weights import Model, load_model, model_folder
+from denoise.noise import NoiseModel
+from denoise.simulate import TOY_KINDS, UNSEEN_KINDS
+from denoise.transforms.detection import standardise
+from denoise.transforms.whitening import whiten
+
+SHAPE = (40, 96, 96)
+FALSE = (0.01, 0.02, 0.05, 0.1)  # shares of in-distribution windows at which the trade-off is shown
+SEED = 20_269
+Floats = NDArray[np.float64]
+
+
+def ratios_of(model: Model, guard: Guard, block: NDArray[np.float32], noise: NoiseModel) -> Floats:
+    """Distance over the unusual one of every window that sees something."""
+    data, valid = standardise(block, noise.sigma())
+    white = whiten(data, valid, noise)
+    numbers = noise_numbers(white.noise)
+    grid = Grid.of(block.shape, image=len(block) == 1)
+    inputs = scale_space(white.data, numbers, grid).inputs
+    features = encoded(model.network, inputs, numbers.numbers)
+    return guard.ratios(windows_of(features, inputs, numbers.numbers))
+
+
+def recipes(trained: SimulationRecipe) -> Iterator[tuple[str, bool, SimulationRecipe]]:
+    """Each class: its name, whether the training had it, and how its cubes are drawn."""
+    for kind in (*TOY_KINDS, *UNSEEN_KINDS):
+        seen = trained.kinds.get(kind, 0.0) > 0
+        changes: dict[str, Any] = {"kinds": {kind: 1.0}}
+        if not seen:  # as in the suite of unseen shapes
+            changes |= {"snr": (2.5, 20.0), "bright": 0.0, "usual": 1.0, "turbulent": 0.0, "hanning": 0.0}
+            changes |= {"noise": {"imaged_gaussian": 1.0}}
+        if kind != "empty":
+            yield kind, seen, trained.model_copy(update=changes)
+
+
+def simulated(model: Model, guard: Guard, cubes: int) -> dict[str, tuple[bool, list[Floats]]]:
+    """Ratios of the windows of every cube of every class."""
+    found = {}
+    for number, (kind, seen, recipe) in enumerate(recipes(model.recipe.simulation)):
+        drawn = (draw_observed(recipe, SHAPE, SEED + 1000 * number + k) for k in range(cubes))
+        found[kind] = seen, [ratios_of(model, guard, one.noisy, one.model) for one in drawn]
+    return found
+
+
+def real(model: Model, guard: Guard, data: Path) -> dict[str, tuple[bool, list[Floats]]]:
+    """The same of the real cubes with noise added."""
+    from denoise.benchmark.cases import list_cases, make_case
+    from denoise.benchmark.suite import load_suite
+    from denoise.noise import estimate_noise
+
+    suite, found = load_suite("real-degraded", draws=1), {}
+    for case in list_cases(suite, data):
+        made = make_case(suite, case, data)
+        block = np.asarray(made.cube.read(), np.float32)
+        noise = made.noise or estimate_noise(made.cube)
+        found[f"{case.name} {case.bin}"] = False, [ratios_of(model, guard, block, noise)]
+    return found
+
+
+def show(found: dict[str, tuple[bool, list[Floats]]]) -> None:
+    """A table: per cent above the limit, of windows and of cubes; then at other limits."""
+    inside = np.concatenate([one for seen, ratios in found.values() if seen for one in ratios])
+    limits = [1.0, *np.quantile(inside, 1 - np.array(FALSE))]
+    print(f"{'class':28s} trained  windows  unusual %  | at " + ", ".join(f"{100 * f:.0f} %" for f in FALSE))
+    for name, (seen, ratios) in found.items():
+        every = np.concatenate(ratios) if ratios else np.empty(0)
+        shares = [100 * float(np.mean(every > limit)) if every.size else np.nan for limit in limits]
+        rest = "  ".join(f"{share:5.1f}" for share in shares[1:])
+        print(f"{name:28s} {'yes' if seen else 'no':7s}  {every.size:7d}  {shares[0]:9.1f}  | {rest}")
+    print(f"all in distribution: {100 * float(np.mean(inside > 1)):.1f} % of {inside.size} windows")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="unet3d-small", help="name or folder")
+    parser.add_argument("--cubes", type=int, default=10, help="of each class")
+    parser.add_argument("--data", type=Path, help="folder of the real cubes")
+    asked = parser.parse_args()
+    model = load_model(asked.model)
+    guard = model_guard(model_folder(asked.model), model.checksum)
+    if guard is None:
+        raise SystemExit(f"model {asked.model} has no guard: denoise train RECIPE --resume fits one")
+    found = simulated(model, guard, asked.cubes)
+    show(found | (real(model, guard, asked.data) if asked.data else {}))
+
+
+if __name__ == "__main__":
+    main()

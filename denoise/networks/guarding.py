@@ -1,0 +1,56 @@
+"""What follows a training: the guard of its weights, from simulations that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from denoise.networks.examples import GUARDING, Batch
+from denoise.networks.feed import open_feed
+from denoise.networks.guard import GUARD, fit_guard, write_guard
+from denoise.networks.recipe import TrainingRecipe
+
+
+def guard_model(
+    recipe: TrainingRecipe,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    workers: int = 0,
+    report: Callable[[int, int], None] | None = None,
+) -> None:
+    """Fit the guard of the weights in a folder and write it beside them; one of other weights is removed.
+
+    Parameters
+    ----------
+    recipe : TrainingRecipe
+        As written beside the weights: ``guard.steps`` steps to fit, and as many for the limit; 0: no guard.
+    folder : Path
+        With weights and recipe.
+    device : str
+        Where the network runs.
+    workers : int
+        Processes that simulate; the cubes come from a stream of their own of the seed.
+    report : callable, optional
+        Told of steps done, of so many; what it raises ends the work: then there is no guard.
+    """
+    from denoise.networks.weights import read_network
+
+    (folder / GUARD).unlink(missing_ok=True)
+    steps = recipe.guard.steps
+    if not steps:
+        return
+    network = read_network(recipe, folder).to(device)
+
+    def counted(batches: Iterator[Batch]) -> Iterator[Batch]:
+        for number, batch in enumerate(batches, 1):
+            yield batch
+            if report is not None:
+                report(number, 2 * steps)
+
+    with open_feed(recipe.simulation, recipe.seed, workers) as feed:
+        batches = counted(feed.batches(GUARDING, 0, 2 * steps))
+        guard = fit_guard(network, islice(batches, steps), batches)
+    if guard is not None:
+        write_guard(guard, str(recipe.sha256), folder)
