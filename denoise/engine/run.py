@@ -338,14 +338,13 @@ class Run:
             path=done.path,
         )
 
-    def prepare(self, scratch: Path) -> Prepared:
-        """Everything that comes before the first tile: checks, conditioning, noise, plan.
+    def settle(self, scratch: Path) -> tuple[Conditioned, NoiseModel]:
+        """What every method needs: the cube checked and conditioned, and its noise.
 
         Raises
         ------
         InputError, NoiseError, ParameterError, ResourceError
         """
-        check_methods(self.options)
         budget = self._budget()
         cube = in_a_file(self.cube, scratch) if self.runner.separate else self.cube
         found = inspect(cube, spread=self._spread, check=self.monitor.check)
@@ -359,7 +358,17 @@ class Run:
                 value=self.noise.shape,
                 action=f"give one of shape {cube.shape}",
             )
-        noise = self.noise or self._estimated(data.cube)
+        return data, self.noise or self._estimated(data.cube)
+
+    def prepare(self, scratch: Path) -> Prepared:
+        """Everything that comes before the first tile: checks, conditioning, noise, plan.
+
+        Raises
+        ------
+        InputError, NoiseError, ParameterError, ResourceError
+        """
+        check_methods(self.options)
+        data, noise = self.settle(scratch)
         prepared = self._step(data, noise, self.options, positivity_of=(noise, data.continuum))
         if not self.options.then:
             return prepared
