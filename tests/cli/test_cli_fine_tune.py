@@ -123,7 +123,7 @@ def test_what_is_adopted_denoises(tmp_path, model, halves, capsys, monkeypatch):
         ({"shape": (8, 64, 72)}, "differ in shape"),
         ({"BUNIT": "K"}, "differ in unit"),
         ({"CRVAL1": 150.0002}, "differ in their world coordinates"),
-        ({"CTYPE3": "VRAD"}, "differ in their world coordinates"),
+        ({"CTYPE3": "VRAD", "CUNIT3": "m/s"}, "differ in their world coordinates"),
         ({"BMAJ": 4e-5}, "differ in their beam"),
     ],
 )
