@@ -129,7 +129,7 @@ class Pool:
         if not valid.any():
             return None
         found = detection.find_emission(data, valid, sky.field.noise.window(tile.outer))
-        return Looked(number, tile, int(found.support.sum()))
+        return Looked(number, tile, int(found.support[tile.within].sum()))
 
     def _shares(self) -> NDArray[np.float64]:
         emission = np.array([one.emission for one in self.tiles], np.float64)
