@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import hypot
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -122,9 +123,10 @@ class Sky:
         noise = self.field.noise
         data, valid = detection.standardise(_read(self.field, region), noise.sigma(region))
         added = self.draw_noise(region, seed=seed, draw=draw)
-        a, whole = np.float32(RECORRUPTION), np.float32(np.hypot(1, RECORRUPTION))
-        seen, target = (data + a * added) / whole, (data - added / a) / whole
-        return _noisy(seen, target, valid, noise.window(region))
+        a, whole = np.float32(RECORRUPTION), np.float32(hypot(1, RECORRUPTION))
+        more = np.asarray((data + a * added) / whole, np.float32)
+        less = np.asarray((data - added / a) / whole, np.float32)
+        return _noisy(more, less, valid, noise.window(region))
 
     def draw_noise(self, region: Region, *, seed: int, draw: int) -> Array:
         """Noise of the first observation over its sigma."""
