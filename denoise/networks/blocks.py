@@ -68,7 +68,7 @@ class Blocks:
         axes = [self._along(*axis) for axis in zip(region, self.side, self.rim, strict=True)]
         inner = [inside for _, inside in axes]
         grid = np.ix_(*(index for index, _ in axes))
-        numbers = np.arange(self.uses.size).reshape(self.uses.shape)[grid]
+        numbers = np.ravel_multi_index(grid, self.uses.shape)
         wanted = self.uses[grid] == use
         if use != TRAIN:
             wanted &= inner[0][:, None, None] & inner[1][:, None] & inner[2]

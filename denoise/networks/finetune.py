@@ -41,7 +41,7 @@ from denoise.networks.gate import (
 )
 from denoise.networks.losses import pixels
 from denoise.networks.pairs import Sky
-from denoise.networks.pool import Pool, Scored
+from denoise.networks.pool import FEWEST, Pool, Scored
 from denoise.networks.recipe import OptimiserRecipe, TunedFrom
 from denoise.networks.scalespace import Shape
 from denoise.networks.training import (
@@ -260,7 +260,7 @@ class _Tuner:
             for one in (self.start, tuned)
         )
         flux = compare_flux(before, after)
-        adopted = score.gain > ERRORS * score.error and flux_is_kept(flux)
+        adopted = score.blocks >= FEWEST and score.gain > ERRORS * score.error and flux_is_kept(flux)
         weights = copied(tuned)
         return Verdict(adopted, score, flux, self.kept, self.state.progress.step, weights, self.looks)
 

@@ -7,6 +7,7 @@ drops them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ class Flux(NamedTuple):
 
 
 class Squares(NamedTuple):
-    """Of every block of the cubes: summed squared errors, and voxels."""
+    """Of every block that was looked at, in the order of their numbers: summed squared errors, and voxels."""
 
     sums: NDArray[np.float64]
     voxels: NDArray[np.float64]
@@ -92,28 +93,29 @@ def squares(
     network: ScaleSpaceUNet, pool: Pool, use: int, draws: int, *, device: str, floor: float
 ) -> Squares:
     """Squared errors of a network on all blocks for one use."""
-    sums, voxels = np.zeros(pool.count), np.zeros(pool.count)
+    totals: defaultdict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
     for scored in pool.scored(use, draws):
         with torch.no_grad():
             wrong = errors_of(answer_to(network, scored.pair, device), scored.pair, device, floor)
         used = scored.blocks >= 0
-        at, square = scored.blocks[used], np.square(wrong.cpu().numpy()[used], dtype=np.float64)
-        sums += np.bincount(at, square, minlength=pool.count)
-        voxels += np.bincount(at, minlength=pool.count)
-    return Squares(sums, voxels)
+        square = np.square(wrong.cpu().numpy()[used], dtype=np.float64)
+        numbers, at = np.unique(scored.blocks[used], return_inverse=True)
+        both = np.stack([np.bincount(at, square, len(numbers)), np.bincount(at, minlength=len(numbers))])
+        for number, part in zip(numbers.tolist(), both.T, strict=True):
+            totals[number] += part
+    sums = np.array([totals[number] for number in sorted(totals)]).reshape(-1, 2)
+    return Squares(sums[:, 0], sums[:, 1])
 
 
 def compare(before: Squares, after: Squares) -> Score:
-    """The gain, and its error as that of a ratio of sums over blocks."""
-    used = before.voxels > 0
-    count = int(used.sum())
-    gained, size = (before.sums - after.sums)[used], before.voxels[used]
-    total = size.sum()
+    """The gain, and its error as that of a ratio of sums over blocks; no gain with fewer than two."""
+    gained, size = before.sums - after.sums, before.voxels
+    count, total = len(size), size.sum()
     if count < 2:
-        return Score(0.0, float("inf"), float("nan"), count, int(total))
+        return Score(0.0, 0.0, 0.0, count, int(total))
     gain = gained.sum() / total
     spread = np.square(gained - gain * size).sum() * count / (count - 1)
-    level = before.sums[used].sum() / total
+    level = before.sums.sum() / total
     return Score(float(gain), float(np.sqrt(spread) / total), float(level), count, int(total))
 
 

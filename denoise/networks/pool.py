@@ -18,7 +18,7 @@ from denoise.networks.scalespace import Shape
 from denoise.transforms import detection
 
 _LOOKED_AT, _KEPT = 128, 32  # tiles: a large cube is judged by a part of it
-_FEWEST = 8  # blocks that judge, for their scatter to be an error
+FEWEST = 8  # blocks that judge, for their scatter to be an error
 
 
 class Scored(NamedTuple):
@@ -62,19 +62,14 @@ class Pool:
         self.blocks = [Blocks.of(sky.field.noise, rng) for sky in skies]
         self._first = np.cumsum([0, *(one.uses.size for one in self.blocks)])
         judges = sum(one.judges for one in self.blocks)
-        if judges < _FEWEST:
+        if judges < FEWEST:
             raise InputError(
                 "the data are too small to judge a fine-tuning by parts of them that it did not see",
-                value=f"{judges} independent blocks for that, {_FEWEST} needed",
+                value=f"{judges} independent blocks for that, {FEWEST} needed",
                 action="give larger cubes, or more of them",
             )
         self.tiles = self._chosen(rng)
         self._odds = self._shares()
-
-    @property
-    def count(self) -> int:
-        """Blocks of all cubes."""
-        return int(self._first[-1])
 
     def drawn(self, rng: np.random.Generator, draw: int) -> Scored:
         """A pair to train on, around one of the tiles."""
