@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from denoise._version import __version__
-from denoise.cli import benchmark, cite, demo, doctor, info, methods, recipe, rerun, run, simulate, train
+from denoise.cli import (
+    benchmark,
+    cite,
+    demo,
+    doctor,
+    fine_tune,
+    info,
+    methods,
+    recipe,
+    rerun,
+    run,
+    simulate,
+    train,
+)
 from denoise.cli.console import Messages, explain
 from denoise.errors import CancelledError
 
@@ -60,6 +73,7 @@ app.command("cite")(cite.cite)
 app.command("simulate")(simulate.simulate)
 app.command("benchmark")(benchmark.benchmark)
 app.command("train")(train.train)
+app.command("fine-tune")(fine_tune.fine_tune)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

@@ -65,7 +65,7 @@ def train(
 
     asked = load_recipe(recipe)
     target = folder or Path("training") / asked.name
-    where = _device(need_torch("denoise train"), device)
+    where = device_of(need_torch("denoise train"), device)
     _refuse(target, resume=resume, overwrite=overwrite)
     make_folder(target)
     from denoise.networks.training import TrainingRun
@@ -118,7 +118,8 @@ def _method(folder: Path, positivity: bool) -> Examine:
     return Unet(positivity=positivity, model=str(folder)).examine
 
 
-def _device(torch: object, asked: str) -> str:
+def device_of(torch: object, asked: str) -> str:
+    """Where a network runs: "cpu" or "cuda"."""
     available = torch.cuda.is_available()  # type: ignore[attr-defined]
     if asked not in ("auto", "cpu", "cuda"):
         raise UsageError("--device must be auto, cpu or cuda", value=asked)

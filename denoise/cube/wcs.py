@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -115,3 +116,18 @@ def spectral_values(wcs: WCS | None, axes: AxisMap, header: Any) -> NDArray[np.f
     written = parse_unit(str(header.get(f"CUNIT{number}") or ""))
     native = part.wcs.cunit[0]
     return values * native.to(written) if written is not None and str(native) else values
+
+
+def pixels_apart(one: WCS | None, two: WCS | None, file_shape: tuple[int, ...]) -> float:
+    """How far apart, in pixels of `two`, the corners of two arrays of this shape (NumPy order) lie.
+
+    0 where either has no coordinates; infinite where they have not the same axes, or no corner is on both.
+    """
+    if one is None or two is None:
+        return 0.0
+    if one.naxis != two.naxis or list(one.wcs.ctype) != list(two.wcs.ctype):
+        return float("inf")
+    corners = np.array(list(product(*((0, n - 1) for n in file_shape[::-1]))), np.float64)[:, : one.naxis]
+    there = two.wcs_world2pix(one.wcs_pix2world(corners, 0), 0)
+    away = np.abs(there - corners)
+    return float(np.nanmax(away)) if np.isfinite(away).any() else float("inf")

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -270,6 +270,14 @@ def check_methods(options: RunOptions) -> None:
             make_denoiser(one, positivity=False)
 
 
+class Settled(NamedTuple):
+    """What every method needs: the conditioned cube, its noise, and the largest voxel as it was read."""
+
+    data: Conditioned
+    noise: NoiseModel
+    brightest: float
+
+
 @dataclass
 class Run:
     """One run, from a cube into a sink.
@@ -354,14 +362,13 @@ class Run:
             path=done.path,
         )
 
-    def prepare(self, scratch: Path) -> Prepared:
-        """Everything that comes before the first tile: checks, conditioning, noise, plan.
+    def settle(self, scratch: Path) -> Settled:
+        """What every method needs: the cube checked and conditioned, and its noise.
 
         Raises
         ------
         InputError, NoiseError, ParameterError, ResourceError
         """
-        check_methods(self.options)
         budget = self._budget()
         cube = in_a_file(self.cube, scratch) if self.runner.separate else self.cube
         found = inspect(cube, spread=self._spread, check=self.monitor.check)
@@ -375,11 +382,20 @@ class Run:
                 value=self.noise.shape,
                 action=f"give one of shape {cube.shape}",
             )
-        noise = self.noise or self._estimated(data.cube)
+        return Settled(data, self.noise or self._estimated(data.cube), found.maximum)
+
+    def prepare(self, scratch: Path) -> Prepared:
+        """Everything that comes before the first tile: checks, conditioning, noise, plan.
+
+        Raises
+        ------
+        InputError, NoiseError, ParameterError, ResourceError
+        """
+        check_methods(self.options)
+        data, noise, brightest = self.settle(scratch)
         options, why = self.options, ""
         if options.method == AUTO:
-            peak = None if data.changed else found.maximum / noise.typical
-            chosen = choose(noise, peak_snr=peak)
+            chosen = choose(noise, peak_snr=None if data.changed else brightest / noise.typical)
             options, why = options.model_copy(update={"method": chosen.method}), chosen.reason
         prepared = self._step(data, noise, options, positivity_of=(noise, data.continuum))
         prepared.chosen = why

@@ -71,7 +71,8 @@ class UnetParameters(Parameters):
     preset: Literal["small", "base"] = Field("small", description="which of the packaged networks")
     model: str | None = Field(
         None,
-        description="another trained network: a name in models/, or the folder that `denoise train` wrote",
+        description="another trained network: a name in models/, or the folder that `denoise train` or `fine-tune` "
+        "wrote",
     )
     flips: Literal[1, 2, 4, 8] = Field(
         1,

@@ -22,7 +22,7 @@ from denoise.simulate import HANNING_ACF, Galaxy, Observation, Scene, Simulation
 from denoise.simulate.populations import log_uniform
 from denoise.transforms.whitening import Filters, filters_for, whiten
 
-TRAINING, VALIDATION, GUARDING = 0, 1, 3  # streams of the seed
+TRAINING, VALIDATION, REHEARSAL, GUARDING = 0, 1, 2, 3  # streams of the seed
 EMISSION, APERTURE, TOP = 1, 2, 4  # bits of the masks
 FAINT, BRIGHT = 0.05, 0.7  # of the peak of the truth: where emission ends, where the peak begins
 _LEAST_CHANNELS = 40  # of a simulated band; what is shorter is cut out of one

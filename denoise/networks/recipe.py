@@ -163,6 +163,18 @@ class CalibrationRecipe(_Section):
     score: int = Field(default=60, ge=1, description="others, to count the coverage on")
 
 
+class TunedFrom(_Section):
+    """What `denoise fine-tune` made the weights from, after the training that the recipe describes."""
+
+    model: str = Field(description="name of the model it began with")
+    sha256: str = Field(description="of that model's weights")
+    how: Literal["r2r", "halves"]
+    inputs: dict[str, str] = Field(description="each file by name, and its checksum")
+    steps: int = Field(ge=1, description="after which it was best")
+    rate: float = Field(gt=0)
+    seed: int = Field(ge=0)
+
+
 class TrainingRecipe(_Section):
     """The whole file."""
 
@@ -184,13 +196,14 @@ class TrainingRecipe(_Section):
     sha256: str | None = Field(
         default=None, description="of the weights that this recipe made; written by training"
     )
+    tuned: TunedFrom | None = Field(default=None, description="written by fine-tuning")
 
     def fixed(self) -> dict[str, Any]:
         """What decides the numbers, as plain values: a training is resumed only with the same.
 
         The clock, the length of the training, what is done after it and the checksum may change.
         """
-        later = {"sha256", "name", "trained", "guard", "calibration", "notes"}
+        later = {"sha256", "name", "trained", "guard", "calibration", "notes", "tuned"}
         values = self.model_dump(mode="json", exclude=later)
         for free in ("hours", "patience", "checkpoint_minutes", "validate_every", "validation"):
             values["optimiser"].pop(free)

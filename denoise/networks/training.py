@@ -111,7 +111,7 @@ def new_state(recipe: TrainingRecipe, device: str) -> State:
     """A training that has not begun."""
     network = build(recipe).to(device)
     optimiser = torch.optim.Adam(network.parameters(), recipe.optimiser.rate)
-    return State(network, _copied(network), _copied(network), optimiser, Progress())
+    return State(network, copied(network), copied(network), optimiser, Progress())
 
 
 class _Loop:
@@ -204,7 +204,8 @@ class _Loop:
     def _finish(self) -> None:
         self._save()
         kept = self.state.best if self.state.progress.validations else self.state.mean
-        write_model(kept, self.recipe, self.run.folder)
+        # a recipe from the folder of a fine-tuned model trains as the model it came from was
+        write_model(kept, self.recipe.model_copy(update={"tuned": None}), self.run.folder)
 
 
 def learning_rate(asked: OptimiserRecipe, step: int, share_of_time: float = 0.0) -> float:
@@ -217,11 +218,21 @@ def learning_rate(asked: OptimiserRecipe, step: int, share_of_time: float = 0.0)
 
 def one_step(state: State, batch: Examples, recipe: TrainingRecipe) -> float:
     """Forward, backward, Adam, mean of the weights; returns the loss."""
-    network, asked = state.network, recipe.optimiser
-    found = _terms(network, batch, recipe)
-    value = loss(found, batch.snr, recipe.loss)
+    value = simulated_loss(state.network, batch, recipe)
     state.optimiser.zero_grad(set_to_none=True)
     value.backward()
+    descend(state, recipe.optimiser)
+    return float(value.detach())
+
+
+def simulated_loss(network: torch.nn.Module, batch: Examples, recipe: TrainingRecipe) -> Tensor:
+    """The loss of simulated cubes."""
+    return loss(_terms(network, batch, recipe), batch.snr, recipe.loss)
+
+
+def descend(state: State, asked: OptimiserRecipe) -> None:
+    """Adam along the gradients there are, then the mean of the weights."""
+    network = state.network
     torch.nn.utils.clip_grad_norm_(network.parameters(), asked.clip)
     state.optimiser.step()
     # the mean follows quickly at first
@@ -229,7 +240,6 @@ def one_step(state: State, batch: Examples, recipe: TrainingRecipe) -> float:
     with torch.no_grad():
         for name, now in network.state_dict().items():
             state.mean[name].lerp_(now, 1 - keep)
-    return float(value.detach())
 
 
 def _terms(network: torch.nn.Module, batch: Examples, recipe: TrainingRecipe) -> Terms:
@@ -287,5 +297,6 @@ def on_device(batch: Batch, device: str) -> Examples:
     return Examples(*(part if part.dtype == torch.uint8 else part.float() for part in moved))
 
 
-def _copied(network: torch.nn.Module) -> dict[str, Tensor]:
+def copied(network: torch.nn.Module) -> dict[str, Tensor]:
+    """The weights of a network as they are now."""
     return {name: value.detach().clone() for name, value in network.state_dict().items()}
