@@ -41,11 +41,7 @@ def test_every_installed_method_is_checked():
     assert set(list_methods()) == {name for name, _ in VARIANTS}
 
 
-# strict: fails as soon as trained weights replace those that a training starts from, and then goes
-UNTRAINED = pytest.param("unet", marks=pytest.mark.xfail(strict=True, reason="weights are not trained yet"))
-
-
-@pytest.mark.parametrize("name", ["pca", "ica", "ist", UNTRAINED])
+@pytest.mark.parametrize("name", ["pca", "ica", "ist", "unet", "hybrid"])
 def test_noise_alone_leaves_next_to_nothing(name):
     noise = noise_model((24, 64, 64))
     out = Subject(name).tiled(noise.sample(seed=11), noise)
