@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from denoise.cli import parse
 from denoise.cli.batch import stoppable
 from denoise.cli.console import Messages, facts
 from denoise.cli.run import make_folder
-from denoise.cli.train import device_of
+from denoise.cli.train import device_of, examiner, stages
 from denoise.cores import usable_cores
 from denoise.errors import OutputExistsError, UsageError
 
@@ -106,6 +107,7 @@ def fine_tune(
     from denoise.engine.options import run_options
     from denoise.networks.finetune import Tuning, TuningRun, write_verdict
     from denoise.networks.finetune import fine_tune as tune
+    from denoise.networks.finish import make_trusted
     from denoise.networks.weights import load_model, model_folder
 
     begun = load_model(model)
@@ -119,6 +121,7 @@ def fine_tune(
         continuum=continuum, companion=companion, vst=None if vst is None else parse.stabilisation(vst)
     )
     tuning, messages, cores = Tuning(steps=steps, seed=seed), Messages(as_json=json_log), usable_cores()
+    processes = cores if workers is None else workers
     with stoppable(messages) as token, messages.working():
         from denoise.engine.progress import Monitor
         from denoise.engine.seen import open_seen
@@ -133,7 +136,7 @@ def fine_tune(
                 tuning,
                 TuningRun(
                     where,
-                    workers=cores if workers is None else workers,
+                    workers=processes,
                     # half the work is simulation, and torch's threads spin while they wait
                     threads=max(1, cores // 2),
                     minutes=minutes,
@@ -143,6 +146,14 @@ def fine_tune(
             )
         files = {cube.name: cube.checksum() for group in cubes for cube in group}
         write_verdict(verdict, begun, tuning, target, how=_how(groups), inputs=files)
+        if verdict.adopted:
+            make_trusted(
+                target,
+                partial(examiner, target),
+                device=where,
+                workers=processes,
+                report=stages(messages, token),
+            )
     _show(verdict, target, messages)
     return 0
 

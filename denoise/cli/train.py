@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +69,7 @@ def train(
     where = device_of(need_torch("denoise train"), device)
     _refuse(target, resume=resume, overwrite=overwrite)
     make_folder(target)
+    from denoise.networks.finish import finish_model
     from denoise.networks.training import TrainingRun
     from denoise.networks.training import train as run_training
 
@@ -90,7 +92,14 @@ def train(
             ),
         )
         if not token.cancelled:
-            _finish(target, where, hours, processes, messages, token)
+            finish_model(
+                target,
+                partial(examiner, target),
+                device=where,
+                hours=hours,
+                workers=processes,
+                report=stages(messages, token),
+            )
     if done.validations:
         facts("Last validation", {name: f"{value:.3f}" for name, value in done.validations[-1].items()})
     text = f"trained {done.step} of {asked.optimiser.steps} steps in {done.seconds / 3600:.2f} h: {target}"
@@ -98,21 +107,20 @@ def train(
     return 130 if token.cancelled else 0
 
 
-def _finish(
-    folder: Path, device: str, hours: float | None, workers: int, messages: Messages, token: CancelToken
-) -> None:
+def stages(messages: Messages, token: CancelToken) -> Callable[[str, int, int], None]:
+    """Tells what is done after a training, and ends it when it is cancelled."""
     from denoise.engine.progress import ProgressEvent
-    from denoise.networks.finish import finish_model
 
     def tell(stage: str, done: int, total: int) -> None:
         messages.progress(ProgressEvent(stage, done, total, None))
         if token.cancelled:
-            raise CancelledError(f"stopped while {stage}; --resume does that again")
+            raise CancelledError(f"stopped while {stage}; the weights are written")
 
-    finish_model(folder, partial(_method, folder), device=device, hours=hours, workers=workers, report=tell)
+    return tell
 
 
-def _method(folder: Path, positivity: bool) -> Examine:
+def examiner(folder: Path, positivity: bool) -> Examine:
+    """The method with the model of a folder, its errors not calibrated; picklable as a partial."""
     from denoise.methods.unet import Unet
 
     return Unet(positivity=positivity, model=str(folder)).examine

@@ -22,6 +22,7 @@ from torch import Tensor
 from denoise.atomic import put
 from denoise.errors import CancelledError, DenoiseError, UsageError
 from denoise.networks.blocks import CHOOSE, JUDGE
+from denoise.networks.calibration import FILE as CALIBRATION
 from denoise.networks.checkpoint import Progress, State
 from denoise.networks.examples import REHEARSAL, Batch
 from denoise.networks.feed import open_feed
@@ -39,6 +40,7 @@ from denoise.networks.gate import (
     flux_is_kept,
     squares,
 )
+from denoise.networks.guard import GUARD
 from denoise.networks.losses import pixels
 from denoise.networks.pairs import Sky
 from denoise.networks.pool import FEWEST, Pool, Scored
@@ -374,11 +376,10 @@ def write_verdict(
         seed=tuning.seed,
     )
     result = None
-    for name in (WEIGHTS, RECIPE):
+    for name in (WEIGHTS, RECIPE, GUARD, CALIBRATION):
         (folder / name).unlink(missing_ok=True)
     if verdict.adopted:
         name = f"{old.name.removesuffix('-tuned')}-tuned"
-        # what else a model's folder holds is computed from these two files, after this
         result = write_model(verdict.weights, old.model_copy(update={"name": name, "tuned": source}), folder)
     put(folder / RECORD, json.dumps(_record(verdict, tuning, source, result), indent=2) + "\n")
 

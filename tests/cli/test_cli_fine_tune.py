@@ -23,6 +23,8 @@ RECIPE = {
         "kinds": {"disc": 1.0},
         "noise": {"white": 1.0},
     },
+    "guard": {"steps": 0},
+    "calibration": {"cubes": 2, "score": 2},
 }
 CARDS = {
     "CTYPE1": "RA---SIN",
@@ -104,7 +106,7 @@ def test_what_is_adopted_denoises(tmp_path, model, halves, capsys, monkeypatch):
     assert tune(tmp_path, halves[0]) == 0
     assert f"use it: denoise run OBS.fits -m unet --set model={tmp_path / 'new'}" in capsys.readouterr().err
     made = {path.name for path in (tmp_path / "new").iterdir()}
-    assert made == {"fine-tune.json", "recipe.yaml", "weights.safetensors"}
+    assert made == {"calibration.yaml", "fine-tune.json", "recipe.yaml", "weights.safetensors"}
     output = tmp_path / "out.fits"
     run = ["run", str(halves[0]), "-m", "unet", "--set", f"model={tmp_path / 'new'}", "-o", str(output)]
     assert execute([*run, "--no-report"]) == 0

@@ -50,6 +50,7 @@ def test_trains_and_refuses_to_do_it_again_by_accident(recipe, capsys):
         "calibration.yaml",
         "checkpoint.safetensors",
         "curves.png",
+        "guard.safetensors",
         "recipe.yaml",
         "weights.safetensors",
     }
