@@ -33,6 +33,7 @@ def says(monkeypatch):
             return replace_fields(found, whole, given, ratio, variance, unusual)
 
         monkeypatch.setattr(Unet, "_weigh", weigh)
+        monkeypatch.setattr(Unet, "_calibration", None)  # fitted to another network than this
 
     return install
 
