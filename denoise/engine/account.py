@@ -6,7 +6,9 @@ the noise model, whatever the method) and everything else.
 
 from __future__ import annotations
 
+import mmap
 import tempfile
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -74,22 +76,24 @@ class PackedMask:
             rows[:, :, x] = np.unpackbits(bits, axis=2, count=x.stop - x.start)
             bits = np.packbits(rows, axis=2)
         self._bits[c, y] = bits
+        self._release()
 
     def read(self, region: tuple[slice, slice, slice] | None = None) -> Mask:
         """The mask of `region` (channel, y, x) as booleans; None: all of it."""
         c, y, x = region or (slice(None),) * 3
         rows = np.unpackbits(self._bits[c, y], axis=2, count=self.shape[2])
+        self._release()
         return rows[:, :, x].view(bool)
 
     def count(self) -> int:
         """Number of voxels set."""
-        return sum(int(np.bitwise_count(plane).sum()) for plane in self._bits)
+        return sum(int(np.bitwise_count(plane).sum()) for plane in self._planes())
 
     def places(self, most: int) -> NDArray[np.int64]:
         """At most `most` evenly spaced voxels that are set, shape (n, 3) as (channel, y, x)."""
         # plane by plane: the whole may be larger than the memory
         per_row = np.concatenate(
-            [np.bitwise_count(plane).sum(axis=1, dtype=np.int64) for plane in self._bits]
+            [np.bitwise_count(plane).sum(axis=1, dtype=np.int64) for plane in self._planes()]
         )
         total = int(per_row.sum())
         ranks = np.unique(np.linspace(0, total - 1, min(most, total)).round().astype(np.int64))
@@ -101,11 +105,25 @@ class PackedMask:
         channel, y = np.divmod(rows, self.shape[1])
         bits = np.unpackbits(self._bits[channel, y], axis=1, count=self.shape[2])
         x = (np.cumsum(bits, axis=1) > inside[:, None]).argmax(axis=1)
+        self._release()
         return np.stack([channel, y, x], axis=1)
 
     def any_channel(self) -> Mask:
         """Whether any channel of a spaxel is set, (y, x)."""
-        return np.unpackbits(np.bitwise_or.reduce(self._bits, axis=0), axis=1, count=self.shape[2]).view(bool)
+        found = np.zeros(self._bits.shape[1:], np.uint8)
+        for plane in self._planes():
+            found |= plane
+        return np.unpackbits(found, axis=1, count=self.shape[2]).view(bool)
+
+    def _planes(self) -> Iterator[NDArray[np.uint8]]:
+        for plane in self._bits:
+            yield plane
+            self._release()
+
+    def _release(self) -> None:
+        """Leave a mapped mask to its file: pages that were touched count as memory of the process until then."""
+        if isinstance(self._bits, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+            self._bits._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def mask_bytes(shape: tuple[int, int, int]) -> int:

@@ -1,6 +1,9 @@
 """Numbers of a run against direct sums; the packed support; the error of a flux against draws."""
 
+import mmap
+
 import numpy as np
+import psutil
 import pytest
 
 from denoise.engine.account import Account, PackedMask, flux_error, mad_of_histogram
@@ -101,6 +104,20 @@ def test_packed_mask_is_a_mask(width, most):
     assert packed.count() == mask.sum()
     assert np.array_equal(packed.any_channel(), mask.any(axis=0))
     assert np.array_equal(packed.places(10_000), np.argwhere(mask))
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="this system does not release mapped pages")
+def test_a_mask_in_a_file_takes_no_memory():
+    mib = 2**20
+    packed = PackedMask((64, 1024, 8 * 1024), most=0)  # 64 MiB
+    plane = np.ones((1, 1024, 8 * 1024), bool)
+    before = psutil.Process().memory_info().rss
+    for channel in range(64):
+        packed.write((slice(channel, channel + 1), slice(0, 1024), slice(0, 8 * 1024)), plane)
+    assert packed.count() == 64 * plane.size
+    assert len(packed.places(10)) == 10
+    assert packed.any_channel().all()
+    assert psutil.Process().memory_info().rss - before < 32 * mib
 
 
 def test_places_are_all_voxels_or_evenly_spaced_ones():
