@@ -24,7 +24,7 @@ from dask import config as dask_config
 import denoise
 from denoise.engine.clusters import read_cluster, start_cluster
 from denoise.engine.devices import take_device
-from denoise.engine.runners import local_name, memory_share, unknown_memory
+from denoise.engine.runners import alone, local_name, memory_share, unknown_memory
 from denoise.errors import ResourceError
 
 S = TypeVar("S")
@@ -99,7 +99,7 @@ class DaskRunner:
         try:
             while True:
                 room = max(0, self._room() - len(waiting))
-                waiting.extend(self._submit(_call, shared, item) for item in islice(todo, room))
+                waiting.extend(self._submit(alone, shared, item) for item in islice(todo, room))
                 if not waiting:
                     return
                 yield self._result(waiting.popleft(), check)
@@ -163,10 +163,6 @@ def _hold(work: T, version: str) -> T:
             action="install the same on all machines",
         )
     return work
-
-
-def _call(work: Callable[[S], T], item: S) -> T:
-    return work(item)
 
 
 class _IgnoreInterrupts(distributed.WorkerPlugin):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from denoise.engine.plan import Plan, Tile
 from denoise.engine.prepared import Prepared
 from denoise.engine.progress import Monitor
 from denoise.engine.run import Run, as_cube
-from denoise.engine.runners import Serial
+from denoise.engine.runners import Serial, alone
 from denoise.engine.tilework import Piece, TileWork
 from denoise.errors import ResourceError
 from denoise.noise import NoiseModel
@@ -131,7 +131,7 @@ def _after(piece: Piece) -> NDArray[Any]:
 def _core(
     work: TileWork, tiles: dict[tuple[int, ...], Tile], block_id: tuple[int, ...] | None = None
 ) -> NDArray[Any]:
-    core: NDArray[Any] = work(tiles[block_id or (0, 0, 0)]).kept
+    core: NDArray[Any] = alone(work, tiles[block_id or (0, 0, 0)]).kept
     return core
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import psutil
 
+from denoise.cores import one_blas_thread
 from denoise.errors import ParameterError, ResourceError
 
 S = TypeVar("S")
@@ -65,7 +66,7 @@ class Serial:
         """Each result when it is asked for."""
         for item in items:
             check()
-            yield work(item)
+            yield alone(work, item)
 
 
 class Planned(Serial):
@@ -97,6 +98,12 @@ class Planned(Serial):
         if self._workers is None:
             raise unknown_memory(self.name)
         return memory_share(self._workers)
+
+
+def alone(work: Callable[[S], T], item: S) -> T:
+    """The result of one item: the same bytes in this process and in a worker, which has BLAS threads of its own."""
+    with one_blas_thread():
+        return work(item)
 
 
 def memory_share(workers: int) -> int:

@@ -18,8 +18,9 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from denoise.cores import one_blas_thread
 from denoise.methods._components import Array, Basis, Doubles, Mask, find, starlet_scales, window_around
-from denoise.methods._scatter import Scatter, one_blas_thread
+from denoise.methods._scatter import Scatter
 from denoise.methods.contract import Parameters, Source
 from denoise.noise import NoiseModel
 from denoise.transforms import detection

@@ -10,15 +10,13 @@ of the scatter about the mean (some 1e-8 of its trace) and never of a large offs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from threading import Lock
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cores import one_blas_thread
 from denoise.transforms._jit import mapped
 
 Floats = NDArray[np.floating[Any]]
@@ -31,53 +29,6 @@ _GROUPS = 4  # runs of pieces that are summed apart and may run at once
 
 _NOTHING = 1e-12  # eigenvalues below this share of the first are rounding
 _ROUNDING = 1e-7  # the same for sums of single precision products
-
-
-class _Limit:
-    """BLAS on one thread while anybody needs it: its pool is one for the process, so the first in sets it, the last out
-    sets it back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._limiter: Any = None
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._users == 0:
-                self._limiter = _blas().limit(limits=1)
-            self._users += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                self._limiter.restore_original_limits()
-
-
-@cache
-def _blas() -> Any:
-    """The BLAS libraries of this process: looking them up takes milliseconds, as long as a few products."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")
-
-
-_LIMIT = _Limit()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """BLAS calls inside take one thread each: tall, narrow products gain more from threads of their own.
-
-    On a busy machine the threads of BLAS wait for each other at every call, which was 8 times slower.
-    """
-    _LIMIT.enter()
-    try:
-        yield
-    finally:
-        _LIMIT.leave()
 
 
 class Scatter:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cores import one_blas_thread
 from denoise.simulate.beams import FloatArray
 
 SUBCHANNELS = 4  # velocity cells a channel: the gridding error is far below any dispersion used
@@ -101,7 +102,8 @@ def grid_clouds(
     )
     scaled = np.empty((cells, ny * nx), np.float32)
     np.multiply(fine.reshape(cells, -1), flux, out=scaled, casting="same_kind")
-    return np.asarray((profile.astype(np.float32) @ scaled).reshape(shape))
+    with one_blas_thread():
+        return np.asarray((profile.astype(np.float32) @ scaled).reshape(shape))
 
 
 def _inside(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.cores import one_blas_thread
 from denoise.errors import ParameterError
 from denoise.simulate.beams import (
     Beam,
@@ -139,8 +140,9 @@ def gridded_weights(coverage: FloatArray, shape: tuple[int, int]) -> FloatArray:
 
 def _whitened(samples: FloatArray) -> FloatArray:
     """Decorrelate u and v: an affine map of the array that makes the beam round."""
-    second = samples @ samples.T / samples.shape[1]
-    return np.asarray(np.linalg.solve(np.linalg.cholesky(second), samples))
+    with one_blas_thread():
+        second = samples @ samples.T / samples.shape[1]
+        return np.asarray(np.linalg.solve(np.linalg.cholesky(second), samples))
 
 
 def _scaled(component: FloatArray, width: float) -> FloatArray:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
+from denoise.cores import one_blas_thread
 from denoise.errors import ParameterError
 from denoise.methods import _components, _learning
-from denoise.methods._scatter import Scatter, one_blas_thread
+from denoise.methods._scatter import Scatter
 from denoise.methods.pca import Pca
 from denoise.metrics import false_structure
 from denoise.noise import NoiseModel

@@ -1,6 +1,7 @@
 """Simulated examples: fixed by their seed, in units of the noise, sources anywhere."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from denoise.networks.examples import (
     EMISSION,
@@ -27,6 +28,13 @@ def test_a_step_is_fixed_by_its_number(tiny_recipe):
     assert same(first, make_batch(recipe, 3, TRAINING, 7))
     for other in ((4, TRAINING, 7), (3, VALIDATION, 7), (3, TRAINING, 8)):
         assert not np.array_equal(first.bands, make_batch(recipe, *other).bands)
+
+
+def test_the_threads_of_blas_do_not_matter(tiny_recipe):
+    recipe = tiny_recipe.simulation
+    expected = make_batch(recipe, 3, TRAINING, 1)
+    with threadpool_limits(1, user_api="blas"):
+        assert same(expected, make_batch(recipe, 3, TRAINING, 1))
 
 
 def test_workers_make_the_same_batches_in_the_same_order(tiny_recipe):
