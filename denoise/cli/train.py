@@ -37,6 +37,15 @@ def train(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in DIR.")] = False,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Begin with the weights of this model, a name in models/ or a folder.",
+            show_default=False,
+        ),
+    ] = None,
     hours: Annotated[
         float | None,
         typer.Option(
@@ -86,6 +95,7 @@ def train(
                 # half the work is simulation, and torch's threads spin while they wait
                 threads=max(1, cores // 2),
                 resume=resume,
+                begin=begin,
                 hours=hours,
                 report=lambda event: _tell(event, messages),
                 stop=lambda: token.cancelled,

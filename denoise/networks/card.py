@@ -97,11 +97,13 @@ def _network(folder: Path) -> str:
 def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float | None) -> list[str]:
     simulation, limit = recipe.simulation, "" if hours is None else f" --hours {hours:g}"
     left_out = [kind for kind in get_args(SceneKind) if not simulation.kinds.get(kind)]
+    begun = "" if recipe.begun is None else f" --from {recipe.begun.model}"
     return [
         _joined(
-            f"- **Trained by** `denoise train {RECIPE}{limit} -o FOLDER` with the recipe beside this card:",
+            f"- **Trained by** `denoise train {RECIPE}{begun}{limit} -o FOLDER` with the recipe beside this card:",
             f"{progress.step:,} of {recipe.optimiser.steps:,} steps of {_cubes(simulation)} cubes",
             f"in {progress.seconds / 3600:.2f} h on: {where}.",
+            *_began(recipe),
         ),
         _joined(
             f"- **Data**: simulated while it trains, sources anywhere. Peak SNR {_range(simulation.snr)}",
@@ -116,6 +118,14 @@ def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float 
             f"- **Left out**: {', '.join(left_out)}, continuum. Anything beyond these ranges is extrapolated.",
         ),
         "- **Licence**: as the project.",
+    ]
+
+
+def _began(recipe: TrainingRecipe) -> list[str]:
+    if recipe.begun is None:
+        return []
+    return [
+        f"It began with the weights of {recipe.begun.model} whose SHA-256 starts with {recipe.begun.sha256[:12]}."
     ]
 
 

@@ -175,6 +175,13 @@ class TunedFrom(_Section):
     seed: int = Field(ge=0)
 
 
+class BegunWith(_Section):
+    """The model whose weights a training began with."""
+
+    model: str
+    sha256: str = Field(description="of its weights")
+
+
 class TrainingRecipe(_Section):
     """The whole file."""
 
@@ -196,6 +203,7 @@ class TrainingRecipe(_Section):
     sha256: str | None = Field(
         default=None, description="of the weights that this recipe made; written by training"
     )
+    begun: BegunWith | None = Field(default=None, description="written by `denoise train --from`")
     tuned: TunedFrom | None = Field(default=None, description="written by fine-tuning")
 
     def fixed(self) -> dict[str, Any]:

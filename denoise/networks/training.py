@@ -14,15 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denoise.errors import UsageError
 from denoise.networks import checkpoint
 from denoise.networks.checkpoint import Progress, State
 from denoise.networks.curves import draw_curves
 from denoise.networks.examples import APERTURE, EMISSION, TRAINING, VALIDATION, Batch
 from denoise.networks.feed import Feed, open_feed
 from denoise.networks.losses import Examples, Terms, loss, terms
-from denoise.networks.recipe import OptimiserRecipe, TrainingRecipe
+from denoise.networks.recipe import BegunWith, OptimiserRecipe, TrainingRecipe
 from denoise.networks.unet3d import ScaleSpaceUNet
-from denoise.networks.weights import build, write_model
+from denoise.networks.weights import build, load_model, write_model
 
 CURVES = "curves.png"
 _LOGGED = 20  # steps of which the training loss is a mean
@@ -67,6 +68,8 @@ class TrainingRun:
         Of torch.
     resume : bool
         Go on from the checkpoint.
+    begin : str, optional
+        Model, by its name or folder, whose weights to begin with in place of those that the recipe starts from.
     hours : float, optional
         In place of the recipe's.
     steps : int, optional
@@ -82,6 +85,7 @@ class TrainingRun:
     workers: int = 1
     threads: int = 1
     resume: bool = False
+    begin: str | None = None
     hours: float | None = None
     steps: int | None = None
     report: Callable[[Event], None] | None = None
@@ -94,12 +98,17 @@ def train(recipe: TrainingRecipe, run: TrainingRun) -> Progress:
     Raises
     ------
     InputError, UsageError
-        The checkpoint does not fit (see ``checkpoint.load_state``).
+        The checkpoint does not fit (see ``checkpoint.load_state``), or the model to begin with does not.
+    ParameterError
+        There is no model to begin with of this name.
     ResourceError
         A file cannot be written.
     """
     torch.set_num_threads(run.threads)
-    state = new_state(recipe, run.device)
+    # a recipe from the folder of another training says what that one began with
+    begun = None if run.begin is None else _begun_with(run.begin)
+    recipe = recipe.model_copy(update={"begun": begun})
+    state = new_state(recipe, run.device, run.begin)
     if run.resume:
         checkpoint.load_state(state, run.folder, recipe.fixed())
     with open_feed(recipe.simulation, recipe.seed, run.workers) as feed:
@@ -107,11 +116,26 @@ def train(recipe: TrainingRecipe, run: TrainingRun) -> Progress:
     return state.progress
 
 
-def new_state(recipe: TrainingRecipe, device: str) -> State:
-    """A training that has not begun."""
-    network = build(recipe).to(device)
+def new_state(recipe: TrainingRecipe, device: str, begin: str | None = None) -> State:
+    """A training that has not begun, perhaps with the weights of a model; raises as ``train``."""
+    network = build(recipe)
+    if begin is not None:
+        try:
+            network.load_state_dict(load_model(begin).network.state_dict())
+        except RuntimeError:
+            raise UsageError(
+                "the model to begin with is of another size than the recipe's network",
+                value=begin,
+                action="take its widths and blocks",
+            ) from None
+    network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), recipe.optimiser.rate)
     return State(network, copied(network), copied(network), optimiser, Progress())
+
+
+def _begun_with(name: str) -> BegunWith:
+    model = load_model(name)
+    return BegunWith(model=model.recipe.name, sha256=model.checksum)
 
 
 class _Loop:

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from denoise.errors import InputError, UsageError  # noqa: E402
 from denoise.networks import checkpoint, losses  # noqa: E402
 from denoise.networks.examples import TRAINING, make_batch  # noqa: E402
-from denoise.networks.recipe import OptimiserRecipe, checked_recipe, load_recipe  # noqa: E402
+from denoise.networks.recipe import BegunWith, OptimiserRecipe, checked_recipe, load_recipe  # noqa: E402
 from denoise.networks.training import (  # noqa: E402
     TrainingRun,
     learning_rate,
@@ -27,6 +27,24 @@ from denoise.resources import resource  # noqa: E402
 
 def curve(progress):
     return [value for _, value in progress.losses], progress.validations[-1]["loss"]
+
+
+def test_a_training_begins_with_the_weights_of_a_model(tiny_recipe, tmp_path):
+    for name in ("first", "again"):
+        (tmp_path / name).mkdir()
+    train(tiny_recipe, TrainingRun(tmp_path / "first", workers=0, steps=2))
+    given = load_model(str(tmp_path / "first"))
+    again = TrainingRun(tmp_path / "again", workers=0, steps=1, begin=str(tmp_path / "first"))
+    state = new_state(tiny_recipe, "cpu", again.begin)
+    for name, value in given.network.state_dict().items():
+        assert torch.equal(state.network.state_dict()[name], value)
+    train(tiny_recipe, again)
+    begun = load_recipe(tmp_path / "again" / "recipe.yaml").begun
+    assert begun == BegunWith(model="tiny", sha256=given.checksum)
+    with pytest.raises(UsageError, match="made by another recipe"):
+        train(tiny_recipe, dataclasses.replace(again, begin=None, resume=True))
+    with pytest.raises(UsageError, match="of another size"):
+        train(tiny_recipe, dataclasses.replace(again, begin="unet3d-small"))
 
 
 def test_twenty_steps_are_the_same_twice_with_and_without_workers(tiny_recipe, tmp_path):
