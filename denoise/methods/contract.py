@@ -212,6 +212,13 @@ class Denoiser:
         """
         return ""
 
+    @property
+    def rounding(self) -> float:
+        """Sigma by which short floating point numbers may move a result where a processor is fast with them; 0: they
+        are not used.
+        """
+        return 0.0
+
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """How far the output looks around itself, for a cube of this shape (channel, y, x)."""
         return Halo(0, 0, 0)

@@ -74,6 +74,11 @@ class UnetParameters(Parameters):
         description="another trained network: a name in models/, or the folder that `denoise train` or `fine-tune` "
         "wrote",
     )
+    precision: Literal["auto", "float32"] = Field(
+        "auto",
+        description="auto: shorter numbers where the processor is faster with them and a trial stays within 0.02 "
+        "sigma; float32: the same on every machine but for the last digits",
+    )
     flips: Literal[1, 2, 4, 8] = Field(
         1,
         description="mean over mirror images (2: of x, 4: of y too, 8: of the spectrum too): slower, a little better",
@@ -159,7 +164,14 @@ class Unet(Denoiser):
     def _route(self) -> Route:
         from denoise.networks.routes import route_for
 
-        return route_for(self.parameters.name, self.device)
+        return route_for(self.parameters.name, self.device, exact=self.parameters.precision == "float32")
+
+    @property
+    def rounding(self) -> float:
+        """What a route may be off, unless float32 was asked for."""
+        from denoise.networks.routes import WORST
+
+        return 0.0 if self.parameters.precision == "float32" else WORST
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """Network and transform as far as they matter, the filters that whiten, and the search.

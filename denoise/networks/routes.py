@@ -110,8 +110,10 @@ def answers(answer: Callable[..., Any], features: Tensor, seen: Tensor, told: Te
     return Shares(*(out.reshape(*shape, -1).numpy() for out in outs))
 
 
-def route_for(name: str, device: str = "auto") -> Route:
+def route_for(name: str, device: str = "auto", *, exact: bool = False) -> Route:
     """The fastest route of this process that agrees with float32, for a model by its name or folder.
+
+    Exact: float32 in torch, whatever is faster.
 
     Raises
     ------
@@ -120,12 +122,13 @@ def route_for(name: str, device: str = "auto") -> Route:
     ParameterError, InputError
         See ``weights.load_model``.
     """
-    return _route_for(str(model_folder(name).resolve()), where(device))
+    return _route_for(str(model_folder(name).resolve()), where(device), exact)
 
 
 @cache
-def _route_for(folder: str, device: str) -> Route:
-    return fastest(load_model(folder), device)
+def _route_for(folder: str, device: str, exact: bool) -> Route:
+    model = load_model(folder)
+    return TorchRoute(model, device) if exact else fastest(model, device)
 
 
 def where(device: str) -> str:

@@ -157,7 +157,7 @@ def scales_with_input(subject: Subject) -> None:
         return
     data, _, _ = observation(SHAPE)
     expected = _unclipped(subject, data, 1.0)
-    tolerance = ROUNDING * float(np.abs(expected).max())
+    tolerance = max(ROUNDING * float(np.abs(expected).max()), subject.make().rounding)
     for factor in (*SCALES, -1.0):
         scaled = _unclipped(subject, (data.astype(np.float64) * factor).astype(np.float32), factor)
         worst = float(np.abs(scaled / factor - expected).max())

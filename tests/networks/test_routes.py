@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from denoise.errors import ResourceError  # noqa: E402
 from denoise.networks import routes  # noqa: E402
-from denoise.networks.routes import WORST, TorchRoute, disagreement, fastest, where  # noqa: E402
+from denoise.networks.routes import WORST, TorchRoute, disagreement, fastest, route_for, where  # noqa: E402
 from denoise.networks.scalespace import INPUTS, NUMBERS  # noqa: E402
 
 
@@ -92,6 +92,11 @@ def test_on_a_gpu_the_precisions_are_tried_from_the_fastest(monkeypatch, tiny_mo
     monkeypatch.setattr(routes, "TorchRoute", Fake)
     fastest(tiny_model, "cuda")
     assert tried == [("cpu", "float32"), ("cuda", "bfloat16"), ("cuda", "float16"), ("cuda", "tensorfloat32")]
+
+
+def test_float32_is_not_replaced_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(routes, "fastest", lambda model, device: pytest.fail("looked for another"))
+    assert route_for("unet3d-small", "cpu", exact=True).label.endswith("float32")
 
 
 @pytest.mark.parametrize(
