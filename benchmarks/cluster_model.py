@@ -7,7 +7,9 @@ The model: two passes over the cube (inspection, noise) and the tiles, each in a
 cube of that shape, in its order, with as many under way as it has. An item costs its voxels times the stage's seconds
 per voxel on a worker, no less than its share of the file system's bandwidth allows, and a fixed time in the process
 that hands it out and takes its result. What that process does between the stages does not grow with the cube. Costs are
-measured with one worker on cubes of two sizes; the check predicts another cube with one and with two workers.
+measured on a small cube (tiles) and on two larger ones (passes), with one worker and with a worker on every core, which
+share the bandwidth of the memory; those of the full machine serve for the cluster. The check predicts another cube with
+either.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 from bench_engine import PATCH, WARM, Generated, Shape, make_run, patch, size, square, write
 
+from denoise.cores import usable_cores
 from denoise.cube import Cube
 from denoise.cube.inspection import inspect
 from denoise.engine import open_runner
@@ -36,14 +39,16 @@ from denoise.testing.subject import BEAM
 
 ITEMS = 400  # of nothing, to measure what handing out costs
 CHANNELS, TERABYTE_CHANNELS = 64, 2048
+PASSED = square(0.5, CHANNELS), square(2.0, CHANNELS)  # cubes that are inspected, and their noise measured
 STAGES = ("inspection", "noise", "tiles")  # in the order of the run
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds a voxel of each stage, an item that is handed out, and all that is done between the stages."""
+    """Seconds a voxel of each stage, to start it, to hand out an item, and for all that is between the stages."""
 
     voxel: dict[str, float]
+    start: dict[str, float]
     item: float
     between: float
 
@@ -110,22 +115,25 @@ def predict(
 ) -> dict[str, float]:
     """Seconds of each stage, and of what is between them."""
     times = {
-        name: simulate(one, costs.voxel[name], workers, costs.item, bandwidth) for name, one in found.items()
+        name: costs.start[name] + simulate(one, costs.voxel[name], workers, costs.item, bandwidth)
+        for name, one in found.items()
     }
     return times | {"between": costs.between}
 
 
 class Watched:
-    """A runner whose stages are timed."""
+    """A runner whose stages are timed, and which stops before the tiles where only the passes are asked for."""
 
-    def __init__(self, runner: Any) -> None:
-        self._runner = runner
+    def __init__(self, runner: Any, most: int = len(STAGES)) -> None:
+        self._runner, self._most = runner, most
         self.seconds: list[float] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
 
     def map(self, *arguments: Any, **named: Any) -> Iterator[Any]:
+        if len(self.seconds) == self._most:
+            raise _Counted(self._most)
         start = time.perf_counter()
         yield from self._runner.map(*arguments, **named)
         self.seconds.append(time.perf_counter() - start)
@@ -141,42 +149,50 @@ def measured(runner: Any, shape: Shape, memory: int) -> dict[str, float]:
     return times | {"between": whole - sum(watched.seconds)}
 
 
+def passes(runner: Any, shape: Shape, memory: int) -> np.ndarray:
+    """Seconds of the two passes before the tiles."""
+    watched = Watched(runner, most=2)
+    run = make_run(shape, memory, runner=watched)
+    run.noise = None
+    counted(lambda: write(run))
+    return np.array(watched.seconds)
+
+
 def nothing(number: int) -> int:
     """An item that costs only its way."""
     return number
 
 
-def calibrate(shapes: Sequence[Shape], memory: int) -> Costs:
-    """Costs from one worker."""
-    with open_runner(workers=1) as runner:
+def calibrate(shape: Shape, memory: int, workers: int) -> Costs:
+    """Costs with so many workers at a time."""
+    with open_runner(workers=workers) as runner:
         write(make_run(*WARM, runner=runner))
         start = time.perf_counter()
         assert sum(1 for _ in runner.map(nothing, range(ITEMS), check=lambda: None)) == ITEMS
         item = (time.perf_counter() - start) / ITEMS
-        found = [measured(runner, shape, memory) for shape in shapes]
-    made = [stages(shape, memory) for shape in shapes]
-    # the slope: what does not grow with the cube is the start of a stage
-    voxel = {
-        name: float((found[1][name] - found[0][name]) / (made[1][name].voxels - made[0][name].voxels))
-        for name in STAGES
-    }
-    return Costs(voxel, item, float(np.mean([times["between"] for times in found])))
+        found = measured(runner, shape, memory)
+        short, long = (passes(runner, one, memory) for one in PASSED)
+    slopes = (long - short) / (prod(PASSED[1]) - prod(PASSED[0]))
+    voxel = dict(zip(STAGES, workers * slopes, strict=False))
+    start = dict(zip(STAGES, short - slopes * prod(PASSED[0]), strict=False))
+    # the start of the tiles is nothing beside them
+    voxel["tiles"] = workers * found["tiles"] / stages(shape, memory)["tiles"].voxels
+    return Costs(voxel, start | {"tiles": 0.0}, item, found["between"])
 
 
-def check(costs: Costs, shape: Shape, memory: int) -> None:
-    """Prediction against measurement with one and with two workers."""
-    for workers in (1, 2):
-        with open_runner(workers=workers) as runner:
-            write(make_run(*WARM, runner=runner))
-            seconds = measured(runner, shape, memory)
-        wanted = predict(stages(shape, memory), costs, workers)
-        for name in (*wanted, "all"):
-            value, took = (sum(one.values()) if name == "all" else one[name] for one in (wanted, seconds))
-            print(
-                f"  {workers} worker(s), {size(shape)}, {name}: predicted {value:.1f} s, "
-                f"took {took:.1f} s ({100 * (value / took - 1):+.0f} %)",
-                flush=True,
-            )
+def check(costs: Costs, shape: Shape, memory: int, workers: int) -> None:
+    """Prediction against measurement."""
+    with open_runner(workers=workers) as runner:
+        write(make_run(*WARM, runner=runner))
+        seconds = measured(runner, shape, memory)
+    wanted = predict(stages(shape, memory), costs, workers)
+    for name in (*wanted, "all"):
+        value, took = (sum(one.values()) if name == "all" else one[name] for one in (wanted, seconds))
+        print(
+            f"  {workers} worker(s), {size(shape)}, {name}: predicted {value:.1f} s, "
+            f"took {took:.1f} s ({100 * (value / took - 1):+.0f} %)",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -188,19 +204,19 @@ def main() -> None:
     parser.add_argument(
         "--bandwidth", type=float, default=10.0, help="GB/s of the file system, all nodes together"
     )
-    parser.add_argument(
-        "--sizes", type=float, nargs=3, default=(0.05, 0.15, 0.25), help="GB: two to calibrate, one to check"
-    )
+    parser.add_argument("--sizes", type=float, nargs=2, default=(0.2, 0.3), help="GB: to calibrate, to check")
     options = parser.parse_args()
     here = 800_000_000
-    *known, new = (square(gigabytes, CHANNELS) for gigabytes in options.sizes)
-    costs = calibrate(known, here)
-    each = ", ".join(f"{1e9 * value:.0f} ({name})" for name, value in costs.voxel.items())
-    print(
-        f"costs: ns a voxel {each}; {costs.item * 1e3:.2f} ms an item; {costs.between:.1f} s between the stages "
-        f"(patch {PATCH[0]} pixels, {CHANNELS} channels)"
-    )
-    check(costs, new, here)
+    known, new = (square(gigabytes, CHANNELS) for gigabytes in options.sizes)
+    for busy in (1, usable_cores()):
+        costs = calibrate(known, here, busy)
+        each = ", ".join(f"{1e9 * value:.0f} ({name})" for name, value in costs.voxel.items())
+        print(
+            f"costs, {busy} worker(s): ns a voxel {each}; {costs.item * 1e3:.2f} ms an item; {costs.between:.1f} s "
+            f"between the stages (patch {PATCH[0]} pixels, {CHANNELS} channels)",
+            flush=True,
+        )
+        check(costs, new, here, busy)
     shape, memory = square(1000 * options.terabytes, TERABYTE_CHANNELS), round(options.memory * 1e9)
     found = stages(shape, memory)
     items = ", ".join(f"{one.items} of {name}" for name, one in found.items())
