@@ -267,7 +267,27 @@ def check_methods(options: RunOptions) -> None:
         refuse_parameters(options.parameters)
     for one in (options, *map(options.stage, options.then)):
         if one.method != AUTO or one is not options:
-            make_denoiser(one, positivity=False)
+            info = make_denoiser(one, positivity=False).info
+            if info.category == "enhancer":
+                _check_enhancer(info.name, options)
+
+
+def _check_enhancer(name: str, options: RunOptions) -> None:
+    """An enhancer is alone, and what it makes is not clipped."""
+    if options.then:
+        raise ParameterError(
+            f"method {name} is an enhancer: it cannot be one of several steps",
+            value=", ".join([options.method, *(step.method for step in options.then)]),
+            action="denoise first, and enhance the output in a run of its own",
+        )
+    _refuse_positivity(name, options)
+
+
+def _refuse_positivity(name: str, options: RunOptions) -> None:
+    if options.positivity == "on":
+        raise ParameterError(
+            f"method {name} is an enhancer: positivity is for denoisers", action="leave positivity out"
+        )
 
 
 class Settled(NamedTuple):
@@ -319,7 +339,9 @@ class Run:
         start = time.perf_counter()
         with collected_warnings() as said, self._scratch_folder() as scratch:
             prepared = self.prepare(Path(scratch))
-            stabilised = prepared.data.stabiliser is not None
+            if prepared.denoiser.info.category == "enhancer":
+                prepared.fit(self.options.seed)  # says whether the output has a unit
+            display, stabilised = prepared.display, prepared.data.stabiliser is not None
             sink.open(
                 self.cube,
                 prepared.noise,
@@ -328,6 +350,7 @@ class Run:
                 stabilised=stabilised,
                 chosen=prepared.chosen,
                 remarks=prepared.denoiser.info.remarks,
+                display=display,
             )
             try:
                 with closing(
@@ -346,7 +369,7 @@ class Run:
         return Result(
             input=self.cube,
             cube=done.cube,
-            residual=difference(self.cube, done.cube),
+            residual=None if display else difference(self.cube, done.cube),
             uncertainty=done.uncertainty,
             noise=prepared.noise,
             stabiliser=prepared.data.stabiliser,
@@ -355,6 +378,7 @@ class Run:
             warnings=list(dict.fromkeys([*self.said, *said, *found, *doubts])),
             remarks=doubts,
             chosen=prepared.chosen,
+            display=display,
             method=prepared.label,
             parameters=prepared.parameters,
             provenance=provenance,
@@ -471,7 +495,11 @@ class Run:
 
     @staticmethod
     def _positive(options: RunOptions, noise: NoiseModel, continuum: str) -> bool:
-        if options.positivity == "auto" and get_method(options.method).info.linear:
+        info = get_method(options.method).info
+        if info.category == "enhancer":
+            _refuse_positivity(info.name, options)
+            return False
+        if options.positivity == "auto" and info.linear:
             return False  # clipping what noise a linear filter leaves would bias every sum upwards
         if options.positivity != "auto":
             return options.positivity == "on"
