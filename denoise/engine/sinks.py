@@ -203,7 +203,9 @@ class FileSink:
         """
         if not variance:
             _refuse_uncertainty(self._save, method)
-        if display:  # RESIDUAL and NOISE have the unit of the input: beside DATA without one they would mislead
+        if (
+            display
+        ):  # RESIDUAL and NOISE have the unit of the input: beside DATA without one they would mislead
             self._save, cube = (), cube.without_unit()
         self._noise = noise
         whole = stabilised or noise.pixels is not None
@@ -213,7 +215,11 @@ class FileSink:
         self._writer = self._make_writer(
             cube,
             {**dict.fromkeys(self._streamed), **separable},
-            [f"{_did(display)} by astro-denoise, method {method}; see the PROVENANCE table.", *_only(display), *why],
+            [
+                f"{_did(display)} by astro-denoise, method {method}; see the PROVENANCE table.",
+                *_only(display),
+                *why,
+            ],
             _ROOM if remarks else 0,
         )
         self._writer.open()

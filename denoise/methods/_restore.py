@@ -72,7 +72,9 @@ class Probe(NamedTuple):
         away = [np.arange(part.start, part.stop) - at for part, at in zip(window, place, strict=True)]
         width = (_LINE, *self.width)
         shape = [np.exp(-0.5 * (step / one) ** 2) for step, one in zip(away, width, strict=True)]
-        near = [(step / (APERTURE * _FWHM * one)) ** 2 for step, one in zip(away[1:], self.width, strict=True)]
+        near = [
+            (step / (APERTURE * _FWHM * one)) ** 2 for step, one in zip(away[1:], self.width, strict=True)
+        ]
         inside = np.broadcast_to(near[0][:, None] + near[1] <= 1, (len(shape[0]), *map(len, shape[1:])))
         return np.asarray(shape[0][:, None, None] * shape[1][:, None] * shape[2], np.float32), inside
 

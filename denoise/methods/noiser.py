@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,7 +222,9 @@ class Noiser(Denoiser):
             return []
         count = int(numbers["injected_sources"])
         if not count:
-            return ["photometric restore FAILED: no source could be injected, so that the output is for display"]
+            return [
+                "photometric restore FAILED: no source could be injected, so that the output is for display"
+            ]
         error = f"{count} injected sources of 3 to 50 sigma: flux off by {numbers['linearity_error_percent']:.1f} %"
         limit = f"at most (limit {100 * LIMIT:.0f} %)"
         if numbers["restore_passed"]:
@@ -245,7 +247,7 @@ class Noiser(Denoiser):
         if not spread > 0:
             raise ParameterError(
                 "method noiser finds no contrast in the region whose statistics it takes",
-                value=f"{total.count} voxels, region {self.parameters.region}",
+                value=f"{total.number} voxels, region {self.parameters.region}",
                 action="choose a region with data, or leave region out",
             )
         return float(total.mean[0]), spread
@@ -306,5 +308,3 @@ def _guide_noise(guide: Guide, noise: NoiseModel, seed: int) -> float:
     draw = noise.sample((region[0], region[1], region[2]), seed=seed, draw=_GUIDE_DRAW)
     shown = guide.of(draw + np.float32(guide.mean), threads=1)
     return max(float(shown.std()), float(np.finfo(np.float32).eps))
-
-

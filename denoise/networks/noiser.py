@@ -12,7 +12,6 @@ Nothing here needs torch; training does (`denoise.networks.noiser_training`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,17 +46,17 @@ class Weights(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Count, mean and summed products of deviations of vectors; parts merge to those of the whole.
+    """Number, mean and summed products of deviations of vectors; parts merge to those of the whole.
 
     Attributes
     ----------
-    count : int
+    number : int
     mean : ndarray, shape (n,)
     scatter : ndarray, shape (n, n)
         Sum of ``(x - mean) (x - mean)'``.
     """
 
-    count: int
+    number: int
     mean: Floats
     scatter: Floats
 
@@ -71,18 +70,18 @@ class Moments(NamedTuple):
 
     def merged(self, other: Moments) -> Moments:
         """Of both together (Chan et al. 1983, Am. Stat. 37, 242)."""
-        count = self.count + other.count
-        if not count:
+        number = self.number + other.number
+        if not number:
             return self
         step = other.mean - self.mean
-        weight = other.count / count
-        scatter = self.scatter + other.scatter + self.count * weight * np.outer(step, step)
-        return Moments(count, self.mean + weight * step, scatter)
+        weight = other.number / number
+        scatter = self.scatter + other.scatter + self.number * weight * np.outer(step, step)
+        return Moments(number, self.mean + weight * step, scatter)
 
     @property
     def covariance(self) -> Floats:
         """Shape (n, n)."""
-        return self.scatter / max(self.count, 1)
+        return self.scatter / max(self.number, 1)
 
 
 def neighbourhoods(plane: Array, chosen: NDArray[np.bool_]) -> Array:
@@ -158,11 +157,3 @@ def _enhance_plane(plane: Array, network: Frozen, out: Array, *, threads: int = 
         np.tanh(part, out=part)
 
     run_ranges(work, len(out), threads=threads, grain=_GRAIN)
-
-
-def merged(parts: Sequence[Moments]) -> Moments:
-    """Of all parts together, in their order."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = total.merged(part)
-    return total

@@ -210,7 +210,8 @@ def packed(weights: Weights) -> bytes:
     from safetensors.numpy import save
 
     arrays: dict[str, NDArray[np.float32]] = {"first": weights.first, "second": weights.second}
-    return save({**arrays, "bias": np.array([weights.bias], np.float32)})
+    content: bytes = save({**arrays, "bias": np.array([weights.bias], np.float32)})
+    return content
 
 
 @cache

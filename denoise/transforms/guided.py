@@ -1,9 +1,9 @@
 """Smooth data with weights from another image of them, so that every sum over a neighbourhood is kept.
 
 ``out_p = y_p + sum_q K_pq (y_q - y_p) / N`` with ``K_pq = k(q - p) c(g_p - g_q)``: k a Gaussian, g the guide, c Tukey's
-biweight (1 where the guide is the same, 0 where it differs by `edge` or more; Perona & Malik 1990, IEEE PAMI 12, 629, for
-a step of diffusion with such edges), N the sum of k. K is symmetric, so the rows and the columns of the weights both sum
-to 1: the mean of the data is kept exactly, whatever the guide.
+biweight (1 where the guide is the same, 0 where it differs by `edge` or more; Perona & Malik 1990, IEEE PAMI 12, 629,
+for a step of diffusion with such edges), N the sum of k. K is symmetric, so the rows and the columns of the weights
+both sum to 1: the mean of the data is kept exactly, whatever the guide.
 """
 
 from __future__ import annotations
