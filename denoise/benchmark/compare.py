@@ -94,7 +94,9 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
         for place in dict.fromkeys(_place(case) for case in both):
             cases = [case for case in both if _place(case) == place]
             for score in SHOWN:
-                found = _difference(row, place, score, [(before[c].get(score), after[c].get(score)) for c in cases])
+                found = _difference(
+                    row, place, score, [(before[c].get(score), after[c].get(score)) for c in cases]
+                )
                 if found is not None:
                     out.append(found)
     return out

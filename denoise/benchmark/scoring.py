@@ -16,6 +16,7 @@ from denoise.benchmark.floors import gauss_oracle, wiener_oracle
 from denoise.benchmark.suite import FLOORS, Row, Suite
 from denoise.engine import denoise
 from denoise.errors import DenoiseError
+from denoise.methods import AUTO, get_method
 from denoise.metrics import (
     FIDELITY_KEYS,
     SCORE_KEYS,
@@ -30,7 +31,6 @@ from denoise.metrics import (
     residual_statistics,
     score,
 )
-from denoise.methods import AUTO, get_method
 from denoise.noise import NoiseModel
 
 Array = NDArray[np.float32]

@@ -19,6 +19,7 @@ from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
 from denoise.engine.chain import Chain
 from denoise.engine.conditioning import Conditioned, condition, in_a_file
+from denoise.engine.enhancing import check_enhancer
 from denoise.engine.options import RunOptions, run_options
 from denoise.engine.plan import Plan, make_plan, readable_bytes
 from denoise.engine.prepared import Prepared
@@ -267,27 +268,7 @@ def check_methods(options: RunOptions) -> None:
         refuse_parameters(options.parameters)
     for one in (options, *map(options.stage, options.then)):
         if one.method != AUTO or one is not options:
-            info = make_denoiser(one, positivity=False).info
-            if info.category == "enhancer":
-                _check_enhancer(info.name, options)
-
-
-def _check_enhancer(name: str, options: RunOptions) -> None:
-    """An enhancer is alone, and what it makes is not clipped."""
-    if options.then:
-        raise ParameterError(
-            f"method {name} is an enhancer: it cannot be one of several steps",
-            value=", ".join([options.method, *(step.method for step in options.then)]),
-            action="denoise first, and enhance the output in a run of its own",
-        )
-    _refuse_positivity(name, options)
-
-
-def _refuse_positivity(name: str, options: RunOptions) -> None:
-    if options.positivity == "on":
-        raise ParameterError(
-            f"method {name} is an enhancer: positivity is for denoisers", action="leave positivity out"
-        )
+            check_enhancer(make_denoiser(one, positivity=False).info, options)
 
 
 class Settled(NamedTuple):
@@ -496,8 +477,8 @@ class Run:
     @staticmethod
     def _positive(options: RunOptions, noise: NoiseModel, continuum: str) -> bool:
         info = get_method(options.method).info
+        check_enhancer(info, options)
         if info.category == "enhancer":
-            _refuse_positivity(info.name, options)
             return False
         if options.positivity == "auto" and info.linear:
             return False  # clipping what noise a linear filter leaves would bias every sum upwards

@@ -6,21 +6,24 @@ import numpy as np
 
 from denoise.compiled import compiled
 
-SLOPE = 0.2  # of the activation below zero
+KNEE, SLOPE = (
+    2.0,
+    0.2,
+)  # the activation is the identity up to the knee, on both sides of zero, and less steep beyond
 
 # missing pixels were filled: no NaN comes here
 _OPTIONS = {"fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 
 
 def _add_rows(padded, first, bias, second, out, low, high):  # type: ignore[no-untyped-def]
-    """Add ``second * leaky(first * padded + bias)`` to the rows `low` to `high` of `out`.
+    """Add ``second * act(first * padded + bias)`` to the rows `low` to `high` of `out`.
 
     `padded` (y + 4, x + 4) is the map with two more pixels on every side; `first` and `second` (hidden, 9) are 3 x 3
     kernels; `bias` (hidden,); `out` (y, x).
     """
     width = out.shape[1]
     hidden = np.empty(width + 2, np.float32)
-    slope = np.float32(SLOPE)
+    slope, knee = np.float32(SLOPE), np.float32(KNEE)
     for row in range(low, high + 2):  # of the hidden map: it reaches the output rows row - 2 to row
         above, here, below = padded[row], padded[row + 1], padded[row + 2]
         for k in range(first.shape[0]):
@@ -32,7 +35,8 @@ def _add_rows(padded, first, bias, second, out, low, high):  # type: ignore[no-u
                 value = add + a * above[x] + b * above[x + 1] + c * above[x + 2]
                 value += d * here[x] + e * here[x + 1] + f * here[x + 2]
                 value += g * below[x] + h * below[x + 1] + i * below[x + 2]
-                hidden[x] = max(value, slope * value)
+                inside = min(max(value, -knee), knee)
+                hidden[x] = inside + slope * (value - inside)
             for tap in range(3):
                 target = row - tap
                 if low <= target < high:

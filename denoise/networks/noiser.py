@@ -1,11 +1,12 @@
 """NoiSER: a network of about 1,000 numbers that was taught to reproduce noise, and so stretches contrast.
 
-3 x 3 convolution, instance normalisation, leaky ReLU, 3 x 3 convolution, tanh; reflected borders (Zhang et al. 2022,
-arXiv:2211.04700). It is applied to every channel map alone, but the statistics of the normalisation are those of the
-whole cube, or of a region of it: taken for each channel they would erase the spectrum. They are gathered once, frozen,
-and folded into the first convolution, so that a part of the cube is worked out as the whole is. Only the covariance of
-the 3 x 3 neighbourhoods is needed for them: the mean and variance of a hidden map with kernel ``w`` are ``w . m`` and
-``w . C w``.
+3 x 3 convolution, instance normalisation, activation, 3 x 3 convolution, tanh; reflected borders (Zhang et al. 2022,
+arXiv:2211.04700). The activation is odd, of slope 1 up to two standard deviations and 0.2 beyond: with a leaky ReLU the
+peaks of noise came out higher than its troughs. The network is applied to every channel map alone, but the statistics
+of the normalisation are those of the whole cube, or of a region of it: taken for each channel they would erase the
+spectrum. They are gathered once, frozen, and folded into the first convolution, so that a part of the cube is worked
+out as the whole is. Only the covariance of the 3 x 3 neighbourhoods is needed for them: the mean and variance of a
+hidden map with kernel ``w`` are ``w . m`` and ``w . C w``.
 
 Nothing here needs torch; training does (`denoise.networks.noiser_training`).
 """

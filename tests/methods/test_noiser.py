@@ -74,15 +74,15 @@ def test_a_region_out_of_order_is_refused(region):
 def test_a_region_without_data_is_one_line():
     data, _, noise = observation(SHAPE)
     data[:, :10] = np.nan
-    with pytest.raises(ParameterError, match=r"no contrast in the region.*0 voxels.*choose a region with data"):
+    with pytest.raises(
+        ParameterError, match=r"no contrast in the region.*0 voxels.*choose a region with data"
+    ):
         denoise.denoise(data, "noiser", noise=noise, region=(0, 10, 0, 40))
 
 
 def test_restored_fluxes_pass_and_are_in_the_unit_of_the_data():
     data, truth, noise = observation((10, 48, 48), peak_snr=20.0)
-    result = denoise.denoise(
-        denoise.Cube(data, unit="Jy/beam"), "noiser", noise=noise, restore="photometric"
-    )
+    result = denoise.denoise(denoise.Cube(data, unit="Jy/beam"), "noiser", noise=noise, restore="photometric")
     assert not result.display
     assert str(result.cube.unit) == "Jy / beam"
     assert result.metrics["restore_passed"] == 1
@@ -104,9 +104,7 @@ def test_a_restore_that_loses_flux_is_declared_failed(monkeypatch):
     monkeypatch.setattr("denoise.methods.noiser.guided_mean", lossy)
     monkeypatch.setattr("denoise.methods.noiser.calibration", lambda *_: (1.0, 0.0))
     data, _, noise = observation(SHAPE)
-    result = denoise.denoise(
-        denoise.Cube(data, unit="Jy/beam"), "noiser", noise=noise, restore="photometric"
-    )
+    result = denoise.denoise(denoise.Cube(data, unit="Jy/beam"), "noiser", noise=noise, restore="photometric")
     assert result.display
     assert result.cube.unit is None
     assert result.metrics["restore_passed"] == 0

@@ -125,7 +125,7 @@ def test_a_broken_file_in_the_cache_is_one_line(tmp_path, monkeypatch):
     _forget()
     path = next(cache_folder().glob("*.safetensors"))
     path.write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be read as weights of NoiSER.*remove it"):
+    with pytest.raises(InputError, match=r"cannot be read as weights of NoiSER.*remove it"):
         trained(0.234)
 
 
