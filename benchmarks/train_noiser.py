@@ -42,8 +42,8 @@ def card(recipe: NoiserRecipe, weights: Weights, seconds: float, threads: int) -
     noise, values = response(weights, draw)
     facts = [
         f"A network of {count:,} parameters for display: 3 x 3 convolution to {recipe.hidden} maps, instance "
-        "normalisation, an odd activation of slope 1 up to two standard deviations and 0.2 beyond, 3 x 3 "
-        "convolution, tanh, reflected borders (Zhang et al. 2022, arXiv:2211.04700). See `denoise/networks/noiser.py`.",
+        "normalisation, leaky ReLU (0.2), 3 x 3 convolution, tanh, reflected borders (Zhang et al. 2022, "
+        "arXiv:2211.04700). What is shown is its odd part. See `denoise/networks/noiser.py`.",
         f"- **Trained by** `python benchmarks/train_noiser.py` with the recipe beside this card: {recipe.steps:,} "
         f"steps of Adam in {seconds:.0f} s of wall time with {threads} thread(s) on: {machine('cpu')}, which other "
         "work kept busy.",

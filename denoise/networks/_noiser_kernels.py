@@ -6,24 +6,21 @@ import numpy as np
 
 from denoise.compiled import compiled
 
-KNEE, SLOPE = (
-    2.0,
-    0.2,
-)  # the activation is the identity up to the knee, on both sides of zero, and less steep beyond
+SLOPE = 0.2  # of the activation below zero
 
 # missing pixels were filled: no NaN comes here
 _OPTIONS = {"fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 
 
 def _add_rows(padded, first, bias, second, out, low, high):  # type: ignore[no-untyped-def]
-    """Add ``second * act(first * padded + bias)`` to the rows `low` to `high` of `out`.
+    """Add ``second * leaky(first * padded + bias)`` to the rows `low` to `high` of `out`.
 
     `padded` (y + 4, x + 4) is the map with two more pixels on every side; `first` and `second` (hidden, 9) are 3 x 3
     kernels; `bias` (hidden,); `out` (y, x).
     """
     width = out.shape[1]
     hidden = np.empty(width + 2, np.float32)
-    slope, knee = np.float32(SLOPE), np.float32(KNEE)
+    slope = np.float32(SLOPE)
     for row in range(low, high + 2):  # of the hidden map: it reaches the output rows row - 2 to row
         above, here, below = padded[row], padded[row + 1], padded[row + 2]
         for k in range(first.shape[0]):
@@ -35,8 +32,7 @@ def _add_rows(padded, first, bias, second, out, low, high):  # type: ignore[no-u
                 value = add + a * above[x] + b * above[x + 1] + c * above[x + 2]
                 value += d * here[x] + e * here[x + 1] + f * here[x + 2]
                 value += g * below[x] + h * below[x + 1] + i * below[x + 2]
-                inside = min(max(value, -knee), knee)
-                hidden[x] = inside + slope * (value - inside)
+                hidden[x] = max(value, slope * value)
             for tap in range(3):
                 target = row - tap
                 if low <= target < high:
@@ -47,3 +43,17 @@ def _add_rows(padded, first, bias, second, out, low, high):  # type: ignore[no-u
 
 
 add_rows = compiled(_add_rows, **_OPTIONS)
+
+
+def _add_filter(padded, taps, out, low, high):  # type: ignore[no-untyped-def]
+    """Add the correlation of `padded` with `taps` (5, 5) to the rows `low` to `high` of `out`."""
+    for row in range(low, high):
+        line = out[row]
+        for j in range(5):
+            a, b, c, d, e = taps[j, 0], taps[j, 1], taps[j, 2], taps[j, 3], taps[j, 4]
+            here = padded[row + j]
+            for x in range(out.shape[1]):
+                line[x] += a * here[x] + b * here[x + 1] + c * here[x + 2] + d * here[x + 3] + e * here[x + 4]
+
+
+add_filter = compiled(_add_filter, **_OPTIONS)

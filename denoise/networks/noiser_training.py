@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from denoise.errors import InputError, ResourceError
-from denoise.networks._noiser_kernels import KNEE, SLOPE
+from denoise.networks._noiser_kernels import SLOPE
 from denoise.networks.backend import need_torch, torch_threads
 from denoise.networks.noiser import REACH, TAPS, Weights
 from denoise.resources import resource
@@ -118,8 +118,7 @@ def forward(torch: Any, network: list[Any], images: Any) -> Any:
     spread = torch.sqrt(((kernels @ covariance) * kernels).sum(2) + _TINY)
     scaled = (kernels / spread[:, :, None]).transpose(1, 2)
     hidden = torch.baddbmm(-mean @ scaled, around.flatten(1, 2), scaled)
-    clipped = hidden.clamp(-KNEE, KNEE)
-    active = clipped + SLOPE * (hidden - clipped)
+    active = torch.nn.functional.leaky_relu(hidden, SLOPE)
     taps = (active @ second.view(-1, TAPS)).unflatten(1, around.shape[1:3])
     total = sum(taps[:, j : j + ny, i : i + nx, 3 * j + i] for j in range(3) for i in range(3))
     return torch.tanh(total + bias)[:, None]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from denoise.errors import InputError
-from denoise.networks.noiser import Frozen, Moments, Weights, enhance, freeze, neighbourhoods
+from denoise.networks.noiser import Moments, Weights, enhance, freeze, neighbourhoods
 from denoise.networks.noiser_training import (
     NoiserRecipe,
     cache_folder,
@@ -36,14 +36,21 @@ def test_the_compiled_network_is_the_one_that_was_trained(weights):
         torch.tensor(part.reshape(shape))
         for part, shape in ((weights.first, (53, 1, 3, 3)), (weights.second, (1, 53, 3, 3)))
     )
-    slow = forward(torch, [first, second, torch.tensor([weights.bias])], torch.tensor(plane)[None, None])
+    network, images = [first, second, torch.tensor([weights.bias])], torch.tensor(plane)[None, None]
+    odd = (forward(torch, network, images) - forward(torch, network, -images)) / 2
     fast = enhance(plane[None], freeze(weights, _everywhere(plane)))
-    assert np.abs(fast[0] - slow[0, 0].numpy()).max() < 1e-5
+    assert np.abs(fast[0] - odd[0, 0].numpy()).max() < 1e-5
+
+
+def test_troughs_are_drawn_as_peaks_are(weights):
+    plane = np.random.default_rng(7).normal(1.0, 2.0, size=(30, 30)).astype(np.float32)
+    up, down = (enhance(one[None], freeze(weights, _everywhere(one))) for one in (plane, -plane))
+    assert np.abs(up + down).max() < 1e-5
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (2, 3, 1), (1, 100, 30), (3, 5, 4)])
 def test_any_shape_and_any_threads(weights, shape):
-    network = Frozen(weights.first, np.zeros(53, np.float32), weights.second, 0.0)
+    network = freeze(weights, Moments(1, np.zeros(9), np.eye(9)))
     block = np.random.default_rng(3).normal(size=shape).astype(np.float32)
     alone = enhance(block, network)
     assert alone.shape == shape
