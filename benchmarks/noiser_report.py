@@ -151,7 +151,7 @@ def draw(path: Path, example: Any, curve: Any, injected: Any, blank: Any) -> Non
     from matplotlib.figure import Figure
     from matplotlib.patches import Ellipse
 
-    fig = Figure(figsize=(12, 7.6), dpi=130, facecolor="white", layout="constrained")
+    fig = Figure(figsize=(13, 8), dpi=130, facecolor="white", layout="tight")
     FigureCanvasAgg(fig)
     axes = fig.subplots(2, 4)
     data, out, smooth, truth = example
@@ -170,7 +170,7 @@ def draw(path: Path, example: Any, curve: Any, injected: Any, blank: Any) -> Non
         ax.set_title(title)
         ax.set_xlabel("x (pixel)")
         ax.set_ylabel("y (pixel)")
-        fig.colorbar(artist, ax=ax, label=label, location="bottom", shrink=0.9)
+        fig.colorbar(artist, ax=ax, label=label, location="bottom", pad=0.2)
     ax = axes[1, 2]
     ax.semilogx(PEAKS, 100 * curve, "o-", color="#0072B2")
     ax.axhline(100, color="#999999", lw=0.8)
@@ -185,7 +185,7 @@ def draw(path: Path, example: Any, curve: Any, injected: Any, blank: Any) -> Non
     ax.set_ylim(80, 120)
     ax.set_xticks([3, 5, 10, 20, 50], ["3", "5", "10", "20", "50"], minor=False)
     ax.minorticks_off()
-    ax.set_title("restored: flux that comes back")
+    ax.set_title("restored: flux back")
     ax.set_xlabel("peak of an injected source (σ)")
     ax.set_ylabel("of the flux put in (%)")
     fig.savefig(path)
