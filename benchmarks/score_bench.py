@@ -137,6 +137,14 @@ def built_in(name: str) -> Method:
     return installed(name, {})
 
 
+def is_enhancer(name: str) -> bool:
+    """Whether an installed method of this name is one."""
+    from denoise import list_methods
+
+    known = list_methods()
+    return name in known and known[name].category == "enhancer"
+
+
 def installed(name: str, parameters: dict[str, Any]) -> Method:
     """Any installed method with nothing but the array and the beam given to it."""
     import denoise
@@ -146,6 +154,30 @@ def installed(name: str, parameters: dict[str, Any]) -> Method:
         return np.asarray(denoise.denoise(cube, name, **parameters).cube.read())
 
     return run
+
+
+def enhanced(name: str, parameters: dict[str, Any], peak_snr: float, cubes: Iterator[Observation]) -> bool:
+    """Print what can be said of an enhancer: AUC, linearity error; True if all its outputs have a unit."""
+    import denoise
+    from denoise.metrics import emission_auc
+    from denoise.simulate import convolve_beam
+
+    scores, errors, passed = [], [], True
+    for one in cubes:
+        noisy = one.truth + one.noise
+        result = denoise.denoise(denoise.Cube(noisy, beam=one.beam_pixels), name, **parameters)
+        passed &= not result.display
+        errors.append(result.metrics.get("linearity_error_percent"))
+        images = (noisy, convolve_beam(noisy, one.beam_pixels), np.asarray(result.cube.read()))
+        scores.append([emission_auc(one.truth, image) for image in images])
+    data, smooth, own = np.median(np.array(scores, float), axis=0)
+    known = [error for error in errors if error is not None]
+    linearity = f"; linearity error {np.median(known):.1f} %, at most {max(known):.1f} %" if known else ""
+    what = "in the unit of the data" if passed else "for display only, no flux"
+    print(
+        f"{name} {peak_snr}: {what}; AUC {own:.3f} (data {data:.3f}, Gaussian of the beam {smooth:.3f}){linearity}"
+    )
+    return passed
 
 
 def report(name: str, peak_snr: float, rows: list[dict[str, Any]], *, goals: bool = True) -> str:
@@ -239,6 +271,11 @@ def main() -> None:
                 cubes = load_tuning(snr, cubes=options.cubes or 20, seed=options.tuning)
             else:
                 cubes = load_bench(snr, cubes=options.cubes, roll=options.roll, anywhere=options.anywhere)
+            if is_enhancer(name):
+                every = list(cubes)
+                if not enhanced(name, parameters, snr, iter(every)):
+                    continue
+                cubes = iter(every)
             rows = score_function(method, cubes)
             if options.each:
                 for row in rows:

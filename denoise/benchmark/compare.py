@@ -22,7 +22,7 @@ LEAST = {  # differences too small to matter, in the unit of the score
 }
 _TARGET = {"flux_aperture_percent": 100.0, "flux_emission_percent": 100.0, "beam_broadening": 1.0}
 _HIGH = ("peak_kept", "peak_voxel_kept", "bright_mean_kept")  # 1 is right, above and below are not
-_MORE = ("completeness",)
+_MORE = ("completeness", "emission_auc")
 
 
 class Difference(NamedTuple):
@@ -94,7 +94,9 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
         for place in dict.fromkeys(_place(case) for case in both):
             cases = [case for case in both if _place(case) == place]
             for score in SHOWN:
-                found = _difference(row, place, score, [(before[c][score], after[c][score]) for c in cases])
+                found = _difference(
+                    row, place, score, [(before[c].get(score), after[c].get(score)) for c in cases]
+                )
                 if found is not None:
                     out.append(found)
     return out

@@ -16,10 +16,12 @@ from denoise.benchmark.floors import gauss_oracle, wiener_oracle
 from denoise.benchmark.suite import FLOORS, Row, Suite
 from denoise.engine import denoise
 from denoise.errors import DenoiseError
+from denoise.methods import AUTO, get_method
 from denoise.metrics import (
     FIDELITY_KEYS,
     SCORE_KEYS,
     blurred_moments,
+    emission_auc,
     emission_mask,
     fidelity,
     flux_percent,
@@ -34,7 +36,9 @@ from denoise.noise import NoiseModel
 Array = NDArray[np.float32]
 _STANDS_OUT = 5.0  # sigma of an observed truth's own noise: a twentieth of its peak may be less than that
 RESIDUAL_KEYS = ("residual_std", "residual_acf_difference")
-KEYS = (*SCORE_KEYS, *FIDELITY_KEYS, *RESIDUAL_KEYS)
+AUC, LINEARITY = "emission_auc", "linearity_error_percent"
+KEYS = (*SCORE_KEYS, *FIDELITY_KEYS, *RESIDUAL_KEYS, AUC, LINEARITY)
+_COMPUTED = ("noisy", "zeros", "gauss_oracle", "wiener_oracle")  # rows that no installed method makes
 
 
 def rows_of(suite: Suite) -> dict[str, Row]:
@@ -84,33 +88,60 @@ def _scored(suite: Suite, case: Case, made: Made, rows: dict[str, Row]) -> Itera
             "bin": case.bin,
             "cube": case.name,
         }
-        entry |= {"number": case.number, "draw": case.draw, **made.facts}
+        entry |= {"number": case.number, "draw": case.draw, "category": _category(row), **made.facts}
         try:
-            output, used = apply_row(row, made, seed=suite.seed)
+            output, used, display, linearity = apply_row(row, made, seed=suite.seed)
         except DenoiseError as err:
             yield {**entry, "error": err.message}
             continue
         seconds = time.perf_counter() - start
         noise = noise or used
-        yield {
-            **entry,
-            **numbers(made, output, noise, known, false_structure=suite.false_structure),
-            "seconds": seconds,
-        }
+        if display:
+            found = dict.fromkeys(KEYS) | contrast(made, output)
+        else:
+            found = numbers(made, output, noise, known, false_structure=suite.false_structure)
+        yield {**entry, **found, LINEARITY: linearity, "seconds": seconds}
 
 
-def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | None]:
-    """Output of one row, shape (channel, y, x), and the noise model that its method measured, if it did."""
+def _category(row: Row) -> str | None:
+    """Denoiser or enhancer; None where that is not known before the run, or no method makes the row."""
+    if row.method in _COMPUTED or row.method == AUTO:
+        return None
+    return get_method(row.method).info.category
+
+
+class Applied(NamedTuple):
+    """Output of one row.
+
+    Attributes
+    ----------
+    output : ndarray, shape (channel, y, x)
+    noise : NoiseModel or None
+        What its method measured, if it did.
+    display : bool
+        The output is for display only: it has no unit, and nothing of it is scored but its contrast.
+    linearity : float or None
+        Largest error of the flux of an injected source in per cent, where the method injected any.
+    """
+
+    output: Array
+    noise: NoiseModel | None
+    display: bool = False
+    linearity: float | None = None
+
+
+def apply_row(row: Row, made: Made, *, seed: int) -> Applied:
+    """Output of one row and what is known of it."""
     noisy, truth = made.observation.noisy, made.observation.truth
     if row.method == "noisy":
-        return noisy, None
+        return Applied(noisy, None)
     if row.method == "zeros":
-        return np.zeros_like(noisy), None
+        return Applied(np.zeros_like(noisy), None)
     if row.method == "gauss_oracle":
-        return gauss_oracle(noisy, truth, made.observation.beam_pixels), None
+        return Applied(gauss_oracle(noisy, truth, made.observation.beam_pixels), None)
     if row.method == "wiener_oracle":
         noise = made.noise or _noise_of(made)
-        return wiener_oracle(noisy, truth, noise), noise
+        return Applied(wiener_oracle(noisy, truth, noise), noise)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a table of thousands of runs; `denoise run` shows them
         result = denoise(
@@ -122,7 +153,13 @@ def apply_row(row: Row, made: Made, *, seed: int) -> tuple[Array, NoiseModel | N
             continuum=row.continuum,
             **row.parameters,
         )
-    return np.asarray(result.cube.read(), np.float32), result.noise
+    output = np.asarray(result.cube.read(), np.float32)
+    return Applied(output, result.noise, result.display, result.metrics.get(LINEARITY))
+
+
+def contrast(made: Made, output: Array) -> dict[str, float | None]:
+    """What can be said of values of any unit: how well the emission stands out; nothing without a truth."""
+    return {AUC: None if made.other is not None else emission_auc(made.observation.truth, output)}
 
 
 def numbers(
@@ -146,7 +183,7 @@ def numbers(
         noise=noise if false_structure else None,
         near=known.near,
     )
-    result: dict[str, float | None] = dict.fromkeys(KEYS) | found
+    result: dict[str, float | None] = dict.fromkeys(KEYS) | found | contrast(made, output)
     if made.observed is not None:
         return result | _corrected(made, output)
     result |= fidelity(one.truth, output, aperture=one.aperture, blurred=known.blurred, sources=made.sources)

@@ -17,13 +17,15 @@ from denoise.benchmark.suite import Suite
 from denoise.metrics import Summary, summarise
 
 Entry = Mapping[str, Any]
-LEADING = ("suite", "group", "bin", "cube", "number", "draw", "row", "kind", "peak_snr")
+LEADING = ("suite", "group", "bin", "cube", "number", "draw", "row", "category", "kind", "peak_snr")
 SHOWN = {
     "rmse_ratio_aperture": ("RMSE aperture", 3),
     "rmse_ratio_emission": ("RMSE emission", 3),
     "rmse_ratio_cube": ("RMSE cube", 3),
     "flux_aperture_percent": ("flux aperture %", 1),
     "flux_emission_percent": ("flux emission %", 1),
+    "linearity_error_percent": ("lin. err. %", 1),
+    "emission_auc": ("AUC", 3),
     "peak_kept": ("peak", 2),
     "peak_voxel_kept": ("peak voxel", 2),
     "bright_mean_kept": ("bright", 2),

@@ -322,6 +322,7 @@ def run_job(
         f"{why}wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
         method=result.method,
         chosen=result.chosen,
+        display=result.display,
         input=str(job.source),
         seconds=round(result.seconds, 3),
         metrics=result.metrics,
@@ -340,7 +341,8 @@ def show_metrics(result: Result, title: str) -> None:
     rows = [row.cells() for row in metric_rows(result.metrics, short)]
     columns = ("", "before", "after", "unit", "note")
     shown = len(columns) if width() >= WIDE else len(columns) - 1
-    table(f"{title}: {result.method}{stated}", columns[:shown], [row[:shown] for row in rows])
+    what = f"{result.method}, for display only: the output has no unit" if result.display else result.method
+    table(f"{title}: {what}{stated}", columns[:shown], [row[:shown] for row in rows])
 
 
 def outcome(result: Result, job: Job) -> Outcome:
@@ -349,15 +351,21 @@ def outcome(result: Result, job: Job) -> Outcome:
     change = metrics.get("flux_change_percent")
     return Outcome(
         shape=_shape(result.cube.shape),
-        # None: the method leaves exact zeros outside the emission
-        noise=f"{metrics['noise_before']:.3g} -> {metrics['noise_after'] or 0:.3g}",
-        flux="none found" if change is None else f"{change:+.1f} %",
+        noise=f"{metrics['noise_before']:.3g} -> {_noise_left(result)}",
+        flux="display only" if result.display else "none found" if change is None else f"{change:+.1f} %",
         seconds=f"{result.seconds:.1f}",
         output=str(job.output),
         remarks=tuple(result.remarks),
         unit=result.input.unit_text,
         metrics=metrics,
     )
+
+
+def _noise_left(result: Result) -> str:
+    if result.display:
+        return "no unit"
+    # None: the method leaves exact zeros outside the emission
+    return f"{result.metrics['noise_after'] or 0:.3g}"
 
 
 def make_folder(folder: Path) -> None:

@@ -107,6 +107,7 @@ class Cube:
         self._rest = rest
         self.beam_table: Table | None = beam_table
         self._spools = spools
+        self.unit_dropped: bool = False
         self.unit_text: str = unit_text(unit, header, layout)
         self.unit: u.UnitBase | None = unit if isinstance(unit, u.UnitBase) else parse_unit(self.unit_text)
         self._masks: tuple[Mask, ...] = make_masks(mask, self.shape)
@@ -249,6 +250,13 @@ class Cube:
         if unit is not None:
             other.unit_text = unit.to_string() if isinstance(unit, u.UnitBase) else str(unit)
             other.unit = unit if isinstance(unit, u.UnitBase) else parse_unit(other.unit_text)
+        return other
+
+    def without_unit(self) -> Cube:
+        """The same cube for pixels that have no unit; none is written, and its noise is not theirs."""
+        other = self._copy()
+        other.unit_text, other.unit, other.noise_source = "", None, None
+        other.unit_dropped = True
         return other
 
     def with_mask(self, *masks: Any) -> Cube:

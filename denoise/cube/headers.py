@@ -35,7 +35,7 @@ def data_headers(
     lines = [*history]
     if dropped:
         lines.append(f"not copied, they described the input's pixels: {' '.join(sorted(set(dropped)))}")
-    body = _shift_picked(kept, cube, axes)
+    body = _with_unit_of(cube, _shift_picked(kept, cube, axes))
     if cube.unit_text and not any(keyword(c) == "BUNIT" for c in body) and not _in_primary(cube, "BUNIT"):
         body = [*body, *make_cards("BUNIT", cube.unit_text)]
     for key, value in extra.items():
@@ -44,7 +44,12 @@ def data_headers(
     if layout is None or layout.hdu == 0:
         return None, [*primary_start(_bitpix(stored), axes.file_shape), *body]
     primary, _ = strip_layout(split_cards(layout.primary_cards))
+    primary = _with_unit_of(cube, primary)
     return [*primary_start(8, ()), *primary], [*image_start(_bitpix(stored), axes.file_shape), *body]
+
+
+def _with_unit_of(cube: Cube, cards: list[bytes]) -> list[bytes]:
+    return [card for card in cards if keyword(card) != "BUNIT"] if cube.unit_dropped else cards
 
 
 def _own_cards(cube: Cube) -> list[bytes]:

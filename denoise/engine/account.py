@@ -37,6 +37,15 @@ _SUMS = (
     "residual_squares",
 )
 _PEAKS = ("before", "after", "snr")
+# numbers of the summary that are about the input alone
+OF_INPUT = (
+    "voxels",
+    "detected_voxels",
+    "detected_percent",
+    "noise_before",
+    "peak_before",
+    "peak_snr_before",
+)
 
 
 class PackedMask:

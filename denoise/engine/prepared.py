@@ -8,7 +8,7 @@ from contextlib import closing
 from copy import copy
 from typing import Any
 
-from denoise.engine.account import Account, PackedMask, flux_error
+from denoise.engine.account import OF_INPUT, Account, PackedMask, flux_error
 from denoise.engine.conditioning import Conditioned
 from denoise.engine.halving import merge_numbers
 from denoise.engine.plan import MASK_SHARE, Plan
@@ -56,6 +56,7 @@ class Prepared:
         self._numbers: dict[str, float] = {}
         self._halved, self._short = 0, ""
         self._backends: set[str] = set()
+        self._fitted: tuple[int, Any] | None = None
         self.chosen = ""
 
     @property
@@ -89,6 +90,21 @@ class Prepared:
         """What the method says of the data, once all tiles are done."""
         return self.denoiser.remarks(self._numbers)
 
+    @property
+    def display(self) -> bool:
+        """Whether the result is for display only, without the unit of the data; known once it is fitted."""
+        return self._fitted is not None and not self.denoiser.keeps_unit(self._fitted[1])
+
+    def fit(self, seed: int) -> Any:
+        """What the method learns from the cube, once for a seed; None for a method that needs nothing."""
+        if self._fitted is None or self._fitted[0] != seed:
+            state = None
+            if self.denoiser.passes > 0:
+                blocks = Blocks(self.data.cube, self.noise, self.plan, self._monitor)
+                state = self.denoiser.fit(blocks, blocks.noise, seed=seed)
+            self._fitted = seed, state
+        return self._fitted[1]
+
     def pieces(self, seed: int) -> Iterator[Piece]:
         """Fit, then denoise tile by tile in this process."""
         return self.run(seed, keep=whole_piece, runner=Serial())
@@ -109,20 +125,20 @@ class Prepared:
 
     def work(self, seed: int, *, keep: Keep, threads: int | None = None) -> TileWork:
         """Fit, and the function that does a tile with so many threads (None: those of the denoiser)."""
-        denoiser, state = self.denoiser, None
-        if denoiser.passes > 0:
-            blocks = Blocks(self.data.cube, self.noise, self.plan, self._monitor)
-            state = denoiser.fit(blocks, blocks.noise, seed=seed)
+        denoiser, state = self.denoiser, self.fit(seed)
         if threads is not None:
             denoiser = copy(denoiser)
             denoiser.threads = threads
         return TileWork(self.data, self.noise, denoiser, state, keep)
 
     def metrics(self) -> dict[str, float | None]:
-        """The account of the tiles so far, and the method's own numbers."""
+        """The account of the tiles so far, and the method's own numbers; no flux of what is for display."""
         error = flux_error(self.support, self.noise)
         typical = self.noise.typical
-        return self._account.summary(typical, typical, error) | self._numbers
+        found = self._account.summary(typical, typical, error)
+        if self.display:
+            found = {name: found[name] for name in OF_INPUT}
+        return found | self._numbers
 
     def _add(self, done: Done) -> None:
         self.support.write_packed(done.core, done.support)

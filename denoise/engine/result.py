@@ -41,8 +41,8 @@ class Result:
         What was denoised.
     cube : Cube
         The result: same unit, WCS and mask as the input.
-    residual : Cube
-        Input minus result, computed when read.
+    residual : Cube or None
+        Input minus result, computed when read; None where the result is for display only.
     uncertainty : Cube or None
         1 sigma error of the result, in its unit, if the method gives one: linear methods do.
     noise : NoiseModel
@@ -55,6 +55,8 @@ class Result:
         What the user should know.
     remarks : list of str
         Those of them that the method itself makes of the data; they are in the header's HISTORY too.
+    display : bool
+        The result is for display only (an enhancer's): numbers without the unit of the input, no fluxes.
     chosen : str
         Why this method, where "auto" chose it; "" otherwise.
     method, parameters : str, dict
@@ -71,7 +73,7 @@ class Result:
 
     input: Cube
     cube: Cube
-    residual: Cube
+    residual: Cube | None
     uncertainty: Cube | None
     noise: NoiseModel
     support: PackedMask
@@ -84,6 +86,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     chosen: str = ""
+    display: bool = False
     path: Path | None = None
 
     def write(
@@ -126,6 +129,7 @@ class Result:
                 stabilised=self.stabiliser is not None,
                 chosen=self.chosen,
                 remarks=bool(self.remarks),
+                display=self.display,
             )
             keep = sink.keeper()
             for region in blocks(self.input.shape, voxels=1 << 22):

@@ -19,6 +19,7 @@ from denoise.cube import Cube, inspect, read
 from denoise.cube.writer import check_output
 from denoise.engine.chain import Chain
 from denoise.engine.conditioning import Conditioned, condition, in_a_file
+from denoise.engine.enhancing import check_enhancer
 from denoise.engine.options import RunOptions, run_options
 from denoise.engine.plan import Plan, make_plan, readable_bytes
 from denoise.engine.prepared import Prepared
@@ -267,7 +268,7 @@ def check_methods(options: RunOptions) -> None:
         refuse_parameters(options.parameters)
     for one in (options, *map(options.stage, options.then)):
         if one.method != AUTO or one is not options:
-            make_denoiser(one, positivity=False)
+            check_enhancer(make_denoiser(one, positivity=False).info, options)
 
 
 class Settled(NamedTuple):
@@ -319,7 +320,9 @@ class Run:
         start = time.perf_counter()
         with collected_warnings() as said, self._scratch_folder() as scratch:
             prepared = self.prepare(Path(scratch))
-            stabilised = prepared.data.stabiliser is not None
+            if prepared.denoiser.info.category == "enhancer":
+                prepared.fit(self.options.seed)  # says whether the output has a unit
+            display, stabilised = prepared.display, prepared.data.stabiliser is not None
             sink.open(
                 self.cube,
                 prepared.noise,
@@ -328,6 +331,7 @@ class Run:
                 stabilised=stabilised,
                 chosen=prepared.chosen,
                 remarks=prepared.denoiser.info.remarks,
+                display=display,
             )
             try:
                 with closing(
@@ -346,7 +350,7 @@ class Run:
         return Result(
             input=self.cube,
             cube=done.cube,
-            residual=difference(self.cube, done.cube),
+            residual=None if display else difference(self.cube, done.cube),
             uncertainty=done.uncertainty,
             noise=prepared.noise,
             stabiliser=prepared.data.stabiliser,
@@ -355,6 +359,7 @@ class Run:
             warnings=list(dict.fromkeys([*self.said, *said, *found, *doubts])),
             remarks=doubts,
             chosen=prepared.chosen,
+            display=display,
             method=prepared.label,
             parameters=prepared.parameters,
             provenance=provenance,
@@ -471,7 +476,11 @@ class Run:
 
     @staticmethod
     def _positive(options: RunOptions, noise: NoiseModel, continuum: str) -> bool:
-        if options.positivity == "auto" and get_method(options.method).info.linear:
+        info = get_method(options.method).info
+        check_enhancer(info, options)
+        if info.category == "enhancer":
+            return False
+        if options.positivity == "auto" and info.linear:
             return False  # clipping what noise a linear filter leaves would bias every sum upwards
         if options.positivity != "auto":
             return options.positivity == "on"

@@ -47,11 +47,13 @@ class Sink(Protocol):
         stabilised: bool = False,
         chosen: str = "",
         remarks: bool = False,
+        display: bool = False,
     ) -> None:
         """Get ready for results with the shape and metadata of `cube`.
 
         `stabilised`: `noise` is that of stabilised data, and every core brings its own in the cube's unit.
         `chosen`: why this method; "" if it was asked for. `remarks`: lines for the history may come at the end.
+        `display`: the results have no unit, and nothing else is kept.
         """
 
     def keeper(self) -> Keep:
@@ -84,9 +86,10 @@ class ArraySink:
         stabilised: bool = False,
         chosen: str = "",
         remarks: bool = False,
+        display: bool = False,
     ) -> None:
         """Allocate the arrays."""
-        self._like = cube
+        self._like = cube.without_unit() if display else cube
         self._data = np.empty(cube.shape, cube.dtype)
         self._error = np.empty(cube.shape, np.float32) if variance else None
 
@@ -187,6 +190,7 @@ class FileSink:
         stabilised: bool = False,
         chosen: str = "",
         remarks: bool = False,
+        display: bool = False,
     ) -> None:
         """Make the temporary file, preallocated.
 
@@ -199,6 +203,10 @@ class FileSink:
         """
         if not variance:
             _refuse_uncertainty(self._save, method)
+        if (
+            display
+        ):  # RESIDUAL and NOISE have the unit of the input: beside DATA without one they would mislead
+            self._save, cube = (), cube.without_unit()
         self._noise = noise
         whole = stabilised or noise.pixels is not None
         self._streamed = _streamed(self._save, whole_noise=whole)
@@ -207,7 +215,11 @@ class FileSink:
         self._writer = self._make_writer(
             cube,
             {**dict.fromkeys(self._streamed), **separable},
-            [f"Denoised by astro-denoise, method {method}; see the PROVENANCE table.", *why],
+            [
+                f"{_did(display)} by astro-denoise, method {method}; see the PROVENANCE table.",
+                *_only(display),
+                *why,
+            ],
             _ROOM if remarks else 0,
         )
         self._writer.open()
@@ -258,6 +270,14 @@ class FileSink:
         if not isinstance(self._writer, kind):
             raise UsageError("the sink is not open", action="call open() first")
         return self._writer
+
+
+def _did(display: bool) -> str:
+    return "Enhanced" if display else "Denoised"
+
+
+def _only(display: bool) -> list[str]:
+    return ["For display only: values have no flux unit and are not in proportion to it."] if display else []
 
 
 class ZarrSink(FileSink):

@@ -92,6 +92,10 @@ class TileWork:
         return TileReader(self.data.cube, self.noise)
 
     @cached_property
+    def _display(self) -> bool:
+        return not self.denoiser.keeps_unit(self.state)
+
+    @cached_property
     def _halo(self) -> Shape:
         """Of the method alone: what the engine searches, it searches in the whole block."""
         shape = self.data.cube.shape
@@ -155,7 +159,14 @@ class TileWork:
         return after, found
 
     def _in_input_units(self, tile: Tile, given: Floats, after: Floats, sigma: Floats | None) -> Piece:
-        """Undo the scaling and the conditioning; excluded voxels come out as they went in."""
+        """Undo the scaling and the conditioning; excluded voxels come out as they went in.
+
+        What is for display stays as it is, and is NaN where data are excluded: they have another unit.
+        """
+        if self._display:
+            shown = after.astype(self.data.cube.dtype)
+            shown[self.data.cube.excluded(tile.core)] = np.nan
+            return Piece(tile.core, given, shown, None)
         scale, out = self._reader.scale, self.data.cube.dtype
         # in double precision, a buffer at a time
         data = np.multiply(

@@ -42,7 +42,7 @@ class MethodInfo:
         One line: what it is and when to use it.
     category : {"denoiser", "enhancer"}
         A denoiser scales with its input, ``f(a x) = a f(x)``, and keeps the flux unit; an enhancer is for
-        display.
+        display, ``f(a x + b) = f(x)``, and its result has no unit, see ``Denoiser.keeps_unit``.
     citation : str
         BibTeX entry of the source.
     ndim : tuple of int
@@ -234,6 +234,14 @@ class Denoiser:
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block: pure, float32 in and out, no I/O, the input untouched."""
         raise NotImplementedError
+
+    def keeps_unit(self, state: Any) -> bool:
+        """Whether the result is in the unit of the data, given what the fit found: a denoiser's is.
+
+        Where it is not (an enhancer's, unless it restores fluxes and has proved it), ``Estimate.data`` are numbers for
+        display of any scale: the engine leaves them as they are, and writes no unit and no flux.
+        """
+        return self.info.category == "denoiser"
 
     def remarks(self, numbers: Mapping[str, float]) -> list[str]:
         """What the merged diagnostics of a cube give reason to doubt, one plain sentence each."""

@@ -12,6 +12,7 @@ from denoise.metrics.accuracy import (
     snr_gain,
 )
 from denoise.metrics.apertures import aperture_diameter, circular_aperture, emission_mask, near_truth
+from denoise.metrics.contrast import emission_auc
 from denoise.metrics.errorbars import LEVELS, Coverage, coverage, scored
 from denoise.metrics.fidelity import (
     FIDELITY_KEYS,
@@ -58,6 +59,7 @@ __all__ = [
     "circular_aperture",
     "completeness",
     "coverage",
+    "emission_auc",
     "emission_mask",
     "expected_flukes",
     "false_structure",

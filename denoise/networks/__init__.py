@@ -4,5 +4,6 @@
 - ``scalespace``: what ours sees and what it weighs, as arrays (NumPy)
 - ``examples``, ``losses``, ``training``: simulated examples by seed, what is minimised, the loop
 - ``finetune``, ``pairs``, ``blocks``, ``pool``, ``gate``: going on with a trained network on cubes without truth
+- ``noiser``, ``noiser_training``: the tiny network for display, compiled (NumPy), and its training
 - ``weights``: trained models in ``models/<name>``
 """

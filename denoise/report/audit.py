@@ -260,6 +260,16 @@ def structure_finding(examined: int, unmatched: int, level: float, required: flo
     return Finding("good", "No invented structure", f"{text} {claim}.")
 
 
+def display_finding() -> Finding:
+    """What is said of an output without a unit, in place of everything that compares it with the input."""
+    return Finding(
+        "note",
+        "Display only",
+        "The values of the output have no flux unit and do not grow in proportion to the flux: look at them, do not "
+        "measure on them. Nothing is said of flux, noise or residual.",
+    )
+
+
 def worst(findings: Sequence[Finding]) -> Level:
     """The most serious level among the findings."""
     levels = {f.level for f in findings}

@@ -186,6 +186,41 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
     return fig
 
 
+def display_figure(scene: Scene, beam: Beam) -> Any:
+    """Input and enhanced output of representative channels, each on a scale of its own."""
+    wide, high = (abs(b - a) for a, b in scene.sky.limits(_whole(scene)))
+    panels = scene.panels if wide < 1.5 * high else scene.panels[:: -(-len(scene.panels) // 3)]
+    side = 6.0 / max(len(panels), 2)
+    fig = figure(float(np.clip(2 * side * high / wide, 1.6, 9.0)) + 1.0)
+    axes = fig.subplots(2, len(panels), sharex=True, sharey=True, squeeze=False)
+    rows = (
+        ("Before", "before", ("", scene.unit), scene.noise[0]),
+        ("Enhanced", "after", ("no unit", ""), 0.0),
+    )
+    for row, (name, attribute, label, noise) in zip(axes, rows, strict=True):
+        scale = intensity_scale(*(getattr(panel, attribute) for panel in panels), noise=noise)
+        for ax, panel in zip(row, panels, strict=True):
+            artist = sky_map(
+                ax,
+                getattr(panel, attribute),
+                scene.sky,
+                shape=scene.shape[1:],
+                factor=scene.sums.factor,
+                scale=scale,
+            )
+            style(ax)
+            few_ticks(ax.xaxis, 4, inner=True)
+            few_ticks(ax.yaxis, 4, inner=True)
+        beam_and_bar(row[0], beam, scene.sky, text=False)
+        row[0].set_ylabel(name, fontsize=LABEL)
+        colour_bar(fig, artist, list(row), label, scale, aspect=14, shrink=0.9)
+    for ax, panel in zip(axes[0], panels, strict=True):
+        ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
+    fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)
+    fig.supylabel(scene.sky.labels[1], fontsize=LABEL)
+    return fig
+
+
 def channel_title(scene: Scene, channel: int) -> str:
     """Spectral coordinate of a channel, with enough digits to tell it from its neighbour, or its number."""
     if scene.image:

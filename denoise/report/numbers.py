@@ -27,6 +27,8 @@ def write_numbers(result: Result, path: Path) -> Path:
         It cannot be written.
     """
     facts = {"input": result.input.name, "method": result.method, "unit": result.input.unit_text}
+    if result.display:
+        facts["display"] = "the output is for display only, without a unit"
     if path.suffix == ".json":
         values = {**facts, "parameters": result.parameters, "metrics": result.metrics}
         return put(path, f"{json.dumps(values, indent=1)}\n")

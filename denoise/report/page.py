@@ -91,6 +91,9 @@ def _draw(scene: Scene, result: ReportInput) -> list[_Figure]:
     from denoise.report import figures as draw
 
     beam = beam_shape(result.input.beams, scene.sky)
+    texts = _texts(scene, beam is not None)
+    if scene.display:
+        return [_Figure("display", *texts["display"], _png(draw.display_figure(scene, beam)))]
     drawn = (
         ("moment0", draw.moment0_figure(scene, beam)),
         ("moment1", draw.moment1_figure(scene, beam)),
@@ -99,7 +102,6 @@ def _draw(scene: Scene, result: ReportInput) -> list[_Figure]:
         ("residual_map", draw.residual_map_figure(scene, beam)),
         ("residual", draw.residual_figure(scene)),
     )
-    texts = _texts(scene, beam is not None)
     return [_Figure(name, *texts[name], _png(fig)) for name, fig in drawn if fig is not None]
 
 
@@ -143,6 +145,12 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
             f"Representative channels{' across the emission found' if scene.where.any else ''}: before and "
             "after on one scale, and what was taken away in units of the noise. " + level,
             f"Three rows of {len(scene.panels)} channel maps: before, after, residual divided by the noise.",
+        ),
+        "display": (
+            "Enhanced",
+            f"{'The image' if scene.image else 'Representative channels'} before, and enhanced for display, each on a "
+            "scale of its own. " + level,
+            "Two rows of maps: before, and enhanced for display without a unit.",
         ),
         "residual_map": (
             "Residual", "What was taken away, in units of the noise. " + marks,

@@ -87,6 +87,10 @@ class ReportInput(Protocol):
     def provenance(self) -> Provenance:
         """Parts science and run."""
 
+    @property
+    def display(self) -> bool:
+        """Whether the output is for display only, without the unit of the input."""
+
 
 @dataclass(frozen=True)
 class ChannelPanel:
@@ -121,7 +125,10 @@ class AcfCurve:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is drawn or written on the page; `noise`: typically, of a channel and of moment 0."""
+    """Everything that is drawn or written on the page; `noise`: typically, of a channel and of moment 0.
+
+    `display`: the output has no unit, so that nothing of it is measured.
+    """
 
     shape: tuple[int, int, int]
     image: bool
@@ -143,6 +150,7 @@ class Scene:
     level: float
     continuum: str
     noise: tuple[float, float]
+    display: bool = False
     findings: tuple[audit.Finding, ...] = ()
 
     @property
@@ -183,7 +191,10 @@ def observe(result: ReportInput) -> Scene:
     error = partial(audit.flux_error, spatial=spatial, spectral_acf=models[1])
     flux = _flux(spectra, sums, where.channels, spectral.width, error)
     level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST_LEVEL)
-    regions, count = structures(readers, result.noise, level=level, min_voxels=_smallest(models[0]))
+    regions: Sequence[Structure] = ()
+    count = 0
+    if not result.display:
+        regions, count = structures(readers, result.noise, level=level, min_voxels=_smallest(models[0]))
     in_aperture = float(np.sqrt(np.median(sums.variance / np.maximum(sums.pixels, 1))))
     typical = in_aperture if settled["vst"] else float(result.noise.typical)
     scene = Scene(
@@ -207,6 +218,7 @@ def observe(result: ReportInput) -> Scene:
         level=level,
         continuum=settled["continuum"],
         noise=_map_noise(typical, where, spectral, models[1]),
+        display=result.display,
     )
     return replace(scene, findings=tuple(_findings(scene)))
 
@@ -317,6 +329,8 @@ def representative(where: Footprint, count: int = STRIP) -> list[int]:
 
 
 def _findings(scene: Scene) -> list[audit.Finding]:
+    if scene.display:
+        return [audit.display_finding()]
     spatial, spectral = scene.model_spatial, scene.model_spectral
     found = audit.residual_findings(
         scene.sums.inside, scene.sums.outside, audit.correlated(spatial, spectral),

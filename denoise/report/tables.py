@@ -115,8 +115,19 @@ _LINES = (
         "sigma",
         "from the median absolute deviation",
     ),
+    _Line("Photometric restore", None, "restore_passed", "", "1: every injected source came back; 0: failed"),
+    _Line(
+        "Linearity error",
+        None,
+        "linearity_error_percent",
+        "%",
+        "largest error of the flux of an injected source of 3 to 50 sigma; at most 10 is a pass",
+    ),
+    _Line("Injected sources", None, "injected_sources"),
+    _Line("Gain of the restore", None, "restore_gain", "×", "fitted on an independent draw of the noise"),
+    _Line("Offset of the restore", None, "restore_offset_sigma", "sigma", "fitted on the same draw"),
 )
-_COUNTS = frozenset({"voxels", "detected_voxels"})
+_COUNTS = frozenset({"voxels", "detected_voxels", "injected_sources"})
 
 
 def metric_rows(metrics: Mapping[str, Any], unit: str) -> list[Row]:

@@ -152,18 +152,42 @@ def is_deterministic(subject: Subject) -> None:
 
 
 def scales_with_input(subject: Subject) -> None:
-    """``f(a x) = a f(x)`` for fluxes of 1e-18 and 1e6, and for a = -1 (absorption)."""
-    if subject.info.category != "denoiser":
+    """``f(a x) = a f(x)`` for fluxes of 1e-18 and 1e6, and for a = -1 (absorption).
+
+    Of a denoiser; of an enhancer where its result has the unit of the data, for positive a.
+    """
+    data, _, noise = observation(SHAPE)
+    if not subject.keeps_unit(data, noise):
         return
-    data, _, _ = observation(SHAPE)
     expected = _unclipped(subject, data, 1.0)
     tolerance = max(ROUNDING * float(np.abs(expected).max()), subject.make().rounding)
-    for factor in (*SCALES, -1.0):
+    for factor in (*SCALES, -1.0) if subject.info.category == "denoiser" else SCALES:
         scaled = _unclipped(subject, (data.astype(np.float64) * factor).astype(np.float32), factor)
         worst = float(np.abs(scaled / factor - expected).max())
         require(
             worst <= tolerance, f"f({factor:g} x) is not {factor:g} f(x)", value=f"off by {worst:.2g} sigma"
         )
+
+
+def is_affine_invariant(subject: Subject) -> None:
+    """``f(a x + b) = f(x)`` for a of 1e-18 and 1e6 and any b: what is for display depends on no unit and no level.
+
+    Of an enhancer whose result has no unit; within 1e-5 of its largest value.
+    """
+    data, _, noise = observation(SHAPE)
+    if subject.keeps_unit(data, noise):
+        return
+    expected = _unclipped(subject, data, 1.0)
+    tolerance = ROUNDING * float(np.abs(expected).max())
+    for factor in (1.0, *SCALES):
+        for level in (0.0, -3.0, 20.0):
+            changed = ((data.astype(np.float64) + level) * factor).astype(np.float32)
+            worst = float(np.abs(_unclipped(subject, changed, factor) - expected).max())
+            require(
+                worst <= tolerance,
+                f"f({factor:g} (x + {level:g})) is not f(x)",
+                value=f"off by {worst:.2g}, of {tolerance / ROUNDING:.2g}",
+            )
 
 
 def _unclipped(subject: Subject, data: Array, sigma: float) -> Array:
@@ -212,7 +236,10 @@ def stays_within_halo(subject: Subject) -> None:
 
 
 def agrees_in_tiles(subject: Subject) -> None:
-    """The cube in tiles with halo equals the cube whole: 1e-5 sigma if linear, 0.02 sigma if it iterates."""
+    """The cube in tiles with halo equals the cube whole: 1e-5 sigma if linear, 0.02 sigma if it iterates.
+
+    What is for display: 1e-5 of its largest value.
+    """
     allowed = ONE_PASS if subject.info.linear else ITERATIVE
     for shape, cut in ((WIDE, (WIDE[0], 11, 61)), (LONG, (60, 9, 10)), (SHAPE, (16, 17, 40))):
         denoiser = subject.make()
@@ -223,6 +250,8 @@ def agrees_in_tiles(subject: Subject) -> None:
         seam = tuple(float(n // 2) for n in shape)
         data, _, _ = observation(shape, at=(seam[0], seam[1], seam[2]))
         whole = subject.tiled(data, noise)
+        if not subject.keeps_unit(data, noise):
+            allowed = ONE_PASS * float(np.abs(whole).max())
         worst = float(np.abs(subject.tiled(data, noise, core=core) - whole).max())
         require(worst < allowed, f"tiles of {core} differ from the whole {shape}", value=f"{worst:.2g} sigma")
 
@@ -251,7 +280,8 @@ def bears_unknown_noise(subject: Subject) -> None:
     )
     out = subject.tiled(data, model)
     require(bool(np.isfinite(out).all()), "not finite where sigma is unknown")
-    require(float(np.abs(out - truth).max()) < 10, "unknown sigma spoils its surroundings")
+    if subject.keeps_unit(data, model):
+        require(float(np.abs(out - truth).max()) < 10, "unknown sigma spoils its surroundings")
 
 
 def stops_when_cancelled(subject: Subject) -> None:
@@ -287,9 +317,11 @@ class _Counting:
 
 
 def does_not_amplify_noise(subject: Subject) -> None:
-    """Noise alone comes out with less power than it went in."""
+    """Noise alone comes out with less power than it went in, where the result has the unit of the data."""
     noise = noise_model(SHAPE)
     data = noise.sample(seed=1)
+    if not subject.keeps_unit(data, noise):
+        return
     power = float(np.mean(np.square(subject.tiled(data, noise)))) / float(np.mean(np.square(data)))
     require(power < 1, "amplifies noise", value=f"{power:.3g} of its power")
 
@@ -297,14 +329,16 @@ def does_not_amplify_noise(subject: Subject) -> None:
 def keeps_flux(subject: Subject) -> None:
     """A source with a peak SNR of 20 keeps its flux within 5 %, in emission and in absorption.
 
-    In white noise, so that the aperture holds no more of it than one or two per cent of the flux.
+    In white noise, so that the aperture holds no more of it than one or two per cent of the flux. Not asked of what
+    is for display.
     """
-    if subject.info.category != "denoiser":
-        return
     truth, noise = np.float32(20) * blob(SHAPE), NoiseModel.white(SHAPE, 1.0)
     inside = truth > 1e-3
     for sign in (1, -1):
-        out = subject.tiled(sign * truth + noise.sample(seed=3), noise)
+        data = sign * truth + noise.sample(seed=3)
+        if not subject.keeps_unit(data, noise):
+            continue
+        out = subject.tiled(data, noise)
         kept = float(np.sum(sign * out[inside], dtype=np.float64) / truth.sum(dtype=np.float64))
         require(abs(kept - 1) <= FLUX_ERROR, "flux is not kept", value=f"{100 * kept - 100:+.1f} %")
 
@@ -317,6 +351,7 @@ LAWS: tuple[Law, ...] = (
     leaves_input_alone,
     is_deterministic,
     scales_with_input,
+    is_affine_invariant,
     keeps_missing_data,
     stays_within_halo,
     agrees_in_tiles,

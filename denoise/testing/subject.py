@@ -60,6 +60,11 @@ class Subject:
         """A denoiser with these parameters."""
         return self.method(positivity=positivity, threads=threads, **self.parameters)
 
+    def keeps_unit(self, data: Array, noise: NoiseModel) -> bool:
+        """Whether the result for these data, (channel, y, x), is in their unit and not for display only."""
+        denoiser = self.make()
+        return denoiser.keeps_unit(state_of(denoiser, data, noise))
+
     def tiled(
         self,
         data: Floats,

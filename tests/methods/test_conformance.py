@@ -28,6 +28,8 @@ VARIANTS = [
     ("ist", {"penalty": "soft", "wavelet": "biorthogonal"}),
     ("unet", {}),
     ("hybrid", {}),
+    ("noiser", {}),
+    ("noiser", {"restore": "photometric"}),
 ]
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 
@@ -141,6 +143,34 @@ class _Fails(_Mutant):
         return filled[:, :-1]
 
 
+class _Enhancer(_Mutant):
+    """Contrast by the largest value of the cube: passes every law."""
+
+    info = replace(_Mutant.info, category="enhancer", passes=1, linear=False)
+
+    def fit(self, source, noise, *, seed):
+        ends = [(np.nanmin(one.data), np.nanmax(one.data)) for one in source]
+        return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+    def apply(self, block, noise, state):
+        return Estimate(np.nan_to_num((block - state[0]) / np.float32(state[1] - state[0])))
+
+
+class _SeesTheLevel(_Enhancer):
+    def apply(self, block, noise, state):
+        return Estimate(np.nan_to_num(block / np.float32(state[1] - state[0])))
+
+
+class _SeesTheTile(_Enhancer):
+    def apply(self, block, noise, state):
+        return super().apply(block, noise, (np.nanmin(block), np.nanmax(block)))
+
+
+class _ClaimsTheUnit(_Enhancer):
+    def keeps_unit(self, state):
+        return True
+
+
 class _Clinging(_Mutant):
     def __init__(self, **options):
         super().__init__(**options)
@@ -165,6 +195,9 @@ MUTANTS = {
     _Fails: "takes_any_shape",
     _Clinging: "can_be_pickled",
     _SpreadsNan: "keeps_missing_data",
+    _SeesTheLevel: "is_affine_invariant",
+    _SeesTheTile: "agrees_in_tiles",
+    _ClaimsTheUnit: "keeps_flux",
 }
 
 
@@ -179,9 +212,10 @@ def installed(monkeypatch):
     return install
 
 
+@pytest.mark.parametrize("method", [_Mutant, _Enhancer])
 @pytest.mark.parametrize("check", conformance_checks("mutant"), ids=str)
-def test_the_suite_has_nothing_against_a_good_method(installed, check):
-    installed(_Mutant)
+def test_the_suite_has_nothing_against_a_good_method(installed, check, method):
+    installed(method)
     check()
 
 

@@ -57,6 +57,7 @@ class ToyResult:
     noise: Any
     support: Any
     residual: Any = None
+    display: bool = False
     uncertainty: Any = None
     metrics: dict = field(default_factory=dict)
     warnings: list = field(default_factory=list)
