@@ -213,7 +213,7 @@ def display_figure(scene: Scene, beam: Beam) -> Any:
             few_ticks(ax.yaxis, 4, inner=True)
         beam_and_bar(row[0], beam, scene.sky, text=False)
         row[0].set_ylabel(name, fontsize=LABEL)
-        colour_bar(fig, artist, list(row), label, scale, aspect=14, shrink=0.9)
+        colour_bar(fig, artist, list(row), label, scale, size=TICK, aspect=14, shrink=0.9)
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
     fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)

@@ -208,7 +208,7 @@ def _bar(ax: Any, frame: SkyFrame, *, text: bool) -> None:
 
 
 def colour_bar(
-    fig: Any, artist: Any, axes: Any, label: tuple[str, str], scale: Scale, **options: Any
+    fig: Any, artist: Any, axes: Any, label: tuple[str, str], scale: Scale, size: float = LABEL, **options: Any
 ) -> None:
     """A colour bar; `label` is name and unit; a power of ten and the stretch are added where there is one."""
     from matplotlib.ticker import FuncFormatter, NullLocator
@@ -217,7 +217,7 @@ def colour_bar(
         artist, ax=axes, extend="both", **{"pad": 0.015, "fraction": 0.05, "aspect": 26, **options}
     )
     power = _power(max(abs(scale.low), abs(scale.high)))
-    bar.set_label(_named(*label, power, scale.soft > 0), fontsize=LABEL)
+    bar.set_label(_named(*label, power, scale.soft > 0), fontsize=size)
     if scale.soft > 0:
         bar.set_ticks(_asinh_ticks(scale))
     bar.formatter = FuncFormatter(lambda value, _: f"{value / 10.0**power:.7g}".replace("-", "−"))
@@ -237,7 +237,7 @@ def _named(name: str, unit: str, power: int, stretched: bool) -> str:
 
     unit = f"{power_of_ten(power)}{' × ' if unit.startswith('10') else ' '}{unit}" if power else unit
     label = f"{name} ({unit})" if name and unit else name or unit
-    return f"{label}, asinh scale" if stretched else label
+    return f"{label}\nasinh scale" if stretched else label
 
 
 def _asinh_ticks(scale: Scale) -> list[float]:
