@@ -208,7 +208,13 @@ def _bar(ax: Any, frame: SkyFrame, *, text: bool) -> None:
 
 
 def colour_bar(
-    fig: Any, artist: Any, axes: Any, label: tuple[str, str], scale: Scale, size: float = LABEL, **options: Any
+    fig: Any,
+    artist: Any,
+    axes: Any,
+    label: tuple[str, str],
+    scale: Scale,
+    size: float = LABEL,
+    **options: Any,
 ) -> None:
     """A colour bar; `label` is name and unit; a power of ten and the stretch are added where there is one."""
     from matplotlib.ticker import FuncFormatter, NullLocator
