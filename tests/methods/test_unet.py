@@ -108,7 +108,7 @@ def test_a_model_without_calibration_says_so_and_gives_the_error_of_the_network(
 @pytest.mark.parametrize("flips", [2, 8])
 def test_the_mean_over_mirror_images_mirrors_with_the_data(flips):
     data, _, noise = observation(SHAPE, at=(6.0, 20.0, 11.0))
-    method = Unet(flips=flips)
+    method = Unet(flips=flips, precision="float32")
     here = method.apply(data, noise, None).data
     there = method.apply(np.ascontiguousarray(data[:, :, ::-1]), noise_mirrored(), None).data
     # the filters of this noise are as wide along both diagonals
