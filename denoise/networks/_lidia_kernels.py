@@ -1,0 +1,113 @@
+"""Compiled inner loops of the neighbour search; ``neighbours`` is the interface."""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import numpy as np
+
+from denoise.transforms._jit import kernel
+
+KEPT, RADIUS, SIDE = 14, 14, 7  # neighbours, of a window of 29 x 29, patches of 7 x 7
+EDGE = 35  # pixels from the side of an image to the first patch centre
+ROWS = 16  # of patches at a time: their squares and lists stay in cache
+
+
+@kernel
+def search(image, step, distances, offsets, first, last):
+    """Nearest patches of rows of patches first * ROWS to last * ROWS, sorted; the patch itself comes first.
+
+    image : (y, x); the patches are centred EDGE and more from its sides.
+    step : 1 or 2 pixels between the samples of a patch, and between the patches of the window.
+    distances : (patch row, patch column, KEPT), float32: sums of squared differences.
+    offsets : same shape, int32: places in the flattened image, relative to the patch.
+    """
+    rows, columns = distances.shape[0], distances.shape[1]
+    far = (SIDE - 1) * step
+    squares = np.empty((ROWS + far, columns + far), np.float32)
+    two = np.empty((ROWS + far, columns + far), np.float32)
+    across = np.empty((ROWS + far, columns), np.float32)
+    pairs = np.empty((ROWS + far, columns), np.float32)
+    sums = np.empty((ROWS, columns), np.float32)
+    for block in range(first, last):
+        top = block * ROWS
+        count = min(ROWS, rows - top)
+        for y in range(top, top + count):
+            for x in range(columns):
+                for k in range(KEPT):
+                    distances[y, x, k] = np.float32(np.inf)
+        side = 2 * RADIUS + 1
+        for turn in range(-1, side * side):
+            # the patch itself before all that are as near
+            dy, dx = (0, 0) if turn < 0 else (turn // side - RADIUS, turn % side - RADIUS)
+            if turn >= 0 and dy == 0 and dx == 0:
+                continue
+            dy, dx = dy * step, dx * step
+            _squares(image, top + EDGE - 3 * step, EDGE - 3 * step, dy, dx, count + far, squares)
+            _sums(squares, step, count, two, across, pairs, sums)
+            _insert(sums, count, dy * image.shape[1] + dx, distances[top : top + count], offsets[top:])
+
+
+@kernel
+def _squares(image, y0, x0, dy, dx, rows, out):
+    for y in range(rows):
+        one, other, line = image[y0 + y], image[y0 + y + dy], out[y]
+        for x in range(line.size):
+            d = one[x0 + x] - other[x0 + dx + x]
+            line[x] = d * d
+
+
+@kernel
+def _sums(squares, step, count, two, across, pairs, out):
+    """Sums over 7 x 7 samples as 4 + 2 + 1: no running sums, so that they do not depend on where a tile begins."""
+    columns, rows = out.shape[1], count + 6 * step
+    for y in range(rows):
+        line, pair, total = squares[y], two[y], across[y]
+        for x in range(columns + 5 * step):
+            pair[x] = line[x] + line[x + step]
+        for x in range(columns):
+            total[x] = pair[x] + pair[x + 2 * step] + pair[x + 4 * step] + line[x + 6 * step]
+    for y in range(count + 5 * step):
+        one, other, pair = across[y], across[y + step], pairs[y]
+        for x in range(columns):
+            pair[x] = one[x] + other[x]
+    for y in range(count):
+        a, b, c, d = pairs[y], pairs[y + 2 * step], pairs[y + 4 * step], across[y + 6 * step]
+        total = out[y]
+        for x in range(columns):
+            total[x] = a[x] + b[x] + c[x] + d[x]
+
+
+@kernel
+def _insert(sums, count, offset, distances, offsets):
+    for y in range(count):
+        line = sums[y]
+        for x in range(line.size):
+            value = line[x]
+            if value < distances[y, x, KEPT - 1]:
+                near, where = distances[y, x], offsets[y, x]
+                k = KEPT - 1
+                while k > 0 and value < near[k - 1]:
+                    near[k], where[k] = near[k - 1], where[k - 1]
+                    k -= 1
+                near[k], where[k] = value, offset
+
+
+@kernel
+def gather(flat, places, offsets, width, step, out):
+    """Patches of some centres and of their neighbours.
+
+    flat : the image, flattened.
+    places : (patch,), places of the centres.
+    offsets : (patch, KEPT).
+    width : of the image.
+    out : (KEPT, patch, SIDE * SIDE), float32.
+    """
+    for n in range(out.shape[0]):
+        for p in range(places.size):
+            corner = places[p] + offsets[p, n] - 3 * step * (width + 1)
+            target = out[n, p]
+            for i in range(SIDE):
+                start = corner + i * step * width
+                for j in range(SIDE):
+                    target[i * SIDE + j] = flat[start + j * step]
