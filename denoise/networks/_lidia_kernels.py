@@ -14,13 +14,13 @@ ROWS = 16  # of patches at a time: their squares and lists stay in cache
 
 
 @kernel
-def search(image, step, distances, offsets, first, last):
+def search(planes, own, step, distances, offsets, first, last):
     """Nearest patches of rows of patches first * ROWS to last * ROWS, sorted; the patch itself comes first.
 
-    image : (y, x); the patches are centred EDGE and more from its sides.
+    planes : (plane, y, x), with the window in each; the patches are centred EDGE and more from the sides of `own`.
     step : 1 or 2 pixels between the samples of a patch, and between the patches of the window.
     distances : (patch row, patch column, KEPT), float32: sums of squared differences.
-    offsets : same shape, int32: places in the flattened image, relative to the patch.
+    offsets : same shape, int32: places in the flattened planes, relative to the patch.
     """
     rows, columns = distances.shape[0], distances.shape[1]
     far = (SIDE - 1) * step
@@ -36,24 +36,27 @@ def search(image, step, distances, offsets, first, last):
             for x in range(columns):
                 for k in range(KEPT):
                     distances[y, x, k] = np.float32(np.inf)
-        side = 2 * RADIUS + 1
-        for turn in range(-1, side * side):
-            # the patch itself before all that are as near
-            dy, dx = (0, 0) if turn < 0 else (turn // side - RADIUS, turn % side - RADIUS)
-            if turn >= 0 and dy == 0 and dx == 0:
+        side, size = 2 * RADIUS + 1, planes.shape[1] * planes.shape[2]
+        y0, x0 = top + EDGE - 3 * step, EDGE - 3 * step
+        # the patch itself before all that are as near
+        for turn in range(-1, side * side * planes.shape[0]):
+            plane = own if turn < 0 else turn // (side * side)
+            dy = 0 if turn < 0 else (turn % (side * side) // side - RADIUS) * step
+            dx = 0 if turn < 0 else (turn % side - RADIUS) * step
+            if turn >= 0 and plane == own and dy == 0 and dx == 0:
                 continue
-            dy, dx = dy * step, dx * step
-            _squares(image, top + EDGE - 3 * step, EDGE - 3 * step, dy, dx, count + far, squares)
+            _squares(planes[own], planes[plane, dy + y0 :, dx + x0 :], y0, x0, count + far, squares)
             _sums(squares, step, count, two, across, pairs, sums)
-            _insert(sums, count, dy * image.shape[1] + dx, distances[top : top + count], offsets[top:])
+            offset = (plane - own) * size + dy * planes.shape[2] + dx
+            _insert(sums, count, offset, distances[top : top + count], offsets[top:])
 
 
 @kernel
-def _squares(image, y0, x0, dy, dx, rows, out):
+def _squares(image, moved, y0, x0, rows, out):
     for y in range(rows):
-        one, other, line = image[y0 + y], image[y0 + y + dy], out[y]
+        one, other, line = image[y0 + y], moved[y], out[y]
         for x in range(line.size):
-            d = one[x0 + x] - other[x0 + dx + x]
+            d = one[x0 + x] - other[x]
             line[x] = d * d
 
 
@@ -97,10 +100,10 @@ def _insert(sums, count, offset, distances, offsets):
 def gather(flat, places, offsets, width, step, out):
     """Patches of some centres and of their neighbours.
 
-    flat : the image, flattened.
+    flat : the planes, flattened.
     places : (patch,), places of the centres.
     offsets : (patch, KEPT).
-    width : of the image.
+    width : of a plane.
     out : (KEPT, patch, SIDE * SIDE), float32.
     """
     for n in range(out.shape[0]):

@@ -23,6 +23,7 @@ FEATURES = 64
 _LAYERS = 6  # of the network of weights
 _EPSILON, _MOMENTUM = 1e-5, 0.1
 _LEAST = 1e-3  # magnitude of a weight that something is divided by
+Grid = tuple[int, int, int]
 
 
 class Seen(NamedTuple):
@@ -35,12 +36,12 @@ class Seen(NamedTuple):
     distances : Tensor, shape (patch, 14)
         Squared distances of 13 neighbours, and the sum of squared deviations of the patch from its own mean.
     grid : tuple of int
-        Patches along y and x.
+        Images, and patches of each along y and x.
     """
 
     patches: Tensor
     distances: Tensor
-    grid: tuple[int, int]
+    grid: Grid
 
 
 class RowNorm(nn.Module):
@@ -55,19 +56,12 @@ class RowNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised values, of the same shape."""
-        x = x.movedim(self.axis, 0)
-        shape = (-1, *(1 for _ in x.shape[1:]))
-        if self.training:
-            found = x.flatten(1).float()
-            var, mean = torch.var_mean(found, dim=1, correction=0)
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, _MOMENTUM)
-                self.running_var.lerp_(var, _MOMENTUM)
-        else:
-            mean, var = self.running_mean, self.running_var
-        scale = self.weight / torch.sqrt(var + _EPSILON)
-        out = x * scale.view(shape) + (self.bias - mean * scale).view(shape)
-        return torch.as_tensor(out.movedim(0, self.axis))
+        rows = x.movedim(self.axis, 0).flatten(1)[None]
+        state = self.running_mean, self.running_var, self.weight, self.bias
+        rows = F.batch_norm(rows, *state, self.training, _MOMENTUM, _EPSILON)
+        if self.axis:
+            return torch.as_tensor(rows[0].T)
+        return rows.view(x.shape)
 
 
 class Separable(nn.Module):
@@ -82,8 +76,11 @@ class Separable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(row, patch, sample) to (row, patch, sample)."""
         if self.hor.out_features < self.hor.in_features:
-            return self.ver(_across(self.hor.weight, x)) + self.b[:, None]
-        return _across(self.hor.weight, self.ver(x)) + self.b[:, None]
+            x = self.ver(_across(self.hor.weight, x))
+        else:
+            x = _across(self.hor.weight, self.ver(x))
+        # of the same type: half precision must not grow to single
+        return x + self.b[:, None].to(x.dtype)
 
 
 def _across(weight: Tensor, x: Tensor) -> Tensor:
@@ -116,7 +113,7 @@ class Blended(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(row, patch, sample) to (row, patch, sample)."""
         x = self.first(x)
-        return x if self.second is None else self.a * x + (1 - self.a) * self.second(x)
+        return x if self.second is None else torch.lerp(self.second(x), x, self.a.to(x.dtype))
 
 
 class PatchWeights(nn.Module):
@@ -155,7 +152,7 @@ class Lidia(nn.Module):
         def second(size: tuple[int, int]) -> Block | None:
             return None if small else Block(both, size, norm=True)
 
-        self.alpha = nn.ParameterList(nn.Parameter(torch.full((1,), 0.05)) for _ in range(2))
+        self.alpha = nn.ParameterList(nn.Parameter(torch.full((1,), 0.5)) for _ in range(2))
         self.beta = nn.Parameter(torch.full((1,), 0.5))
         self.weights = nn.ModuleList(PatchWeights() for _ in range(2))
         self.part1 = nn.ModuleList(Blended(Block(wide, rows, norm=False), second(rows)) for _ in range(2))
@@ -168,11 +165,11 @@ class Lidia(nn.Module):
         self.register_buffer("blur", torch.outer(line, line)[None, None], persistent=False)
 
     def forward(self, seen: tuple[Seen, Seen]) -> Tensor:
-        """Denoised image (y, x) of what was seen at the two scales; less by 76 along both axes than the image."""
+        """Denoised images (image, y, x) of what was seen at both scales, without the ``BORDER`` around them."""
         found, rows = [], []
         for scale, one in enumerate(seen):
             weights = self.multipliers(scale, one.distances)
-            found.append(self.part1[scale](one.patches * weights.T[:, :, None]))
+            found.append(self.part1[scale](one.patches.to(weights.dtype) * weights.T[:, :, None]))
             values = self.pre[scale](found[scale])[0]
             rows.append(self.post[scale](self.shared(scale, values, weights[:, :1], one.grid)[None]))
         left = self.noise(self.part2(torch.cat([*found, *rows])))[0]
@@ -182,7 +179,7 @@ class Lidia(nn.Module):
         """Weights (patch, 14) of the patches."""
         return torch.as_tensor(self.weights[scale](torch.exp(-self.alpha[scale].abs() * distances)))
 
-    def shared(self, scale: int, values: Tensor, weight: Tensor, grid: tuple[int, int]) -> Tensor:
+    def shared(self, scale: int, values: Tensor, weight: Tensor, grid: Grid) -> Tensor:
         """Patches (patch, 49) that overlap, averaged into an image and cut from it again."""
         if not scale:
             return cut(averaged(values, grid, 1), 1)
@@ -191,17 +188,17 @@ class Lidia(nn.Module):
         image = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), self.blur)
         return cut(image, 2) * safe
 
-    def assembled(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Image of patches (patch, 49), smooth ones weighing more; what 49 patches do not cover is left out."""
+    def assembled(self, patches: Tensor, grid: Grid) -> Tensor:
+        """Images of patches (patch, 49), smooth ones weighing more; what 49 patches do not cover is left out."""
         weight = torch.exp(-self.beta.abs() * patches.var(dim=1, correction=0, keepdim=True))
         weighed = folded(patches * weight, grid, 1) / folded(weight.expand(-1, PIXELS), grid, 1)
         rim = SIDE - 1
-        return torch.as_tensor(weighed[0, 0, rim:-rim, rim:-rim])
+        return torch.as_tensor(weighed[:, 0, rim:-rim, rim:-rim])
 
 
 def see(image: Array, scale: int, *, threads: int = 1) -> Seen:
     """What the network takes of an image (y, x), float32, at a scale; see ``find_neighbours``."""
-    return seen_of(find_neighbours(image, scale, threads=threads))
+    return seen_of(find_neighbours(image[None], scale, threads=threads))
 
 
 def seen_of(found: Neighbours) -> Seen:
@@ -209,24 +206,25 @@ def seen_of(found: Neighbours) -> Seen:
     patches = found.patches(0, int(np.prod(found.grid)))
     own = PIXELS * patches[0].var(axis=1)
     distances = np.concatenate([found.distances.reshape(-1, KEPT)[:, 1:], own[:, None]], axis=1)
-    return Seen(torch.from_numpy(patches), torch.from_numpy(distances), found.grid)
+    return Seen(torch.from_numpy(patches), torch.from_numpy(distances), (1, *found.grid))
 
 
-def folded(patches: Tensor, grid: tuple[int, int], step: int) -> Tensor:
-    """Sum (1, 1, y, x) of patches (patch, 49) where they lie."""
-    size = [n + step * (SIDE - 1) for n in grid]
-    return F.fold(patches.T[None], size, SIDE, dilation=step)
+def folded(patches: Tensor, grid: Grid, step: int) -> Tensor:
+    """Sum (image, 1, y, x) of patches (patch, 49) where they lie."""
+    size = [n + step * (SIDE - 1) for n in grid[1:]]
+    each = patches.reshape(grid[0], -1, PIXELS).transpose(1, 2)
+    return torch.as_tensor(F.fold(each, size, SIDE, dilation=step))
 
 
-def averaged(patches: Tensor, grid: tuple[int, int], step: int) -> Tensor:
-    """Mean image (1, 1, y, x) of patches; 0 where none is."""
+def averaged(patches: Tensor, grid: Grid, step: int) -> Tensor:
+    """Mean image (image, 1, y, x) of patches; 0 where none is."""
     count = folded(torch.ones_like(patches), grid, step)
     return folded(patches, grid, step) / count.clamp(min=1)
 
 
 def cut(image: Tensor, step: int) -> Tensor:
-    """Patches (patch, 49) of an image (1, 1, y, x)."""
-    return F.unfold(image, SIDE, dilation=step)[0].T
+    """Patches (patch, 49) of images (image, 1, y, x)."""
+    return torch.as_tensor(F.unfold(image, SIDE, dilation=step).transpose(1, 2).reshape(-1, PIXELS))
 
 
 def from_reference(values: Mapping[str, Any]) -> Lidia:
@@ -245,7 +243,8 @@ def from_reference(values: Mapping[str, Any]) -> Lidia:
     network = Lidia(small="separable_fc_net.sep_part2.a" not in values)
     state = {name: torch.as_tensor(values[reference_name(name)]) for name in network.state_dict()}
     network.load_state_dict(state)
-    return network.eval()
+    network.eval()
+    return network
 
 
 def reference_name(name: str) -> str:

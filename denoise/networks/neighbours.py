@@ -20,6 +20,8 @@ from denoise.transforms._jit import run_ranges
 Array = NDArray[np.float32]
 
 BORDER = EDGE + SIDE // 2  # pixels around an image that its result needs
+# pixels beyond which nothing matters to a result: patch, averaged image of scale 1 and its smoothing, its patches, search
+REACH = 3 + 6 + 1 + 6 + EDGE
 PIXELS = SIDE * SIDE  # of a patch
 
 
@@ -29,17 +31,20 @@ class Neighbours:
 
     Attributes
     ----------
-    image : ndarray, shape (y, x), float32
+    planes : ndarray, shape (plane, y, x), float32
         What the patches are cut from.
+    own : int
+        The plane whose patches these are.
     step : int
         Pixels between samples: 1 or 2.
     distances : ndarray, shape (patches along y, along x, 14), float32
         Sums of squared differences over the patch, ascending; the first is the patch itself, 0.
     offsets : ndarray, same shape, int32
-        Where the neighbours are in the flattened image, relative to the patch.
+        Where the neighbours are in the flattened planes, relative to the patch.
     """
 
-    image: Array
+    planes: Array
+    own: int
     step: int
     distances: Array
     offsets: NDArray[np.int32]
@@ -51,34 +56,36 @@ class Neighbours:
 
     def patches(self, first: int, last: int, out: Array | None = None) -> Array:
         """Patches first to last - 1 in raster order with their neighbours, shape (14, patch, 49), float32."""
-        width, columns = self.image.shape[1], self.grid[1]
+        (_, height, width), columns = self.planes.shape, self.grid[1]
         rows, across = np.divmod(np.arange(first, last), columns)
-        places = (rows + EDGE) * width + across + EDGE
+        places = (self.own * height + rows + EDGE) * width + across + EDGE
         found = np.empty((KEPT, last - first, PIXELS), np.float32) if out is None else out
         offsets = self.offsets.reshape(-1, KEPT)[first:last]
-        kernels.gather(self.image.reshape(-1), places, offsets, np.int64(width), np.int64(self.step), found)
+        kernels.gather(self.planes.reshape(-1), places, offsets, np.int64(width), np.int64(self.step), found)
         return found
 
 
-def find_neighbours(image: Array, scale: int, *, threads: int = 1) -> Neighbours:
-    """Search an image.
+def find_neighbours(planes: Array, scale: int, own: int = 0, *, threads: int = 1) -> Neighbours:
+    """Search images for what is like patches of one of them.
 
     Parameters
     ----------
-    image : ndarray, shape (y, x), float32
+    planes : ndarray, shape (plane, y, x), float32
         Finite, with ``BORDER`` pixels around what is wanted: more than 76 along both axes.
     scale : int
         0 or 1.
+    own : int
+        The plane whose patches are wanted; the window is searched in all.
     threads : int
         Threads of this call; the result does not depend on it.
     """
-    ny, nx = image.shape
-    seen = np.ascontiguousarray(smoothed(image) if scale else image, np.float32)
+    _, ny, nx = planes.shape
+    seen = np.ascontiguousarray([smoothed(one) for one in planes] if scale else planes, np.float32)
     shape = ny - 2 * EDGE, nx - 2 * EDGE, KEPT
     distances, offsets = np.empty(shape, np.float32), np.zeros(shape, np.int32)
-    task = partial(kernels.search, seen, np.int64(scale + 1), distances, offsets)
+    task = partial(kernels.search, seen, np.int64(own), np.int64(scale + 1), distances, offsets)
     run_ranges(task, -(-shape[0] // ROWS), threads=threads)
-    return Neighbours(seen, scale + 1, distances, offsets)
+    return Neighbours(seen, own, scale + 1, distances, offsets)
 
 
 def smoothed(image: Array) -> Array:
@@ -89,6 +96,7 @@ def smoothed(image: Array) -> Array:
     return np.asarray(half * rows[:, 1:-1] + quarter * (rows[:, :-2] + rows[:, 2:]), np.float32)
 
 
-def with_border(image: Array) -> Array:
-    """An image (y, x) with ``BORDER`` mirrored pixels around it, whatever its size."""
-    return np.ascontiguousarray(np.pad(image, BORDER, mode="reflect"))
+def with_border(planes: Array) -> Array:
+    """Planes (plane, y, x) with ``BORDER`` mirrored pixels around them, whatever their size."""
+    sides = (BORDER, BORDER)
+    return np.ascontiguousarray(np.pad(planes, ((0, 0), sides, sides), mode="reflect"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from denoise.errors import InputError, ParameterError
 from denoise.networks.backend import need_torch
-from denoise.networks.recipe import TrainingRecipe, load_recipe
+from denoise.networks.recipe import Recipe, TrainingRecipe, load_recipe
 from denoise.networks.scalespace import BANDS
 from denoise.resources import resource
 
@@ -159,7 +159,7 @@ def _start_gates(network: ScaleSpaceUNet, path: Path) -> None:
     network.gates.load_state_dict(state | {"out.weight": values["w2"], "out.bias": values["b2"]})
 
 
-def write_model(values: dict[str, Any], recipe: TrainingRecipe, folder: Path) -> str:
+def write_model(values: dict[str, Any], recipe: Recipe, folder: Path) -> str:
     """Write weights, and the recipe with their checksum, which is returned.
 
     Raises

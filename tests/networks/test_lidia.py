@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from denoise.networks.lidia import Lidia, from_reference, see
-from denoise.networks.neighbours import find_neighbours, smoothed, with_border
-from denoise.networks.unet3d import parameter_count
+from denoise.networks.lidia import Lidia, from_reference, see  # noqa: E402
+from denoise.networks.neighbours import find_neighbours, smoothed, with_border  # noqa: E402
+from denoise.networks.unet3d import parameter_count  # noqa: E402
 
 COUNTS = {False: 61_589, True: 40_226}
 
@@ -20,8 +20,8 @@ def test_parameter_counts(small):
     assert parameter_count(Lidia(small=small)) == COUNTS[small]
 
 
-# What the stored files leave out: the kernel that smooths the aggregated image of scale 1, [1 2 1] / 4 along both axes in
-# a trained network, random there like all weights. Found by least squares: 9 numbers from 576 of the output.
+# What the stored files leave out: the kernel that smooths the aggregated image of scale 1, [1 2 1] / 4 along both axes
+# in a trained network, random there like all weights. Found by least squares: 9 numbers from 576 of the output.
 KERNELS = {
     "grey": [-1.37276, -0.11232, 0.22762, -0.17029, 0.04195, -0.41505, 0.60499, 0.48685, -1.02053],
     "small": [0.23808, 0.11842, 0.21807, -0.51947, -0.55728, -0.52033, -0.30622, -0.37218, 0.21719],
@@ -43,7 +43,7 @@ def golden(request):
 def test_parity(golden):
     network, image, wanted = golden
     mean = image.mean()
-    found = network([see(image - mean, scale) for scale in (0, 1)]).numpy() + mean
+    found = network([see(image - mean, scale) for scale in (0, 1)])[0].numpy() + mean
     assert np.abs(found - wanted).max() < 1e-4
 
 
@@ -51,7 +51,7 @@ def test_parity(golden):
 def test_search_finds_what_a_plain_search_finds(scale):
     rng = np.random.default_rng(4)
     image = rng.normal(size=(79, 84)).astype(np.float32)
-    found = find_neighbours(image, scale, threads=2)
+    found = find_neighbours(image[None], scale, threads=2)
     step, seen = scale + 1, (smoothed(image) if scale else image).astype(np.float64)
     y, x = 4, 7
 
@@ -73,7 +73,17 @@ def test_search_finds_what_a_plain_search_finds(scale):
 
 
 def test_search_does_not_depend_on_threads_or_on_where_an_image_begins():
-    image = with_border(np.random.default_rng(5).normal(size=(40, 30)).astype(np.float32))
-    whole, cut = find_neighbours(image, 0, threads=2), find_neighbours(image[5:, 3:], 0)
+    image = with_border(np.random.default_rng(5).normal(size=(1, 40, 30)).astype(np.float32))
+    whole, cut = find_neighbours(image, 0, threads=2), find_neighbours(image[:, 5:, 3:], 0)
     assert np.array_equal(whole.distances[5:, 3:], cut.distances)
     assert np.array_equal(whole.distances, find_neighbours(image, 0).distances)
+
+
+def test_search_in_other_planes_finds_a_moved_copy():
+    image = np.random.default_rng(6).normal(size=(90, 90)).astype(np.float32)
+    planes = np.stack([np.roll(image, (3, -5), axis=(0, 1)), image])
+    found = find_neighbours(planes, 0, own=1)
+    assert found.distances[10, 10, 1] == 0
+    assert found.offsets[10, 10, 1] == -90 * 90 + 3 * 90 - 5
+    patches = found.patches(0, 30)
+    np.testing.assert_array_equal(patches[0], patches[1])
