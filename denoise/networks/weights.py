@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from denoise.errors import InputError, ParameterError
 from denoise.networks.backend import need_torch
@@ -15,6 +15,8 @@ from denoise.resources import resource
 
 if TYPE_CHECKING:
     from denoise.networks.unet3d import ScaleSpaceUNet
+
+Net = TypeVar("Net", bound=Any)
 
 WEIGHTS, RECIPE = "weights.safetensors", "recipe.yaml"
 
@@ -37,7 +39,7 @@ class Model(NamedTuple):
     checksum: str
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str, family: str = "unet") -> Path:
     """Folder of a model that ships with the package, or of one's own by its path.
 
     Raises
@@ -55,7 +57,7 @@ def model_folder(name: str) -> Path:
             raise ParameterError(
                 "there is no such model",
                 value=name,
-                action=f"known: {', '.join(known_models())}; or a folder",
+                action=f"known: {', '.join(known_models(family))}; or a folder",
             ) from None
     if not (folder / WEIGHTS).is_file():
         raise ParameterError(
@@ -66,10 +68,10 @@ def model_folder(name: str) -> Path:
     return folder
 
 
-def known_models() -> list[str]:
-    """Names of the trained U-Nets that ship with the package."""
+def known_models(family: str = "unet") -> list[str]:
+    """Names of the trained models of a family that ship with the package."""
     root = resource("models")
-    return sorted(path.parent.name for path in root.glob(f"unet*/{WEIGHTS}"))
+    return sorted(path.parent.name for path in root.glob(f"{family}*/{WEIGHTS}"))
 
 
 @cache
@@ -106,14 +108,26 @@ def load_model(name: str) -> Model:
 
 @cache
 def _loaded(folder: Path) -> Model:
-    recipe, checksum = _recipe(folder), checksum_of(folder)
+    recipe = _recipe(folder)
+    return Model(read_network(recipe, folder), recipe, checked_sum(recipe, folder))
+
+
+def checked_sum(recipe: Recipe, folder: Path) -> str:
+    """Checksum of the weights in a folder.
+
+    Raises
+    ------
+    InputError
+        They are not those that the recipe names.
+    """
+    checksum = checksum_of(folder)
     if recipe.sha256 != checksum:
         raise InputError(
             f"{folder.name}/{WEIGHTS} is not the file that its recipe names",
             value=f"SHA-256 {checksum[:12]}, not {str(recipe.sha256)[:12]}",
             action="reinstall astro-denoise, or train it again",
         )
-    return Model(read_network(recipe, folder), recipe, checksum)
+    return checksum
 
 
 def read_network(recipe: TrainingRecipe, folder: Path) -> ScaleSpaceUNet:
@@ -124,9 +138,19 @@ def read_network(recipe: TrainingRecipe, folder: Path) -> ScaleSpaceUNet:
     InputError
         The weights do not fit.
     """
+    return with_weights(build(recipe), folder)
+
+
+def with_weights(network: Net, folder: Path) -> Net:
+    """A network with the weights of a folder, to be used and not trained.
+
+    Raises
+    ------
+    InputError
+        The weights do not fit.
+    """
     from safetensors.torch import load
 
-    network = build(recipe)
     try:
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except RuntimeError as err:

@@ -45,10 +45,7 @@ def _lay(
     """Put one shape on the image: an ellipse or a rectangle with soft edges, plain, shaded or textured."""
     turn, ratio = rng.uniform(0, np.pi), rng.uniform(0.3, 1)
     u, v = (np.cos(turn) * x + np.sin(turn) * y), (np.cos(turn) * y - np.sin(turn) * x) / np.float32(ratio)
-    if rng.random() < 0.6:
-        far = np.sqrt(u * u + v * v)
-    else:
-        far = np.maximum(np.abs(u), np.abs(v))
+    far = np.sqrt(u * u + v * v) if rng.random() < 0.6 else np.maximum(np.abs(u), np.abs(v))
     cover = np.clip((radius - far) / np.float32(rng.uniform(0.5, 2)), 0, 1)
     value = np.float32(rng.random()) + np.float32(rng.normal(0, 0.15) / radius) * u
     if rng.random() < _TEXTURED:
