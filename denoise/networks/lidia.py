@@ -8,13 +8,14 @@ samples, one for every row, and are frozen in evaluation: what a patch becomes d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from denoise.networks._lidia_kernels import KEPT, SIDE
 from denoise.networks.neighbours import PIXELS, Array, Neighbours, find_neighbours
@@ -24,6 +25,22 @@ _LAYERS = 6  # of the network of weights
 _EPSILON, _MOMENTUM = 1e-5, 0.1
 _LEAST = 1e-3  # magnitude of a weight that something is divided by
 Grid = tuple[int, int, int]
+_NET = "separable_fc_net"
+_NAMES = (
+    (r"^alpha\.", "alpha"),
+    (r"^weights\.(\d)\.layers\.(\d)", r"weights_net\1.fc\2"),
+    (r"^weights\.(\d)\.norms\.(\d)", r"weights_net\1.bn\2"),
+    (r"^weights\.(\d)\.out", r"weights_net\1.fc_out"),
+    (r"^part1\.(\d)", rf"{_NET}.sep_part1_s\1"),
+    (r"^part2\.first", rf"{_NET}.sep_part2.ver_hor_bn_re2"),
+    (r"^part2\.second", rf"{_NET}.sep_part2.ver_hor_bn_re3"),
+    (r"^part2", rf"{_NET}.sep_part2"),
+    (r"^pre\.(\d)", rf"{_NET}.ver_hor_agg\1_pre"),
+    (r"^post\.(\d)", rf"{_NET}.ver_hor_bn_re_agg\1_post"),
+    (r"^noise", f"{_NET}.sep_part2.ver_hor_out"),
+    (r"\.first\.", ".ver_hor_bn_re0."),
+    (r"\.second\.", ".ver_hor_bn_re1."),
+)
 
 
 class Seen(NamedTuple):
@@ -58,7 +75,7 @@ class RowNorm(nn.Module):
         """Normalised values, of the same shape."""
         rows = x.movedim(self.axis, 0).flatten(1)[None]
         state = self.running_mean, self.running_var, self.weight, self.bias
-        rows = F.batch_norm(rows, *state, self.training, _MOMENTUM, _EPSILON)
+        rows = functional.batch_norm(rows, *state, self.training, _MOMENTUM, _EPSILON)
         if self.axis:
             return torch.as_tensor(rows[0].T)
         return rows.view(x.shape)
@@ -98,7 +115,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(row, patch, sample) to (row, patch, sample)."""
         x = self.ver_hor(x)
-        return F.relu(x if self.bn is None else self.bn(x))
+        return functional.relu(x if self.bn is None else self.bn(x))
 
 
 class Blended(nn.Module):
@@ -128,7 +145,7 @@ class PatchWeights(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(patch, 14) to (patch, 14)."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = F.relu(norm(layer(x)))
+            x = functional.relu(norm(layer(x)))
         return self.out(x)
 
 
@@ -185,7 +202,7 @@ class Lidia(nn.Module):
             return cut(averaged(values, grid, 1), 1)
         safe = torch.where(weight.abs() < _LEAST, torch.full_like(weight, _LEAST), weight)
         image = averaged(values / safe, grid, 2)
-        image = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), self.blur)
+        image = functional.conv2d(functional.pad(image, (1, 1, 1, 1), mode="reflect"), self.blur)
         return cut(image, 2) * safe
 
     def assembled(self, patches: Tensor, grid: Grid) -> Tensor:
@@ -213,7 +230,7 @@ def folded(patches: Tensor, grid: Grid, step: int) -> Tensor:
     """Sum (image, 1, y, x) of patches (patch, 49) where they lie."""
     size = [n + step * (SIDE - 1) for n in grid[1:]]
     each = patches.reshape(grid[0], -1, PIXELS).transpose(1, 2)
-    return torch.as_tensor(F.fold(each, size, SIDE, dilation=step))
+    return torch.as_tensor(functional.fold(each, size, SIDE, dilation=step))
 
 
 def averaged(patches: Tensor, grid: Grid, step: int) -> Tensor:
@@ -224,7 +241,7 @@ def averaged(patches: Tensor, grid: Grid, step: int) -> Tensor:
 
 def cut(image: Tensor, step: int) -> Tensor:
     """Patches (patch, 49) of images (image, 1, y, x)."""
-    return torch.as_tensor(F.unfold(image, SIDE, dilation=step).transpose(1, 2).reshape(-1, PIXELS))
+    return torch.as_tensor(functional.unfold(image, SIDE, dilation=step).transpose(1, 2).reshape(-1, PIXELS))
 
 
 def from_reference(values: Mapping[str, Any]) -> Lidia:
@@ -249,26 +266,6 @@ def from_reference(values: Mapping[str, Any]) -> Lidia:
 
 def reference_name(name: str) -> str:
     """Name of a weight in the published code."""
-    head, _, rest = name.partition(".")
-    scale, _, inner = rest.partition(".")
-    net = "separable_fc_net"
-    if head == "alpha":
-        return f"alpha{rest}"
-    if head == "weights":
-        layer, _, last = inner.partition(".")
-        number, _, field = last.partition(".")
-        kinds = {"layers": f"fc{number}.{field}", "norms": f"bn{number}.{field}", "out": f"fc_out.{last}"}
-        return f"weights_net{scale}.{kinds[layer]}"
-    if head == "pre":
-        return f"{net}.ver_hor_agg{scale}_pre.{inner}"
-    if head == "post":
-        return f"{net}.ver_hor_bn_re_agg{scale}_post.{inner}"
-    if head == "noise":
-        return f"{net}.sep_part2.ver_hor_out.{rest}"
-    if head == "part1":
-        return f"{net}.sep_part1_s{scale}.{inner.replace('first', 'ver_hor_bn_re0').replace('second', 'ver_hor_bn_re1')}"
-    if head == "part2":
-        return (
-            f"{net}.sep_part2.{rest.replace('first', 'ver_hor_bn_re2').replace('second', 'ver_hor_bn_re3')}"
-        )
+    for pattern, published in _NAMES:
+        name = re.sub(pattern, published, name)
     return name

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from denoise.networks.examples import colour_transfer, draw_observed
 from denoise.networks.neighbours import BORDER, Array, Neighbours, find_neighbours

@@ -1,7 +1,7 @@
 """LIDIA on images, without gradients: normalisation folded into the matrices, some hundred patches at a time.
 
-The same numbers, to rounding, as ``lidia.Lidia``. What a patch becomes before it is shared with others is computed twice
-rather than kept: 7 kB a patch would be.
+The same numbers, to rounding, as ``lidia.Lidia``. What a patch becomes before it is shared with others is computed
+twice and not kept: that would be 7 kB a patch.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _block(part: Block) -> _Layer:
 def _blended(part: Blended) -> Callable[[Tensor], Tensor]:
     first = _block(part.first)
     if part.second is None:
-        return first
+        return first.__call__
     second, a = _block(part.second), float(part.a)
 
     def both(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ class LidiaTask:
             rows.append(np.stack([batch.strength, energy]))
         numbers = {"loss": float(np.mean(losses))}
         strength, energy = np.concatenate(rows, axis=1)
-        for low, high in zip(_BINS[:-1], _BINS[1:], strict=True):
+        for low, high in pairwise(_BINS):
             inside = (strength >= low) & (strength < high)
             if inside.any():
                 label = f"{low:g}" if high > 1e8 else f"{low:g}-{high:g}"

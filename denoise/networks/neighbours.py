@@ -20,7 +20,7 @@ from denoise.transforms._jit import run_ranges
 Array = NDArray[np.float32]
 
 BORDER = EDGE + SIDE // 2  # pixels around an image that its result needs
-# pixels beyond which nothing matters to a result: patch, averaged image of scale 1 and its smoothing, its patches, search
+# pixels beyond which nothing matters: patch, averaged image of scale 1 and its smoothing, its patches, search
 REACH = 3 + 6 + 1 + 6 + EDGE
 PIXELS = SIDE * SIDE  # of a patch
 

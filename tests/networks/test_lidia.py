@@ -1,16 +1,50 @@
 """LIDIA: parity with the published weights and arithmetic, and the search against a plain one."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch")
 
+from denoise.errors import UsageError  # noqa: E402
+from denoise.networks.card import write_lidia_card  # noqa: E402
 from denoise.networks.lidia import Lidia, from_reference, see  # noqa: E402
-from denoise.networks.neighbours import find_neighbours, smoothed, with_border  # noqa: E402
+from denoise.networks.lidia_examples import UNIT, make_images  # noqa: E402
+from denoise.networks.lidia_inference import denoised, folded_network  # noqa: E402
+from denoise.networks.lidia_weights import load_lidia  # noqa: E402
+from denoise.networks.neighbours import BORDER, find_neighbours, smoothed, with_border  # noqa: E402
+from denoise.networks.recipe import LidiaRecipe, load_any_recipe, load_recipe  # noqa: E402
+from denoise.networks.training import TrainingRun, train  # noqa: E402
 from denoise.networks.unet3d import parameter_count  # noqa: E402
+from denoise.resources import resource  # noqa: E402
+
+TINY = {
+    "version": 1,
+    "name": "tiny",
+    "network": "lidia-small",
+    "images": {"source": "leaves", "size": 16, "images": 1},
+    "optimiser": {"steps": 6, "warm_up": 1, "validate_every": 3, "validation": 1, "rate": 0.01, "mean": 0.1},
+}
+CHANNELS = TINY | {
+    "images": {
+        "source": "channels",
+        "size": 16,
+        "simulation": {
+            "shapes": [{"shape": [4, 40, 40], "batch": 1}],
+            "kinds": {"disc": 1.0},
+            "noise": {"white_convolved": 1.0},
+        },
+    },
+}
+
+
+def checked_lidia(values):
+    return LidiaRecipe(**values)
+
 
 COUNTS = {False: 61_589, True: 40_226}
 
@@ -87,3 +121,68 @@ def test_search_in_other_planes_finds_a_moved_copy():
     assert found.offsets[10, 10, 1] == -90 * 90 + 3 * 90 - 5
     patches = found.patches(0, 30)
     np.testing.assert_array_equal(patches[0], patches[1])
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_inference_is_the_network(small):
+    """Normalisation folded in, in pieces and threads, against the plain network; its statistics are anything."""
+    network = _anything(small)
+    image = np.random.default_rng(7).normal(size=(86, 90)).astype(np.float32)
+    plain = network([see(image * UNIT, scale) for scale in (0, 1)])[0].numpy() / UNIT
+    found = denoised(folded_network(network), image[None], threads=2)
+    assert np.abs(plain - image[BORDER:-BORDER, BORDER:-BORDER]).max() > 0.1
+    np.testing.assert_allclose(found, plain, atol=1e-4 * np.abs(plain).max())
+
+
+def _anything(small):
+    torch.manual_seed(3)
+    network = Lidia(small=small)
+    for name, value in network.state_dict().items():
+        low, high = (0.5, 1.5) if "running_var" in name else (-0.4, 0.4)
+        torch.nn.init.uniform_(value, low, high)
+    return network.eval().requires_grad_(False)
+
+
+def test_an_odd_result_in_both_signs():
+    network, image = folded_network(_anything(True)), np.random.default_rng(8).normal(size=(1, 84, 84))
+    planes = image.astype(np.float32)
+    np.testing.assert_array_equal(
+        denoised(network, planes, both=True), -denoised(network, -planes, both=True)
+    )
+
+
+def test_a_training_is_the_same_resumed_and_learns(tmp_path):
+    recipe = checked_lidia(TINY)
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    done = train(recipe, TrainingRun(tmp_path / "whole", workers=0))
+    run = TrainingRun(tmp_path / "parts", workers=0)
+    train(recipe, replace(run, steps=3))
+    train(recipe, replace(run, resume=True))
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+    assert done.validations[-1]["loss"] < done.validations[0]["loss"]
+    model = load_lidia(str(tmp_path / "whole"))
+    assert model.recipe.trained
+    write_lidia_card(tmp_path / "whole", model.recipe)
+    assert "RMSE / sigma" in (tmp_path / "whole" / "CARD.md").read_text()
+
+
+def test_images_do_not_depend_on_who_makes_them():
+    images = checked_lidia(CHANNELS).images
+    one, other = (make_images(images, 1, 0, step) for step in (4, 4))
+    assert len(one.near) == 2
+    for part, again in zip((one.truth, one.colour), (other.truth, other.colour), strict=True):
+        assert np.array_equal(part, again)
+    assert not np.array_equal(one.truth, make_images(images, 1, 0, 5).truth)
+    noisy = one.near[0][0].planes[0][BORDER:-BORDER, BORDER:-BORDER] / UNIT
+    assert 0.7 < np.std(noisy - one.truth[0]) < 1.3
+
+
+def test_a_recipe_of_a_unet_is_none_of_lidia(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(TINY | {"network": "lidia-large"}))
+    with pytest.raises(UsageError, match=r"network: .*lidia-small"):
+        load_any_recipe(path)
+    with pytest.raises(UsageError, match="network"):
+        load_recipe(resource("models", "lidia-beams", "recipe.yaml"))
