@@ -17,7 +17,7 @@ from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, Me
 from denoise.networks.backend import check_torch
 from denoise.noise import NoiseModel
 from denoise.transforms import detection
-from denoise.transforms.whitening import filters_for, whiten
+from denoise.transforms.whitening import Whitened, filters_for, whiten
 
 if TYPE_CHECKING:
     from denoise.networks.lidia_weights import LidiaModel
@@ -34,7 +34,7 @@ MOST = np.float32(
     5
 )  # sigma: noise that is further from zero does not occur, and what is taken for it is signal
 # bytes a pixel of a plane (neighbours, what patches say, images), a voxel, and a thread (patches at work)
-_PLANE, _VOXEL, _THREAD = 1_700, 24, 80_000_000
+_PLANE, _VOXEL, _THREAD = 1_700, 44, 80_000_000
 
 
 class LidiaParameters(Parameters):
@@ -104,12 +104,18 @@ class Lidia(Denoiser):
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
         sigma = noise.sigma()
         data, valid = detection.standardise(block, sigma, threads=self.threads)
-        white = whiten(data, valid, noise, threads=self.threads)
+        white = self._whitened(data, valid, noise)
         estimate = self._denoised(white.data, valid)
         # what the filters leave out counts where there is signal, and is noise elsewhere
         signal = np.minimum(np.abs(estimate) / MOST, np.float32(1))
         found = white.restore(estimate, signal, threads=self.threads)
         return Estimate(np.where(valid, found * sigma, np.float32(0)).astype(np.float32, copy=False))
+
+    def _whitened(self, data: Block, valid: NDArray[np.bool_], noise: NoiseModel) -> Whitened:
+        """White to the last digit: which of two patches is nearer must not depend on tiles."""
+        fine: Any = data.astype(np.float64)
+        white = whiten(fine, valid, noise, threads=self.threads)
+        return white._replace(block=data, data=white.data.astype(np.float32))
 
     def _denoised(self, white: Block, valid: NDArray[np.bool_]) -> Block:
         """Every channel with coverage, by itself, in units of sigma; nothing but noise is taken off."""

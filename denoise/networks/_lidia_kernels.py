@@ -25,9 +25,7 @@ def search(planes, own, step, distances, offsets, first, last):
     rows, columns = distances.shape[0], distances.shape[1]
     far = (SIDE - 1) * step
     squares = np.empty((ROWS + far, columns + far), np.float32)
-    two = np.empty((ROWS + far, columns + far), np.float32)
     across = np.empty((ROWS + far, columns), np.float32)
-    pairs = np.empty((ROWS + far, columns), np.float32)
     sums = np.empty((ROWS, columns), np.float32)
     for block in range(first, last):
         top = block * ROWS
@@ -46,7 +44,7 @@ def search(planes, own, step, distances, offsets, first, last):
             if turn >= 0 and plane == own and dy == 0 and dx == 0:
                 continue
             _squares(planes[own], planes[plane, dy + y0 :, dx + x0 :], y0, x0, count + far, squares)
-            _sums(squares, step, count, two, across, pairs, sums)
+            _sums(squares, step, count, across, sums)
             offset = (plane - own) * size + dy * planes.shape[2] + dx
             _insert(sums, count, offset, distances[top : top + count], offsets[top:])
 
@@ -61,24 +59,24 @@ def _squares(image, moved, y0, x0, rows, out):
 
 
 @kernel
-def _sums(squares, step, count, two, across, pairs, out):
-    """Sums over 7 x 7 samples as 4 + 2 + 1: no running sums, so that they do not depend on where a tile begins."""
-    columns, rows = out.shape[1], count + 6 * step
-    for y in range(rows):
-        line, pair, total = squares[y], two[y], across[y]
-        for x in range(columns + 5 * step):
-            pair[x] = line[x] + line[x + step]
+def _sums(squares, step, count, across, out):
+    """Sums over 7 x 7 samples, from the outside in.
+
+    No running sums, so that they do not depend on where a tile begins; and the same to the last bit for mirrored data:
+    at a mirrored border distances are equal in pairs, and rounding must not say which is less.
+    """
+    columns = out.shape[1]
+    for y in range(count + 6 * step):
+        line, total = squares[y], across[y]
         for x in range(columns):
-            total[x] = pair[x] + pair[x + 2 * step] + pair[x + 4 * step] + line[x + 6 * step]
-    for y in range(count + 5 * step):
-        one, other, pair = across[y], across[y + step], pairs[y]
-        for x in range(columns):
-            pair[x] = one[x] + other[x]
+            outer = (line[x] + line[x + 6 * step]) + (line[x + step] + line[x + 5 * step])
+            total[x] = (outer + (line[x + 2 * step] + line[x + 4 * step])) + line[x + 3 * step]
     for y in range(count):
-        a, b, c, d = pairs[y], pairs[y + 2 * step], pairs[y + 4 * step], across[y + 6 * step]
+        a, b, c, d = across[y], across[y + step], across[y + 2 * step], across[y + 3 * step]
+        e, f, g = across[y + 4 * step], across[y + 5 * step], across[y + 6 * step]
         total = out[y]
         for x in range(columns):
-            total[x] = a[x] + b[x] + c[x] + d[x]
+            total[x] = (((a[x] + g[x]) + (b[x] + f[x])) + (c[x] + e[x])) + d[x]
 
 
 @kernel

@@ -24,6 +24,7 @@ FEATURES = 64
 _LAYERS = 6  # of the network of weights
 _EPSILON, _MOMENTUM = 1e-5, 0.1
 _LEAST = 1e-3  # magnitude of a weight that something is divided by
+_FAINTEST = -30.0  # logarithm of the weight of a patch on which something very bright lies
 Grid = tuple[int, int, int]
 _NET = "separable_fc_net"
 _NAMES = (
@@ -207,7 +208,8 @@ class Lidia(nn.Module):
 
     def assembled(self, patches: Tensor, grid: Grid) -> Tensor:
         """Images of patches (patch, 49), smooth ones weighing more; what 49 patches do not cover is left out."""
-        weight = torch.exp(-self.beta.abs() * patches.var(dim=1, correction=0, keepdim=True))
+        spread = patches.var(dim=1, correction=0, keepdim=True)
+        weight = torch.exp((-self.beta.abs() * spread).clamp(min=_FAINTEST))
         weighed = folded(patches * weight, grid, 1) / folded(weight.expand(-1, PIXELS), grid, 1)
         rim = SIDE - 1
         return torch.as_tensor(weighed[:, 0, rim:-rim, rim:-rim])

@@ -28,6 +28,7 @@ VARIANTS = [
     ("ist", {"penalty": "soft", "wavelet": "biorthogonal"}),
     ("unet", {}),
     ("hybrid", {}),
+    ("lidia", {}),
 ]
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 
