@@ -215,9 +215,9 @@ class Lidia(nn.Module):
         return torch.as_tensor(weighed[:, 0, rim:-rim, rim:-rim])
 
 
-def see(image: Array, scale: int, *, threads: int = 1) -> Seen:
+def see(image: Array, scale: int, *, grain: float = 0.0, threads: int = 1) -> Seen:
     """What the network takes of an image (y, x), float32, at a scale; see ``find_neighbours``."""
-    return seen_of(find_neighbours(image[None], scale, threads=threads))
+    return seen_of(find_neighbours(image[None], scale, grain=grain, threads=threads))
 
 
 def seen_of(found: Neighbours) -> Seen:

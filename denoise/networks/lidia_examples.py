@@ -13,7 +13,8 @@ from denoise.simulate.leaves import dead_leaves
 from denoise.simulate.populations import log_uniform
 from denoise.transforms.whitening import filters_for, whiten
 
-UNIT = np.float32(0.1)  # what the network sees is in units of so many sigma: its own range is about 1
+UNIT = np.float32(0.1)  # sigma in what the network sees, whose own range is about 1
+GRAIN = float(UNIT) / 8  # of the search: adds a thousandth to the noise of distances
 
 
 class Images(NamedTuple):
@@ -59,7 +60,7 @@ def make_images(recipe: ChannelsRecipe | LeavesRecipe, seed: int, stream: int, s
 
 def _searched(noisy: Array) -> tuple[Neighbours, Neighbours]:
     image = noisy[None] * UNIT
-    return find_neighbours(image, 0), find_neighbours(image, 1)
+    return find_neighbours(image, 0, grain=GRAIN), find_neighbours(image, 1, grain=GRAIN)
 
 
 def _leaves(rng: np.random.Generator, recipe: LeavesRecipe) -> _Example:

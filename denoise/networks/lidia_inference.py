@@ -17,7 +17,7 @@ from torch import Tensor
 from denoise.networks._lidia_kernels import KEPT
 from denoise.networks.backend import torch_threads
 from denoise.networks.lidia import Blended, Block, Lidia, PatchWeights, RowNorm, Separable
-from denoise.networks.lidia_examples import UNIT
+from denoise.networks.lidia_examples import GRAIN, UNIT
 from denoise.networks.neighbours import PIXELS, Array, Neighbours, find_neighbours
 from denoise.transforms._jit import run_ranges
 
@@ -136,7 +136,8 @@ def denoised(network: Folded, planes: Array, own: int = 0, *, both: bool = False
     ndarray, shape (y, x), float32
         Without the border.
     """
-    near = [find_neighbours(planes * UNIT, scale, own, threads=threads) for scale in (0, 1)]
+    seen = planes * UNIT
+    near = [find_neighbours(seen, scale, own, grain=GRAIN, threads=threads) for scale in (0, 1)]
     with torch.no_grad(), torch_threads(torch, 1):
         found = _Pass(network, near, threads).image(1.0)
         if both:

@@ -65,7 +65,9 @@ class Neighbours:
         return found
 
 
-def find_neighbours(planes: Array, scale: int, own: int = 0, *, threads: int = 1) -> Neighbours:
+def find_neighbours(
+    planes: Array, scale: int, own: int = 0, *, grain: float = 0.0, threads: int = 1
+) -> Neighbours:
     """Search images for what is like patches of one of them.
 
     Parameters
@@ -76,6 +78,9 @@ def find_neighbours(planes: Array, scale: int, own: int = 0, *, threads: int = 1
         0 or 1.
     own : int
         The plane whose patches are wanted; the window is searched in all.
+    grain : float
+        Distances are those of values rounded to multiples of this (scale 1: of half of it); 0: not rounded. Which of
+        two patches is nearer then hardly ever depends on the last digit of the data: tiles and units do not matter.
     threads : int
         Threads of this call; the result does not depend on it.
     """
@@ -83,7 +88,9 @@ def find_neighbours(planes: Array, scale: int, own: int = 0, *, threads: int = 1
     seen = np.ascontiguousarray([smoothed(one) for one in planes] if scale else planes, np.float32)
     shape = ny - 2 * EDGE, nx - 2 * EDGE, KEPT
     distances, offsets = np.empty(shape, np.float32), np.zeros(shape, np.int32)
-    task = partial(kernels.search, seen, np.int64(own), np.int64(scale + 1), distances, offsets)
+    step = np.float32(grain / (scale + 1))
+    rough = np.rint(seen / step) * step if grain else seen
+    task = partial(kernels.search, rough, np.int64(own), np.int64(scale + 1), distances, offsets)
     run_ranges(task, -(-shape[0] // ROWS), threads=threads)
     return Neighbours(seen, own, scale + 1, distances, offsets)
 

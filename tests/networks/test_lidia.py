@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from denoise.errors import UsageError  # noqa: E402
 from denoise.networks.card import write_lidia_card  # noqa: E402
 from denoise.networks.lidia import Lidia, from_reference, see  # noqa: E402
-from denoise.networks.lidia_examples import UNIT, make_images  # noqa: E402
+from denoise.networks.lidia_examples import GRAIN, UNIT, make_images  # noqa: E402
 from denoise.networks.lidia_inference import denoised, folded_network  # noqa: E402
 from denoise.networks.lidia_weights import load_lidia  # noqa: E402
 from denoise.networks.neighbours import BORDER, find_neighbours, smoothed, with_border  # noqa: E402
@@ -128,7 +128,7 @@ def test_inference_is_the_network(small):
     """Normalisation folded in, in pieces and threads, against the plain network; its statistics are anything."""
     network = _anything(small)
     image = np.random.default_rng(7).normal(size=(86, 90)).astype(np.float32)
-    plain = network([see(image * UNIT, scale) for scale in (0, 1)])[0].numpy() / UNIT
+    plain = network([see(image * UNIT, scale, grain=GRAIN) for scale in (0, 1)])[0].numpy() / UNIT
     found = denoised(folded_network(network), image[None], threads=2)
     assert np.abs(plain - image[BORDER:-BORDER, BORDER:-BORDER]).max() > 0.1
     np.testing.assert_allclose(found, plain, atol=1e-4 * np.abs(plain).max())
