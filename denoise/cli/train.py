@@ -65,19 +65,20 @@ def train(
     overwrite: opt.Overwrite = False,
     json_log: opt.JsonLog = False,
 ) -> int:
-    """Train a network on simulations: weights and recipe, guard, calibrated errors, card, curves, a checkpoint.
+    """Train a network on simulations: weights and recipe, card, curves, a checkpoint; of a U-Net guard and errors too.
 
     Ctrl-C stops after the step at work and keeps the checkpoint; --resume goes on as if it had not stopped, and of a
     training that is done makes guard, calibration and card again.
     """
     from denoise.networks.backend import need_torch
-    from denoise.networks.recipe import load_recipe
+    from denoise.networks.recipe import LidiaRecipe, load_any_recipe
 
-    asked = load_recipe(recipe)
+    asked = load_any_recipe(recipe)
     target = folder or Path("training") / asked.name
     where = device_of(need_torch("denoise train"), device)
     _refuse(target, resume=resume, overwrite=overwrite)
     make_folder(target)
+    from denoise.networks.card import write_lidia_card
     from denoise.networks.finish import finish_model
     from denoise.networks.training import TrainingRun
     from denoise.networks.training import train as run_training
@@ -101,7 +102,9 @@ def train(
                 stop=lambda: token.cancelled,
             ),
         )
-        if not token.cancelled:
+        if not token.cancelled and isinstance(asked, LidiaRecipe):
+            write_lidia_card(target, asked, device=where, hours=hours)
+        elif not token.cancelled:
             finish_model(
                 target,
                 partial(examiner, target),

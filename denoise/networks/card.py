@@ -12,7 +12,7 @@ from denoise.atomic import put
 from denoise.cores import usable_cores
 from denoise.networks.calibration import Calibration, Covered
 from denoise.networks.checkpoint import Progress, progress_of
-from denoise.networks.recipe import SimulationRecipe, TrainingRecipe
+from denoise.networks.recipe import LidiaRecipe, SimulationRecipe, TrainingRecipe
 from denoise.networks.weights import RECIPE, WEIGHTS
 from denoise.simulate import SceneKind
 
@@ -61,6 +61,78 @@ def write_card(
         *_notes(recipe.notes),
     ]
     put(folder / CARD, "\n\n".join(parts) + "\n")
+
+
+def write_lidia_card(
+    folder: Path, recipe: LidiaRecipe, *, device: str = "cpu", hours: float | None = None
+) -> None:
+    """Write ``CARD.md`` of a finished training of LIDIA; as ``write_card``.
+
+    Raises
+    ------
+    InputError
+        There is no checkpoint.
+    ResourceError
+        It cannot be written.
+    """
+    progress, limit = progress_of(folder), "" if hours is None else f" --hours {hours:g}"
+    trained = _joined(
+        f"- **Trained by** `denoise train {RECIPE}{limit} -o FOLDER` with the recipe beside this card:",
+        f"{progress.step:,} of {recipe.optimiser.steps:,} steps in {progress.seconds / 3600:.2f} h on:",
+        f"{machine(device)}.",
+    )
+    parts = [
+        f"# {recipe.name}",
+        _lidia_network(folder, recipe),
+        "\n".join([trained, *_images(recipe), "- **Licence**: as the project."]),
+        *_lidia_validation(progress),
+        *_notes(recipe.notes),
+    ]
+    put(folder / CARD, "\n\n".join(parts) + "\n")
+
+
+def _lidia_network(folder: Path, recipe: LidiaRecipe) -> str:
+    size = (folder / WEIGHTS).stat().st_size
+    kind = "the small one" if recipe.network == "lidia-small" else "the grey one"
+    return _joined(
+        f"A LIDIA network, {kind} ({size / 1e6:.1f} MB): patches of 7 x 7 pixels of one channel, with their 14 nearest",
+        "at two scales, in white noise of sigma 1 (Vaksman, Elad, Milanfar 2020): see `denoise/networks/lidia.py`. It",
+        "says nothing of its errors. The training wrote this card.",
+    )
+
+
+def _images(recipe: LidiaRecipe) -> list[str]:
+    images = recipe.images
+    if images.source == "leaves":
+        return [
+            _joined(
+                "- **Data**: dead leaves, simulated while it trains, in white noise of",
+                f"{_range(images.sigma)} grey levels of 255. No photograph.",
+            )
+        ]
+    simulation = images.simulation
+    return [
+        _joined(
+            "- **Data**: channels of cubes that are simulated while it trains, whitened, of both signs. Peak SNR",
+            f"{_range(simulation.snr)} ({100 * (1 - simulation.bright):.0f} %) and",
+            f"{_range(simulation.bright_snr)}; beams of {_range(simulation.beam)} pixels FWHM.",
+        ),
+        f"- **Scenes**: {_shares(simulation.kinds)}.",
+        f"- **Noise**: {_shares(simulation.noise)}.",
+    ]
+
+
+def _lidia_validation(progress: Progress) -> list[str]:
+    if not progress.validations:
+        return []
+    kept = min(progress.validations, key=lambda numbers: numbers["loss"])
+    ranges = [key.removeprefix("rmse ") for key in kept if key.startswith("rmse ")]
+    rows = [[_snr_label(label), _number(kept, f"rmse {label}")] for label in ranges]
+    said = _joined(
+        f"On images that it was not trained on, of the network alone, after step {kept['step']:,.0f}: root mean square",
+        "error in units of the noise, by the peak of the image where its noise is white.",
+    )
+    return ["## Validation", said, _table(["peak over sigma", "RMSE / sigma"], rows)]
 
 
 def machine(device: str) -> str:

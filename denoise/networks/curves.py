@@ -10,9 +10,15 @@ import numpy as np
 from denoise.atomic import put
 from denoise.networks.checkpoint import Progress
 
+_TITLES = (
+    ("RMSE ratio, emission", "emission "),
+    ("flux in the emission (%)", "flux "),
+    ("RMSE (sigma of the noise)", "rmse "),
+)
+
 
 def draw_curves(progress: Progress, path: Path) -> None:
-    """Loss, RMSE ratios and flux against the steps.
+    """Loss, and what else was validated, against the steps.
 
     Raises
     ------
@@ -21,17 +27,17 @@ def draw_curves(progress: Progress, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    panels = figure.subplots(1, 3)
+    rows = progress.validations
+    last = rows[-1] if rows else {}
+    shown = [title for title in _TITLES if any(name.startswith(title[1]) for name in last)]
+    figure = Figure(figsize=(4.4 * (1 + len(shown)), 4), layout="constrained")
+    panels = figure.subplots(1, 1 + len(shown), squeeze=False)[0]
     if progress.losses:
         panels[0].plot(*np.array(progress.losses).T, lw=0.8, color="0.6", label="training")
-    rows = progress.validations
     steps = [row["step"] for row in rows]
     panels[0].plot(steps, [row["loss"] for row in rows], "o-", ms=3, label="validation, mean of the weights")
-    titles = (("loss", ""), ("RMSE ratio, emission", "emission "), ("flux in the emission (%)", "flux "))
-    for panel, (title, prefix) in zip(panels, titles, strict=True):
-        names = [name for name in (rows[-1] if rows else {}) if prefix and name.startswith(prefix)]
-        for name in names:
+    for panel, (title, prefix) in zip(panels, [("loss", ""), *shown], strict=True):
+        for name in [name for name in last if prefix and name.startswith(prefix)]:
             values = [row.get(name, np.nan) for row in rows]
             panel.plot(steps, values, "o-", ms=3, label=f"peak SNR {name.removeprefix(prefix)}")
         panel.set(title=title, xlabel="step")

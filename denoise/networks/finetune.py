@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from denoise.errors import CancelledError, DenoiseError, UsageError
 from denoise.networks.blocks import CHOOSE, JUDGE
 from denoise.networks.calibration import FILE as CALIBRATION
 from denoise.networks.checkpoint import Progress, State
-from denoise.networks.examples import REHEARSAL, Batch
+from denoise.networks.examples import REHEARSAL, Batch, make_batch
 from denoise.networks.feed import open_feed
 from denoise.networks.gate import (
     ERRORS,
@@ -239,7 +240,7 @@ class _Tuner:
     def go(self) -> None:
         """All steps, and the weights of the best look."""
         rng, progress, asked = np.random.default_rng((self.tuning.seed, 1)), self.state.progress, self.tuning
-        with open_feed(self.recipe.simulation, asked.seed, self.run.workers) as feed:
+        with open_feed(partial(make_batch, self.recipe.simulation, asked.seed), self.run.workers) as feed:
             for batch in feed.batches(REHEARSAL, 0, asked.steps):
                 self._step(batch, rng)
                 last = progress.step == asked.steps or self._late()

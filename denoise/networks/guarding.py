@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from denoise.networks.examples import GUARDING, Batch
+from denoise.networks.examples import GUARDING, Batch, make_batch
 from denoise.networks.feed import open_feed
 from denoise.networks.guard import GUARD, fit_guard, write_guard
 from denoise.networks.recipe import TrainingRecipe
@@ -49,7 +50,7 @@ def guard_model(
             if report is not None:
                 report(number, 2 * steps)
 
-    with open_feed(recipe.simulation, recipe.seed, workers) as feed:
+    with open_feed(partial(make_batch, recipe.simulation, recipe.seed), workers) as feed:
         batches = counted(feed.batches(GUARDING, 0, 2 * steps))
         guard = fit_guard(network, islice(batches, steps), batches)
     if guard is not None:

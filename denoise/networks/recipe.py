@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from denoise.errors import InputError, UsageError
 from denoise.simulate import NoiseFamily, SceneKind
 
 _TOGETHER = 1e-6
+Kind = TypeVar("Kind", bound="Recipe")
 
 
 class _Section(BaseModel):
@@ -182,18 +183,13 @@ class BegunWith(_Section):
     sha256: str = Field(description="of its weights")
 
 
-class TrainingRecipe(_Section):
-    """The whole file."""
+class Recipe(_Section):
+    """What recipes of all networks have."""
 
     version: Literal[1] = Field(description="of the format of recipes")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model")
     seed: int = Field(default=1, ge=0)
-    network: NetworkRecipe = NetworkRecipe()
-    simulation: SimulationRecipe
-    loss: LossRecipe = LossRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
-    guard: GuardRecipe = GuardRecipe()
-    calibration: CalibrationRecipe = CalibrationRecipe()
     notes: tuple[str, ...] = Field(
         default=(), description="what the card is to say too, such as known failures"
     )
@@ -218,8 +214,58 @@ class TrainingRecipe(_Section):
         return values
 
 
+class TrainingRecipe(Recipe):
+    """The whole file, of a U-Net."""
+
+    network: NetworkRecipe = NetworkRecipe()
+    simulation: SimulationRecipe
+    loss: LossRecipe = LossRecipe()
+    guard: GuardRecipe = GuardRecipe()
+    calibration: CalibrationRecipe = CalibrationRecipe()
+
+
+class ChannelsRecipe(_Section):
+    """Images that are channels of simulated cubes, whitened."""
+
+    source: Literal["channels"]
+    size: int = Field(default=40, ge=16, description="pixels along y and x on which errors count")
+    channels: int = Field(default=2, ge=1, description="images of each cube")
+    simulation: SimulationRecipe = Field(description="cubes; `batch` of its shapes is cubes a step")
+
+
+class LeavesRecipe(_Section):
+    """Images of overlapping shapes, as photographs show them, in white noise."""
+
+    source: Literal["leaves"]
+    size: int = Field(default=40, ge=16, description="pixels along y and x on which errors count")
+    images: int = Field(default=4, ge=1, description="of a step")
+    sigma: tuple[float, float] = Field(
+        default=(10.0, 60.0), description="of the noise, in grey levels of 0 to 255, uniform in the logarithm"
+    )
+
+
+class LidiaRecipe(Recipe):
+    """The whole file, of a LIDIA network."""
+
+    network: Literal["lidia", "lidia-small"]
+    images: ChannelsRecipe | LeavesRecipe = Field(discriminator="source")
+
+
 def load_recipe(path: Path) -> TrainingRecipe:
-    """Read and check a recipe.
+    """Read and check a recipe of a U-Net; see ``load_any_recipe``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or is not YAML.
+    UsageError
+        A value is wrong, or it is of another network; one line with its place.
+    """
+    return checked_recipe(_plain(path), str(path))
+
+
+def load_any_recipe(path: Path) -> TrainingRecipe | LidiaRecipe:
+    """Read and check a recipe, whatever its network.
 
     Raises
     ------
@@ -228,6 +274,12 @@ def load_recipe(path: Path) -> TrainingRecipe:
     UsageError
         A value is wrong; one line with its place.
     """
+    values = _plain(path)
+    lidia = isinstance(values.get("network"), str)
+    return _checked(LidiaRecipe, values, str(path)) if lidia else checked_recipe(values, str(path))
+
+
+def _plain(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -238,13 +290,17 @@ def load_recipe(path: Path) -> TrainingRecipe:
         raise UsageError(
             f"{path} is not a recipe of a training", action="see models/unet3d-small/recipe.yaml"
         )
-    return checked_recipe(values, str(path))
+    return values
 
 
 def checked_recipe(values: dict[str, Any], place: str) -> TrainingRecipe:
     """A recipe from plain values; `place` names the file in errors."""
+    return _checked(TrainingRecipe, values, place)
+
+
+def _checked(kind: type[Kind], values: dict[str, Any], place: str) -> Kind:
     try:
-        return TrainingRecipe(**values)
+        return kind(**values)
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "[key]")

@@ -6,26 +6,34 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from denoise.errors import UsageError
 from denoise.networks import checkpoint
 from denoise.networks.checkpoint import Progress, State
 from denoise.networks.curves import draw_curves
-from denoise.networks.examples import APERTURE, EMISSION, TRAINING, VALIDATION, Batch
-from denoise.networks.feed import Feed, open_feed
+from denoise.networks.examples import APERTURE, EMISSION, TRAINING, VALIDATION, Batch, make_batch
+from denoise.networks.feed import Feed, Make, open_feed
 from denoise.networks.losses import Examples, Terms, loss, terms
-from denoise.networks.recipe import BegunWith, OptimiserRecipe, TrainingRecipe
+from denoise.networks.recipe import (
+    BegunWith,
+    LidiaRecipe,
+    OptimiserRecipe,
+    Recipe,
+    TrainingRecipe,
+    load_any_recipe,
+)
 from denoise.networks.unet3d import ScaleSpaceUNet
-from denoise.networks.weights import build, load_model, write_model
+from denoise.networks.weights import RECIPE, build, checked_sum, model_folder, take_weights, write_model
 
 CURVES = "curves.png"
+Net = TypeVar("Net", bound=torch.nn.Module)
 _LOGGED = 20  # steps of which the training loss is a mean
 _BINS = ((0.0, 3.5), (3.5, 6.0), (6.0, 9.0), (9.0, 1e9))  # peak SNR of what is validated apart
 
@@ -92,7 +100,67 @@ class TrainingRun:
     stop: Callable[[], bool] = lambda: False
 
 
-def train(recipe: TrainingRecipe, run: TrainingRun) -> Progress:
+class Task(Protocol):
+    """What a training is of."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """As checked."""
+
+    @property
+    def make(self) -> Make[Any]:
+        """Makes the batch of a stream and a step; picklable."""
+
+    def build(self) -> torch.nn.Module:
+        """A network to begin with."""
+
+    def loss(self, network: torch.nn.Module, batch: Any, device: str, /) -> Tensor:
+        """Of one batch."""
+
+    def validate(self, network: torch.nn.Module, held: Iterable[Any], device: str, /) -> dict[str, float]:
+        """Numbers of a network that is not trained meanwhile; `loss` is least where it is best."""
+
+
+@dataclass(frozen=True)
+class UnetTask:
+    """Of a U-Net.
+
+    Attributes
+    ----------
+    recipe : TrainingRecipe
+    """
+
+    recipe: TrainingRecipe
+
+    @property
+    def make(self) -> Make[Batch]:
+        """Simulated cubes."""
+        return partial(make_batch, self.recipe.simulation, self.recipe.seed)
+
+    def build(self) -> ScaleSpaceUNet:
+        """As ``weights.build``."""
+        return build(self.recipe)
+
+    def loss(self, network: torch.nn.Module, batch: Batch, device: str) -> Tensor:
+        """As ``simulated_loss``."""
+        return simulated_loss(network, on_device(batch, device), self.recipe)
+
+    def validate(self, network: torch.nn.Module, held: Iterable[Batch], device: str) -> dict[str, float]:
+        """As ``validate``."""
+        return validate(network, held, self.recipe)
+
+
+def task_of(recipe: Recipe) -> Task:
+    """What a recipe trains."""
+    if isinstance(recipe, LidiaRecipe):
+        from denoise.networks.lidia_training import LidiaTask
+
+        return LidiaTask(recipe)
+    assert isinstance(recipe, TrainingRecipe)
+    return UnetTask(recipe)
+
+
+def train(recipe: Recipe, run: TrainingRun) -> Progress:
     """Train, or go on training; writes weights and recipe when done, and the best so far when stopped.
 
     Raises
@@ -111,38 +179,34 @@ def train(recipe: TrainingRecipe, run: TrainingRun) -> Progress:
     state = new_state(recipe, run.device, run.begin)
     if run.resume:
         checkpoint.load_state(state, run.folder, recipe.fixed())
-    with open_feed(recipe.simulation, recipe.seed, run.workers) as feed:
-        _Loop(recipe, run, state, feed).go()
+    task = task_of(recipe)
+    with open_feed(task.make, run.workers) as feed:
+        _Loop(task, run, state, feed).go()
     return state.progress
 
 
-def new_state(recipe: TrainingRecipe, device: str, begin: str | None = None) -> State:
+def new_state(recipe: Recipe, device: str, begin: str | None = None) -> State:
     """A training that has not begun, perhaps with the weights of a model; raises as ``train``."""
-    network = build(recipe)
+    network = task_of(recipe).build()
     if begin is not None:
-        try:
-            network.load_state_dict(load_model(begin).network.state_dict())
-        except RuntimeError:
-            raise UsageError(
-                "the model to begin with is of another size than the recipe's network",
-                value=begin,
-                action="take its widths and blocks",
-            ) from None
+        take_weights(network, model_folder(begin))
     network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), recipe.optimiser.rate)
     return State(network, copied(network), copied(network), optimiser, Progress())
 
 
 def _begun_with(name: str) -> BegunWith:
-    model = load_model(name)
-    return BegunWith(model=model.recipe.name, sha256=model.checksum)
+    folder = model_folder(name).resolve()
+    recipe = load_any_recipe(folder / RECIPE)
+    return BegunWith(model=recipe.name, sha256=checked_sum(recipe, folder))
 
 
 class _Loop:
-    def __init__(self, recipe: TrainingRecipe, run: TrainingRun, state: State, feed: Feed) -> None:
-        self.recipe, self.run, self.state, self.feed = recipe, run, state, feed
-        self.hours = run.hours or recipe.optimiser.hours
-        self._held: list[Batch] = []
+    def __init__(self, task: Task, run: TrainingRun, state: State, feed: Feed[Any]) -> None:
+        self.task, self.run, self.state, self.feed = task, run, state, feed
+        self.recipe = task.recipe
+        self.hours = run.hours or self.recipe.optimiser.hours
+        self._held: list[Any] = []
         self._recent: list[float] = []
         self._saved = self._mark = time.monotonic()
         self._pace: list[float] = []
@@ -164,12 +228,12 @@ class _Loop:
                 self._save()
         self._finish()
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Any) -> None:
         state, progress = self.state, self.state.progress
         rate = learning_rate(self.recipe.optimiser, progress.step, self._share_of_time())
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        value = one_step(state, on_device(batch, self.run.device), self.recipe)
+        value = stepped(state, self.task.loss(state.network, batch, self.run.device), self.recipe.optimiser)
         progress.step += 1
         self._tick()
         self._recent.append(value)
@@ -201,7 +265,8 @@ class _Loop:
             count = self.recipe.optimiser.validation
             self._held = list(self.feed.batches(VALIDATION, 0, count))
         state, progress = self.state, self.state.progress
-        numbers = validate(build_like(state, self.recipe, self.run.device), self._held, self.recipe)
+        network = mean_of(state, self.task.build(), self.run.device)
+        numbers = self.task.validate(network, self._held, self.run.device)
         numbers |= {"step": float(progress.step), "hours": progress.seconds / 3600}
         progress.validations.append(numbers)
         progress.waited += 1
@@ -242,10 +307,14 @@ def learning_rate(asked: OptimiserRecipe, step: int, share_of_time: float = 0.0)
 
 def one_step(state: State, batch: Examples, recipe: TrainingRecipe) -> float:
     """Forward, backward, Adam, mean of the weights; returns the loss."""
-    value = simulated_loss(state.network, batch, recipe)
+    return stepped(state, simulated_loss(state.network, batch, recipe), recipe.optimiser)
+
+
+def stepped(state: State, value: Tensor, asked: OptimiserRecipe) -> float:
+    """Backward from a loss, Adam, mean of the weights; returns the loss."""
     state.optimiser.zero_grad(set_to_none=True)
     value.backward()
-    descend(state, recipe.optimiser)
+    descend(state, asked)
     return float(value.detach())
 
 
@@ -272,7 +341,7 @@ def _terms(network: torch.nn.Module, batch: Examples, recipe: TrainingRecipe) ->
     return terms(answer, batch, recipe.network.floor)
 
 
-def validate(network: ScaleSpaceUNet, held: Iterable[Batch], recipe: TrainingRecipe) -> dict[str, float]:
+def validate(network: torch.nn.Module, held: Iterable[Batch], recipe: TrainingRecipe) -> dict[str, float]:
     """Mean loss, and medians of the RMSE ratios and means of the flux over cubes of each range of SNR."""
     device = str(next(network.parameters()).device)
     losses, rows = [], []
@@ -309,7 +378,11 @@ def _ratios(found: Terms, batch: Examples) -> NDArray[np.float32]:
 
 def build_like(state: State, recipe: TrainingRecipe, device: str) -> ScaleSpaceUNet:
     """A network with the mean of the weights."""
-    network = build(recipe)
+    return mean_of(state, build(recipe), device)
+
+
+def mean_of(state: State, network: Net, device: str) -> Net:
+    """The same, of a network that is given."""
     network.to(device).load_state_dict(state.mean)
     network.eval()
     return network

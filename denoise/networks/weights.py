@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from denoise.errors import InputError, ParameterError
 from denoise.networks.backend import need_torch
-from denoise.networks.recipe import TrainingRecipe, load_recipe
+from denoise.networks.recipe import Recipe, TrainingRecipe, load_recipe
 from denoise.networks.scalespace import BANDS
 from denoise.resources import resource
 
 if TYPE_CHECKING:
     from denoise.networks.unet3d import ScaleSpaceUNet
+
+Net = TypeVar("Net", bound=Any)
 
 WEIGHTS, RECIPE = "weights.safetensors", "recipe.yaml"
 
@@ -37,7 +39,7 @@ class Model(NamedTuple):
     checksum: str
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str, family: str = "unet") -> Path:
     """Folder of a model that ships with the package, or of one's own by its path.
 
     Raises
@@ -55,7 +57,7 @@ def model_folder(name: str) -> Path:
             raise ParameterError(
                 "there is no such model",
                 value=name,
-                action=f"known: {', '.join(known_models())}; or a folder",
+                action=f"known: {', '.join(known_models(family))}; or a folder",
             ) from None
     if not (folder / WEIGHTS).is_file():
         raise ParameterError(
@@ -66,10 +68,10 @@ def model_folder(name: str) -> Path:
     return folder
 
 
-def known_models() -> list[str]:
-    """Names of the trained U-Nets that ship with the package."""
+def known_models(family: str = "unet") -> list[str]:
+    """Names of the trained models of a family that ship with the package."""
     root = resource("models")
-    return sorted(path.parent.name for path in root.glob(f"unet*/{WEIGHTS}"))
+    return sorted(path.parent.name for path in root.glob(f"{family}*/{WEIGHTS}"))
 
 
 @cache
@@ -106,14 +108,26 @@ def load_model(name: str) -> Model:
 
 @cache
 def _loaded(folder: Path) -> Model:
-    recipe, checksum = _recipe(folder), checksum_of(folder)
+    recipe = _recipe(folder)
+    return Model(read_network(recipe, folder), recipe, checked_sum(recipe, folder))
+
+
+def checked_sum(recipe: Recipe, folder: Path) -> str:
+    """Checksum of the weights in a folder.
+
+    Raises
+    ------
+    InputError
+        They are not those that the recipe names.
+    """
+    checksum = checksum_of(folder)
     if recipe.sha256 != checksum:
         raise InputError(
             f"{folder.name}/{WEIGHTS} is not the file that its recipe names",
             value=f"SHA-256 {checksum[:12]}, not {str(recipe.sha256)[:12]}",
             action="reinstall astro-denoise, or train it again",
         )
-    return Model(read_network(recipe, folder), recipe, checksum)
+    return checksum
 
 
 def read_network(recipe: TrainingRecipe, folder: Path) -> ScaleSpaceUNet:
@@ -124,15 +138,38 @@ def read_network(recipe: TrainingRecipe, folder: Path) -> ScaleSpaceUNet:
     InputError
         The weights do not fit.
     """
+    return with_weights(build(recipe), folder)
+
+
+def with_weights(network: Net, folder: Path) -> Net:
+    """A network with the weights of a folder, to be used and not trained.
+
+    Raises
+    ------
+    InputError
+        The weights do not fit.
+    """
+    take_weights(network, folder)
+    network.eval().requires_grad_(False)
+    return network
+
+
+def take_weights(network: Any, folder: Path) -> None:
+    """Put the weights of a folder into a network.
+
+    Raises
+    ------
+    InputError
+        They do not fit.
+    """
     from safetensors.torch import load
 
-    network = build(recipe)
     try:
         network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
     except RuntimeError as err:
-        raise InputError(f"{folder.name}/{WEIGHTS} does not fit its recipe", value=err) from None
-    network.eval().requires_grad_(False)
-    return network
+        raise InputError(
+            f"{folder.name}/{WEIGHTS} does not fit the network of the recipe", value=err
+        ) from None
 
 
 def build(recipe: TrainingRecipe) -> ScaleSpaceUNet:
@@ -159,7 +196,7 @@ def _start_gates(network: ScaleSpaceUNet, path: Path) -> None:
     network.gates.load_state_dict(state | {"out.weight": values["w2"], "out.bias": values["b2"]})
 
 
-def write_model(values: dict[str, Any], recipe: TrainingRecipe, folder: Path) -> str:
+def write_model(values: dict[str, Any], recipe: Recipe, folder: Path) -> str:
     """Write weights, and the recipe with their checksum, which is returned.
 
     Raises

@@ -123,7 +123,7 @@ def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> 
     Parameters
     ----------
     data : ndarray, shape (channel, y, x), float32
-        Over sigma, 0 where there is no coverage.
+        Over sigma, 0 where there is no coverage. Of float64 all is computed in float64.
     valid : ndarray of bool, same shape
         Where there is. Beyond its edges, as beyond borders and seams, the data are mirrored.
     noise : NoiseModel
@@ -159,13 +159,13 @@ def _pieces(noise: NoiseModel) -> Iterator[tuple[slice, slice, slice]]:
 def convolve(
     data: Array, kernel: NDArray[np.float64], *, out: Array | None = None, threads: int = 1
 ) -> Array:
-    """Each plane of (channel, y, x) convolved with a point-symmetric kernel, mirrored borders, in float32."""
+    """Each plane of (channel, y, x) convolved with a point-symmetric kernel, mirrored borders, in the data's type."""
     from scipy import fft
 
     hy, hx = (n // 2 for n in kernel.shape)
     ny, nx = data.shape[1:]
     size = [int(fft.next_fast_len(n + 2 * h, real=True)) for n, h in ((ny, hy), (nx, hx))]
-    grid = np.zeros(size, np.float32)
+    grid = np.zeros(size, data.dtype)
     grid[: kernel.shape[0], : kernel.shape[1]] = kernel
     transfer = fft.rfft2(np.roll(grid, (-hy, -hx), axis=(0, 1)))
     result = np.empty_like(data) if out is None else out

@@ -30,6 +30,7 @@ VARIANTS = [
     ("hybrid", {}),
     ("noiser", {}),
     ("noiser", {"restore": "photometric"}),
+    ("lidia", {}),
 ]
 CHECKS = [check for name, parameters in VARIANTS for check in conformance_checks(name, **parameters)]
 

@@ -1,5 +1,7 @@
 """Simulated examples: fixed by their seed, in units of the noise, sources anywhere."""
 
+from functools import partial
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -39,8 +41,8 @@ def test_the_threads_of_blas_do_not_matter(tiny_recipe):
 
 def test_workers_make_the_same_batches_in_the_same_order(tiny_recipe):
     recipe = tiny_recipe.simulation
-    expected = list(Feed(recipe, 3, None, 0).batches(TRAINING, 2, 6))
-    with open_feed(recipe, 3, 2) as feed:
+    expected = list(Feed(partial(make_batch, recipe, 3), None, 0).batches(TRAINING, 2, 6))
+    with open_feed(partial(make_batch, recipe, 3), 2) as feed:
         made = list(feed.batches(TRAINING, 2, 6))
     assert len(made) == 4
     assert all(same(one, other) for one, other in zip(expected, made, strict=True))

@@ -43,7 +43,7 @@ def test_a_training_begins_with_the_weights_of_a_model(tiny_recipe, tmp_path):
     assert begun == BegunWith(model="tiny", sha256=given.checksum)
     with pytest.raises(UsageError, match="made by another recipe"):
         train(tiny_recipe, dataclasses.replace(again, begin=None, resume=True))
-    with pytest.raises(UsageError, match="of another size"):
+    with pytest.raises(InputError, match="does not fit the network of the recipe"):
         train(tiny_recipe, dataclasses.replace(again, begin="unet3d-small"))
 
 
