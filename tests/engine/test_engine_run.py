@@ -249,7 +249,7 @@ def test_declared_memory_is_honest(method):
         ),
         (
             {"method": "magic"},
-            "unknown method (found: magic); choose one of hybrid, ica, ist, noiser, pca, smooth, unet",
+            "unknown method (found: magic); choose one of hybrid, ica, ist, lidia, noiser, pca, smooth, unet",
         ),
         (
             {"continuum": "spline"},
