@@ -112,3 +112,14 @@ def gather(flat, places, offsets, width, step, out):
                 start = corner + i * step * width
                 for j in range(SIDE):
                     target[i * SIDE + j] = flat[start + j * step]
+
+
+@kernel
+def overlap(patches, weights, columns, total, weight):
+    """Weighted sum of patches (patch, SIDE * SIDE) of a grid of so many columns where they lie, and of the weights."""
+    for p in range(patches.shape[0]):
+        row, column = p // columns, p % columns
+        for i in range(SIDE):
+            for j in range(SIDE):
+                total[row + i, column + j] += weights[p] * patches[p, i * SIDE + j]
+                weight[row + i, column + j] += weights[p]

@@ -199,20 +199,32 @@ class Lidia(nn.Module):
 
     def shared(self, scale: int, values: Tensor, weight: Tensor, grid: Grid) -> Tensor:
         """Patches (patch, 49) that overlap, averaged into an image and cut from it again."""
+        patches = cut(self.shared_image(scale, values, weight, grid), scale + 1)
+        return patches * safe(weight) if scale else patches
+
+    def shared_image(self, scale: int, values: Tensor, weight: Tensor, grid: Grid) -> Tensor:
+        """That image (image, 1, y, x); `weight` (patch, 1) is the multiplier of the patch itself."""
         if not scale:
-            return cut(averaged(values, grid, 1), 1)
-        safe = torch.where(weight.abs() < _LEAST, torch.full_like(weight, _LEAST), weight)
-        image = averaged(values / safe, grid, 2)
-        image = functional.conv2d(functional.pad(image, (1, 1, 1, 1), mode="reflect"), self.blur)
-        return cut(image, 2) * safe
+            return averaged(values, grid, 1)
+        image = averaged(values / safe(weight), grid, 2)
+        return functional.conv2d(functional.pad(image, (1, 1, 1, 1), mode="reflect"), self.blur)
 
     def assembled(self, patches: Tensor, grid: Grid) -> Tensor:
         """Images of patches (patch, 49), smooth ones weighing more; what 49 patches do not cover is left out."""
-        spread = patches.var(dim=1, correction=0, keepdim=True)
-        weight = torch.exp((-self.beta.abs() * spread).clamp(min=_FAINTEST))
+        weight = self.smoothness(patches)
         weighed = folded(patches * weight, grid, 1) / folded(weight.expand(-1, PIXELS), grid, 1)
         rim = SIDE - 1
         return torch.as_tensor(weighed[:, 0, rim:-rim, rim:-rim])
+
+    def smoothness(self, patches: Tensor) -> Tensor:
+        """Weights (patch, 1) of patches (patch, 49) in the final mean."""
+        spread = patches.var(dim=1, correction=0, keepdim=True)
+        return torch.exp((-self.beta.abs() * spread).clamp(min=_FAINTEST))
+
+
+def safe(weight: Tensor) -> Tensor:
+    """Multipliers that something may be divided by."""
+    return torch.where(weight.abs() < _LEAST, torch.full_like(weight, _LEAST), weight)
 
 
 def see(image: Array, scale: int, *, grain: float = 0.0, threads: int = 1) -> Seen:
@@ -237,8 +249,16 @@ def folded(patches: Tensor, grid: Grid, step: int) -> Tensor:
 
 def averaged(patches: Tensor, grid: Grid, step: int) -> Tensor:
     """Mean image (image, 1, y, x) of patches; 0 where none is."""
-    count = folded(torch.ones_like(patches), grid, step)
-    return folded(patches, grid, step) / count.clamp(min=1)
+    y, x = (_covered(n, step).to(patches) for n in grid[1:])
+    return folded(patches, grid, step) / torch.outer(y, x).clamp(min=1)
+
+
+def _covered(count: int, step: int) -> Tensor:
+    """How many of so many patches along an axis have a sample at each pixel."""
+    found = torch.zeros(count + step * (SIDE - 1))
+    for sample in range(SIDE):
+        found[sample * step : sample * step + count] += 1
+    return found
 
 
 def cut(image: Tensor, step: int) -> Tensor:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from denoise.networks._lidia_kernels import KEPT
+from denoise.networks._lidia_kernels import KEPT, SIDE, overlap
 from denoise.networks.backend import torch_threads
-from denoise.networks.lidia import Blended, Block, Lidia, PatchWeights, RowNorm, Separable
+from denoise.networks.lidia import Blended, Block, Lidia, PatchWeights, RowNorm, Separable, safe
 from denoise.networks.lidia_examples import GRAIN, UNIT
 from denoise.networks.neighbours import PIXELS, Array, Neighbours, find_neighbours
 from denoise.transforms._jit import run_ranges
@@ -151,17 +152,26 @@ class _Pass:
         self.count = int(np.prod(near[0].grid))
         self.grid = (1, *near[0].grid)
         self.multipliers = [torch.empty(self.count, KEPT) for _ in near]
-        self.values = [torch.empty(self.count, PIXELS) for _ in near]
 
     def image(self, sign: float) -> Array:
         """The result for the data times `sign`, in the units of the network."""
-        self._over(lambda first, last: self._look(first, last, sign))
-        for scale, values in enumerate(self.values):
-            weight = self.multipliers[scale][:, :1]
-            self.values[scale] = self.network.network.shared(scale, values, weight, self.grid)
-        out = torch.empty(self.count, PIXELS)
-        self._over(lambda first, last: self._finish(first, last, sign, out))
-        return np.asarray(self.network.network.assembled(out, self.grid)[0].numpy())
+        shared, net = [], self.network.network
+        for scale in (0, 1):
+            values = torch.empty(self.count, PIXELS)
+            self._over(partial(self._look, scale, sign, values))
+            first = self.multipliers[scale][:, :1]
+            shared.append(np.ascontiguousarray(net.shared_image(scale, values, first, self.grid)[0, 0]))
+        values = torch.empty(self.count, PIXELS)
+        self._over(partial(self._finish, shared, sign, values))
+        return self._assembled(values)
+
+    def _assembled(self, patches: Tensor) -> Array:
+        """As ``Lidia.assembled``, without copies of the patches."""
+        (_, rows, columns), rim = self.grid, SIDE - 1
+        weights = self.network.network.smoothness(patches)[:, 0].numpy()
+        total, weight = np.zeros((2, rows + rim, columns + rim), np.float32)
+        overlap(patches.numpy(), weights, np.int64(columns), total, weight)
+        return np.asarray((total / weight)[rim:-rim, rim:-rim])
 
     def _over(self, task: Callable[[int, int], None]) -> None:
         def chunks(first: int, last: int) -> None:
@@ -172,29 +182,29 @@ class _Pass:
 
         run_ranges(chunks, -(-self.count // _CHUNK), threads=self.threads)
 
-    def _look(self, first: int, last: int, sign: float) -> None:
+    def _look(self, scale: int, sign: float, values: Tensor, first: int, last: int) -> None:
         """Weights of patches first to last - 1, and what each says of the image."""
-        for scale, near in enumerate(self.near):
-            patches = near.patches(first, last)
-            distances = near.distances.reshape(-1, KEPT)[first:last].copy()
-            distances[:, :-1] = distances[:, 1:]
-            distances[:, -1] = PIXELS * patches[0].var(axis=1)
-            alpha = float(self.network.network.alpha[scale].abs())
-            weights = self.network.weights[scale](torch.from_numpy(distances).mul_(-alpha).exp_())
-            self.multipliers[scale][first:last] = weights
-            rows = torch.from_numpy(patches).mul_(sign * weights.T[:, :, None])
-            self.values[scale][first:last] = self.network.pre[scale](self.network.part1[scale](rows))[0]
+        near = self.near[scale]
+        patches = near.patches(first, last)
+        distances = near.distances.reshape(-1, KEPT)[first:last].copy()
+        distances[:, :-1] = distances[:, 1:]
+        distances[:, -1] = PIXELS * patches[0].var(axis=1)
+        alpha = float(self.network.network.alpha[scale].abs())
+        weights = self.network.weights[scale](torch.from_numpy(distances).mul_(-alpha).exp_())
+        self.multipliers[scale][first:last] = weights
+        rows = torch.from_numpy(patches).mul_(sign * weights.T[:, :, None])
+        values[first:last] = self.network.pre[scale](self.network.part1[scale](rows))[0]
 
-    def _finish(self, first: int, last: int, sign: float, out: Tensor) -> None:
+    def _finish(self, shared: list[Array], sign: float, out: Tensor, first: int, last: int) -> None:
         """Denoised patches first to last - 1."""
-        parts = []
+        parts, joined = [], []
         for scale, near in enumerate(self.near):
             patches = torch.from_numpy(near.patches(first, last)).mul_(sign)
             if scale == 0:
                 own = patches[0].clone()
-            rows = patches.mul_(self.multipliers[scale][first:last].T[:, :, None])
-            parts.append(self.network.part1[scale](rows))
-        for scale, values in enumerate(self.values):
-            parts.append(self.network.post[scale](values[None, first:last]))
-        left = self.network.noise(self.network.part2(torch.cat(parts)))[0]
+            weights = self.multipliers[scale][first:last]
+            parts.append(self.network.part1[scale](patches.mul_(weights.T[:, :, None])))
+            known = torch.from_numpy(near.cut(shared[scale], first, last))
+            joined.append(self.network.post[scale](known.mul_(safe(weights[:, :1])) if scale else known))
+        left = self.network.noise(self.network.part2(torch.cat([*parts, *joined])))[0]
         torch.sub(own, left, out=out[first:last])

@@ -54,6 +54,18 @@ class Neighbours:
         """Patches along y and x."""
         return self.distances.shape[0], self.distances.shape[1]
 
+    def cut(self, image: Array, first: int, last: int) -> Array:
+        """The same patches without neighbours, shape (1, patch, 49), of an image that the grid just covers."""
+        (rows, across), width, far = (
+            np.divmod(np.arange(first, last), self.grid[1]),
+            image.shape[1],
+            3 * self.step,
+        )
+        found = np.empty((1, last - first, PIXELS), np.float32)
+        places, nothing = (rows + far) * width + across + far, np.zeros((last - first, 1), np.int32)
+        kernels.gather(image.reshape(-1), places, nothing, np.int64(width), np.int64(self.step), found)
+        return found
+
     def patches(self, first: int, last: int, out: Array | None = None) -> Array:
         """Patches first to last - 1 in raster order with their neighbours, shape (14, patch, 49), float32."""
         (_, height, width), columns = self.planes.shape, self.grid[1]
