@@ -103,7 +103,7 @@ def train(
             ),
         )
         if not token.cancelled and isinstance(asked, LidiaRecipe):
-            write_lidia_card(target, asked, device=where, hours=hours)
+            write_lidia_card(target, device=where, hours=hours)
         elif not token.cancelled:
             finish_model(
                 target,

@@ -12,7 +12,7 @@ from denoise.atomic import put
 from denoise.cores import usable_cores
 from denoise.networks.calibration import Calibration, Covered
 from denoise.networks.checkpoint import Progress, progress_of
-from denoise.networks.recipe import LidiaRecipe, SimulationRecipe, TrainingRecipe
+from denoise.networks.recipe import LidiaRecipe, Recipe, SimulationRecipe, TrainingRecipe, load_any_recipe
 from denoise.networks.weights import RECIPE, WEIGHTS
 from denoise.simulate import SceneKind
 
@@ -63,9 +63,7 @@ def write_card(
     put(folder / CARD, "\n\n".join(parts) + "\n")
 
 
-def write_lidia_card(
-    folder: Path, recipe: LidiaRecipe, *, device: str = "cpu", hours: float | None = None
-) -> None:
+def write_lidia_card(folder: Path, *, device: str = "cpu", hours: float | None = None) -> None:
     """Write ``CARD.md`` of a finished training of LIDIA; as ``write_card``.
 
     Raises
@@ -75,12 +73,9 @@ def write_lidia_card(
     ResourceError
         It cannot be written.
     """
-    progress, limit = progress_of(folder), "" if hours is None else f" --hours {hours:g}"
-    trained = _joined(
-        f"- **Trained by** `denoise train {RECIPE}{limit} -o FOLDER` with the recipe beside this card:",
-        f"{progress.step:,} of {recipe.optimiser.steps:,} steps in {progress.seconds / 3600:.2f} h on:",
-        f"{machine(device)}.",
-    )
+    progress, recipe = progress_of(folder), load_any_recipe(folder / RECIPE)
+    assert isinstance(recipe, LidiaRecipe)
+    trained = _trained(recipe, progress, machine(device), hours)
     parts = [
         f"# {recipe.name}",
         _lidia_network(folder, recipe),
@@ -167,16 +162,10 @@ def _network(folder: Path) -> str:
 
 
 def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float | None) -> list[str]:
-    simulation, limit = recipe.simulation, "" if hours is None else f" --hours {hours:g}"
+    simulation = recipe.simulation
     left_out = [kind for kind in get_args(SceneKind) if not simulation.kinds.get(kind)]
-    begun = "" if recipe.begun is None else f" --from {recipe.begun.model}"
     return [
-        _joined(
-            f"- **Trained by** `denoise train {RECIPE}{begun}{limit} -o FOLDER` with the recipe beside this card:",
-            f"{progress.step:,} of {recipe.optimiser.steps:,} steps of {_cubes(simulation)} cubes",
-            f"in {progress.seconds / 3600:.2f} h on: {where}.",
-            *_began(recipe),
-        ),
+        _trained(recipe, progress, where, hours, of=f" of {_cubes(simulation)} cubes"),
         _joined(
             f"- **Data**: simulated while it trains, sources anywhere. Peak SNR {_range(simulation.snr)}",
             f"({100 * (1 - simulation.bright):.0f} %) and {_range(simulation.bright_snr)}; beams of",
@@ -193,12 +182,17 @@ def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float 
     ]
 
 
-def _began(recipe: TrainingRecipe) -> list[str]:
-    if recipe.begun is None:
-        return []
-    return [
-        f"It began with the weights of {recipe.begun.model} whose SHA-256 starts with {recipe.begun.sha256[:12]}."
-    ]
+def _trained(recipe: Recipe, progress: Progress, where: str, hours: float | None, *, of: str = "") -> str:
+    """By which command, how long, on what."""
+    begun, limit = recipe.begun, "" if hours is None else f" --hours {hours:g}"
+    begin = "" if begun is None else f" --from {begun.model}"
+    return _joined(
+        f"- **Trained by** `denoise train {RECIPE}{begin}{limit} -o FOLDER` with the recipe beside this card:",
+        f"{progress.step:,} of {recipe.optimiser.steps:,} steps{of} in {progress.seconds / 3600:.2f} h on: {where}.",
+        ""
+        if begun is None
+        else f"It began with the weights of {begun.model} whose SHA-256 starts with {begun.sha256[:12]}.",
+    )
 
 
 def _cubes(simulation: SimulationRecipe) -> str:

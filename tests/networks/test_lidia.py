@@ -164,7 +164,7 @@ def test_a_training_is_the_same_resumed_and_learns(tmp_path):
     assert done.validations[-1]["loss"] < done.validations[0]["loss"]
     model = load_lidia(str(tmp_path / "whole"))
     assert model.recipe.trained
-    write_lidia_card(tmp_path / "whole", model.recipe)
+    write_lidia_card(tmp_path / "whole")
     assert "RMSE / sigma" in (tmp_path / "whole" / "CARD.md").read_text()
 
 
