@@ -75,7 +75,10 @@ def test_a_broken_entry_point_is_named_and_what_it_holds(outside_package):
 
 
 def test_unknown_methods_list_those_that_exist(outside_package):
-    message = "unknown method (found: nope); choose one of half, hybrid, ica, ist, lidia, noiser, pca, smooth, unet, wrong"
+    message = (
+        "unknown method (found: nope); choose one of half, hybrid, ica, ist, "
+        "lidia, noiser, pca, smooth, unet, wrong"
+    )
     with pytest.raises(UnknownMethodError) as caught:
         get_method("nope")
     assert str(caught.value) == message
