@@ -1,7 +1,7 @@
 """Train the network of `noiser` that ships, from the recipe beside it, and write weights, recipe and card.
 
 python benchmarks/train_noiser.py                      # models/noiser again: the same bytes on the same machine
-python benchmarks/train_noiser.py --threads 2 --out /tmp/noiser
+python benchmarks/train_noiser.py --threads 2 --out FOLDER
 """
 
 from __future__ import annotations
