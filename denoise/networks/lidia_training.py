@@ -21,6 +21,7 @@ from denoise.networks.lidia import Lidia, Seen, seen_of
 from denoise.networks.lidia_examples import UNIT, Images, make_images
 from denoise.networks.losses import coloured
 from denoise.networks.recipe import LidiaRecipe
+from denoise.networks.routes import bfloat16_units
 
 _LEAST = 1e-3  # mean squared error, in sigma squared, below which less is hardly better
 _WHITE = 0.3  # weight of the error where the noise is white
@@ -92,7 +93,9 @@ def _joined(parts: list[Seen], device: str) -> Seen:
 
 def _energies(network: torch.nn.Module, batch: Images, device: str) -> tuple[Tensor, Tensor]:
     """Mean squared error of each image, where the noise is white and with the correlation put back."""
-    with torch.autocast(device, torch.bfloat16):
+    # without such units a CPU takes many times as long as in float32
+    short = device == "cuda" or bfloat16_units()
+    with torch.autocast(device, torch.bfloat16, enabled=short):
         found = network(stacked(batch, device))
     wrong = found.float() / float(UNIT) - torch.from_numpy(batch.truth).to(device)
     back = coloured(wrong[:, None], torch.from_numpy(batch.colour).to(device))[:, 0]
