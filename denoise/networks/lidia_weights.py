@@ -53,5 +53,5 @@ def _loaded(folder: Path) -> LidiaModel:
         raise ParameterError(
             f"model {recipe.name} is no LIDIA network", value=str(folder), action="name another model"
         )
-    checksum = checked_sum(recipe, folder)
+    checksum = checked_sum(recipe.sha256, folder)
     return LidiaModel(folded_network(with_weights(build_lidia(recipe), folder)), recipe, checksum)

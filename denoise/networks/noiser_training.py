@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from denoise.errors import InputError, ResourceError
 from denoise.networks._noiser_kernels import SLOPE
 from denoise.networks.backend import need_torch, torch_threads
 from denoise.networks.noiser import REACH, TAPS, Weights
+from denoise.networks.recipe import checked, plain_values
+from denoise.networks.weights import RECIPE, WEIGHTS, checked_sum
 from denoise.resources import resource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = "noiser"
-WEIGHTS, RECIPE = "weights.safetensors", "recipe.yaml"
 _FORMAT = 1  # of the cache: another recipe, activation or layout is another number
 _TINY = 1e-8  # added to the variance of the normalisation
 
@@ -143,7 +144,9 @@ def trained(smoothing: float) -> Trained:
     """
     shipped = _shipped()
     if shipped.smoothing == smoothing:
-        return _read(resource("models", NAME, WEIGHTS), shipped.sha256)
+        folder = resource("models", NAME)
+        checked_sum(shipped.sha256, folder)
+        return _read(folder / WEIGHTS)
     return _cached(shipped.model_copy(update={"smoothing": smoothing, "sha256": None}))
 
 
@@ -162,17 +165,10 @@ def load_recipe(path: Path) -> NoiserRecipe:
 
     Raises
     ------
-    InputError
+    InputError, UsageError
         It cannot be read, or a value is wrong.
     """
-    import yaml
-
-    try:
-        return NoiserRecipe(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, yaml.YAMLError, ValidationError) as err:
-        raise InputError(
-            f"{path} cannot be read as a recipe of NoiSER", value=" ".join(str(err).split())
-        ) from None
+    return checked(NoiserRecipe, plain_values(path), str(path))
 
 
 @cache
@@ -182,7 +178,7 @@ def _cached(recipe: NoiserRecipe) -> Trained:
     path = cache_folder() / f"{NAME}-{recipe.smoothing:g}-{key}.safetensors"
     if not path.is_file():
         _keep(path, train(recipe))
-    return _read(path, None)
+    return _read(path)
 
 
 def cache_folder() -> Path:
@@ -215,7 +211,7 @@ def packed(weights: Weights) -> bytes:
 
 
 @cache
-def _read(path: Path, expected: str | None) -> Trained:
+def _read(path: Path) -> Trained:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -227,11 +223,4 @@ def _read(path: Path, expected: str | None) -> Trained:
         raise InputError(
             f"{path} cannot be read as weights of NoiSER", value=err, action="remove it"
         ) from None
-    checksum = hashlib.sha256(content).hexdigest()
-    if expected is not None and expected != checksum:
-        raise InputError(
-            f"{NAME}/{WEIGHTS} is not the file that its recipe names",
-            value=f"SHA-256 {checksum[:12]}, not {expected[:12]}",
-            action="reinstall astro-denoise",
-        )
-    return Trained(weights, checksum)
+    return Trained(weights, hashlib.sha256(content).hexdigest())

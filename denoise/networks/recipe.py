@@ -11,7 +11,7 @@ from denoise.errors import InputError, UsageError
 from denoise.simulate import NoiseFamily, SceneKind
 
 _TOGETHER = 1e-6
-Kind = TypeVar("Kind", bound="Recipe")
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -261,7 +261,7 @@ def load_recipe(path: Path) -> TrainingRecipe:
     UsageError
         A value is wrong, or it is of another network; one line with its place.
     """
-    return checked_recipe(_plain(path), str(path))
+    return checked_recipe(plain_values(path), str(path))
 
 
 def load_any_recipe(path: Path) -> TrainingRecipe | LidiaRecipe:
@@ -274,12 +274,13 @@ def load_any_recipe(path: Path) -> TrainingRecipe | LidiaRecipe:
     UsageError
         A value is wrong; one line with its place.
     """
-    values = _plain(path)
+    values = plain_values(path)
     lidia = isinstance(values.get("network"), str)
-    return _checked(LidiaRecipe, values, str(path)) if lidia else checked_recipe(values, str(path))
+    return checked(LidiaRecipe, values, str(path)) if lidia else checked_recipe(values, str(path))
 
 
-def _plain(path: Path) -> dict[str, Any]:
+def plain_values(path: Path) -> dict[str, Any]:
+    """What a YAML file of a recipe says, not checked; raises as ``load_any_recipe``."""
     import yaml
 
     try:
@@ -295,10 +296,11 @@ def _plain(path: Path) -> dict[str, Any]:
 
 def checked_recipe(values: dict[str, Any], place: str) -> TrainingRecipe:
     """A recipe from plain values; `place` names the file in errors."""
-    return _checked(TrainingRecipe, values, place)
+    return checked(TrainingRecipe, values, place)
 
 
-def _checked(kind: type[Kind], values: dict[str, Any], place: str) -> Kind:
+def checked(kind: type[Kind], values: dict[str, Any], place: str) -> Kind:
+    """Values as a recipe of a kind, or a UsageError of one line; `place` names the file."""
     try:
         return kind(**values)
     except ValidationError as err:

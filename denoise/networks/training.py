@@ -198,7 +198,7 @@ def new_state(recipe: Recipe, device: str, begin: str | None = None) -> State:
 def _begun_with(name: str) -> BegunWith:
     folder = model_folder(name).resolve()
     recipe = load_any_recipe(folder / RECIPE)
-    return BegunWith(model=recipe.name, sha256=checked_sum(recipe, folder))
+    return BegunWith(model=recipe.name, sha256=checked_sum(recipe.sha256, folder))
 
 
 class _Loop:

@@ -109,22 +109,23 @@ def load_model(name: str) -> Model:
 @cache
 def _loaded(folder: Path) -> Model:
     recipe = _recipe(folder)
-    return Model(read_network(recipe, folder), recipe, checked_sum(recipe, folder))
+    checksum = checked_sum(recipe.sha256, folder)  # first: what is not the file may not even be readable
+    return Model(read_network(recipe, folder), recipe, checksum)
 
 
-def checked_sum(recipe: Recipe, folder: Path) -> str:
-    """Checksum of the weights in a folder.
+def checked_sum(expected: str | None, folder: Path) -> str:
+    """Checksum of the weights in a folder, which is the one that their recipe names.
 
     Raises
     ------
     InputError
-        They are not those that the recipe names.
+        It is another.
     """
     checksum = checksum_of(folder)
-    if recipe.sha256 != checksum:
+    if expected != checksum:
         raise InputError(
             f"{folder.name}/{WEIGHTS} is not the file that its recipe names",
-            value=f"SHA-256 {checksum[:12]}, not {str(recipe.sha256)[:12]}",
+            value=f"SHA-256 {checksum[:12]}, not {str(expected)[:12]}",
             action="reinstall astro-denoise, or train it again",
         )
     return checksum

@@ -140,6 +140,13 @@ def test_weights_that_the_recipe_does_not_name_are_refused(own_model):
         Subject("unet", {"model": str(own_model)}).apply(data, noise)
 
 
+def test_weights_that_are_no_weights_are_refused_in_the_same_line(own_model):
+    (own_model / weights.WEIGHTS).write_bytes(b"nothing")
+    data, _, noise = observation(SHAPE)
+    with pytest.raises(InputError, match="is not the file that its recipe names"):
+        Subject("unet", {"model": str(own_model)}).apply(data, noise)
+
+
 def test_a_model_that_is_not_there():
     with pytest.raises(ParameterError, match=r"no such model \(found: nothing\); known: .*unet3d-small"):
         _ = Unet(model="nothing").weights
