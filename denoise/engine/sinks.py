@@ -203,9 +203,8 @@ class FileSink:
         """
         if not variance:
             _refuse_uncertainty(self._save, method)
-        if (
-            display
-        ):  # RESIDUAL and NOISE have the unit of the input: beside DATA without one they would mislead
+        # RESIDUAL and NOISE have the unit of the input: beside DATA without one they would mislead
+        if display:
             self._save, cube = (), cube.without_unit()
         self._noise = noise
         whole = stabilised or noise.pixels is not None

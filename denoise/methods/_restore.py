@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.methods.contract import Block, Sample
+from denoise.methods.smooth import FWHM_PER_SIGMA
 from denoise.noise import NoiseModel
 
 Region = tuple[slice, slice, slice]
@@ -23,7 +24,6 @@ _CANDIDATES = 24  # places for each level; some fall on missing data
 _LINE = 1.0  # sigma of the line, in channels
 _LINE_REACH = 3
 _COVERED = 0.9  # of the aperture must have data
-_FWHM = 2.3548
 _CALIBRATION_DRAW = 1
 
 
@@ -51,7 +51,7 @@ class Probe(NamedTuple):
     @property
     def radius(self) -> tuple[int, int]:
         """Of the aperture, in pixels along y and x."""
-        y, x = (ceil(APERTURE * _FWHM * one) for one in self.width)
+        y, x = (ceil(APERTURE * FWHM_PER_SIGMA * one) for one in self.width)
         return y, x
 
     def reach(self, channels: int) -> tuple[int, int, int]:
@@ -73,7 +73,8 @@ class Probe(NamedTuple):
         width = (_LINE, *self.width)
         shape = [np.exp(-0.5 * (step / one) ** 2) for step, one in zip(away, width, strict=True)]
         near = [
-            (step / (APERTURE * _FWHM * one)) ** 2 for step, one in zip(away[1:], self.width, strict=True)
+            (step / (APERTURE * FWHM_PER_SIGMA * one)) ** 2
+            for step, one in zip(away[1:], self.width, strict=True)
         ]
         inside = np.broadcast_to(near[0][:, None] + near[1] <= 1, (len(shape[0]), *map(len, shape[1:])))
         return np.asarray(shape[0][:, None, None] * shape[1][:, None] * shape[2], np.float32), inside

@@ -9,7 +9,6 @@ back with their flux, or the result stays one for display.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -29,6 +28,7 @@ from denoise.methods.contract import (
     Sample,
     Source,
 )
+from denoise.methods.smooth import beam_widths
 from denoise.networks.noiser import REACH, TAPS, Frozen, Moments, enhance, freeze, neighbourhoods
 from denoise.noise import NoiseModel
 from denoise.transforms.guided import guided_mean, reach
@@ -42,8 +42,6 @@ CITATION = """@article{Zhang2022,
 }"""
 
 SMOOTHING = 0.4
-_SIGMA = 1 / sqrt(8 * np.log(2))  # of a Gaussian over its FWHM
-_FINEST = 2.0  # FWHM in pixels of a point source where the noise itself is white
 _EDGE = 6.0  # sigma of the guide's own noise across which nothing is exchanged
 _PROBED = (4, 64, 64)  # voxels of noise from which that is measured
 _GUIDE_DRAW = 2
@@ -294,9 +292,9 @@ def _standard(block: Block, mean: float, spread: float) -> Block:
 
 def _probe(noise: NoiseModel) -> Probe:
     """The kernel that colours the noise, as wide as the beam: of sources, and of the smoothing."""
-    y, x = (max(_FINEST, width / sqrt(2)) * _SIGMA for width in noise.correlation_fwhm)
-    far = reach((y, x))
-    return Probe((y, x), (far[0] + REACH, far[1] + REACH))
+    width = beam_widths(noise)
+    far = reach(width)
+    return Probe(width, (far[0] + REACH, far[1] + REACH))
 
 
 def _guide_noise(guide: Guide, noise: NoiseModel, seed: int) -> float:

@@ -73,12 +73,17 @@ class Smooth(Denoiser):
         if self.parameters.fwhm is not None:
             width = self.parameters.fwhm / FWHM_PER_SIGMA
             return width, width
-        # the ACF of noise coloured by a kernel is that kernel with itself: wider by the square root of two
-        y, x = (max(FINEST, width / math.sqrt(2)) / FWHM_PER_SIGMA for width in noise.correlation_fwhm)
-        return y, x
+        return beam_widths(noise)
 
     def _spectral(self, nchan: int) -> float:
         return 0.0 if nchan == 1 else self.parameters.spectral_fwhm / FWHM_PER_SIGMA
+
+
+def beam_widths(noise: NoiseModel) -> tuple[float, float]:
+    """Sigma along y and x, in pixels, of the kernel that colours the noise: as wide as the beam."""
+    # the ACF of noise coloured by a kernel is that kernel with itself: wider by the square root of two
+    y, x = (max(FINEST, width / math.sqrt(2)) / FWHM_PER_SIGMA for width in noise.correlation_fwhm)
+    return y, x
 
 
 def smoothed_variance(

@@ -185,13 +185,14 @@ def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float 
 def _trained(recipe: Recipe, progress: Progress, where: str, hours: float | None, *, of: str = "") -> str:
     """By which command, how long, on what."""
     begun, limit = recipe.begun, "" if hours is None else f" --hours {hours:g}"
-    begin = "" if begun is None else f" --from {begun.model}"
+    begin, began = "", []
+    if begun is not None:
+        begin = f" --from {begun.model}"
+        began = [f"It began with the weights of {begun.model} whose SHA-256 starts with {begun.sha256[:12]}."]
     return _joined(
         f"- **Trained by** `denoise train {RECIPE}{begin}{limit} -o FOLDER` with the recipe beside this card:",
         f"{progress.step:,} of {recipe.optimiser.steps:,} steps{of} in {progress.seconds / 3600:.2f} h on: {where}.",
-        ""
-        if begun is None
-        else f"It began with the weights of {begun.model} whose SHA-256 starts with {begun.sha256[:12]}.",
+        *began,
     )
 
 

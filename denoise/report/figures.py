@@ -27,7 +27,7 @@ from denoise.report.panels import (
     style,
     symmetric_scale,
 )
-from denoise.report.scene import AcfCurve, Scene
+from denoise.report.scene import AcfCurve, ChannelPanel, Scene
 from denoise.report.stream import EDGES
 
 Floats = NDArray[np.float64]
@@ -165,25 +165,33 @@ def channel_figure(scene: Scene, beam: Beam) -> Any:
         ("Residual", "residual", symmetric_scale(SIGMAS)),
     )
     for row, (name, attribute, row_scale) in zip(axes, rows, strict=True):
-        for ax, panel in zip(row, panels, strict=True):
-            image = getattr(panel, attribute)
-            artist = sky_map(
-                ax, image, scene.sky, shape=scene.shape[1:], factor=scene.sums.factor, scale=row_scale
-            )
-            style(ax)
-            few_ticks(ax.xaxis, 4, inner=True)
-            few_ticks(ax.yaxis, 4, inner=True)
-        beam_and_bar(row[0], beam, scene.sky, text=False)
-        row[0].set_ylabel(name, fontsize=LABEL)
+        artist = _map_row(row, [getattr(panel, attribute) for panel in panels], name, scene, beam, row_scale)
         if attribute == "after":
             colour_bar(fig, artist, list(axes[:2].flat), ("", scene.unit), row_scale, aspect=28, shrink=0.95)
         if attribute == "residual":
             colour_bar(fig, artist, list(row), ("", "σ"), row_scale, aspect=12, shrink=0.9)
+    _label_maps(fig, axes, panels, scene)
+    return fig
+
+
+def _map_row(row: Any, images: list[Any], name: str, scene: Scene, beam: Beam, scale: Scale) -> Any:
+    """Channel maps side by side on one scale; returns what a colour bar needs."""
+    for ax, image in zip(row, images, strict=True):
+        artist = sky_map(ax, image, scene.sky, shape=scene.shape[1:], factor=scene.sums.factor, scale=scale)
+        style(ax)
+        few_ticks(ax.xaxis, 4, inner=True)
+        few_ticks(ax.yaxis, 4, inner=True)
+    beam_and_bar(row[0], beam, scene.sky, text=False)
+    row[0].set_ylabel(name, fontsize=LABEL)
+    return artist
+
+
+def _label_maps(fig: Any, axes: Any, panels: Sequence[ChannelPanel], scene: Scene) -> None:
+    """Channels above the first row, coordinates along the sides."""
     for ax, panel in zip(axes[0], panels, strict=True):
         ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
     fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)
     fig.supylabel(scene.sky.labels[1], fontsize=LABEL)
-    return fig
 
 
 def display_figure(scene: Scene, beam: Beam) -> Any:
@@ -198,26 +206,11 @@ def display_figure(scene: Scene, beam: Beam) -> Any:
         ("Enhanced", "after", ("no unit", ""), 0.0),
     )
     for row, (name, attribute, label, noise) in zip(axes, rows, strict=True):
-        scale = intensity_scale(*(getattr(panel, attribute) for panel in panels), noise=noise)
-        for ax, panel in zip(row, panels, strict=True):
-            artist = sky_map(
-                ax,
-                getattr(panel, attribute),
-                scene.sky,
-                shape=scene.shape[1:],
-                factor=scene.sums.factor,
-                scale=scale,
-            )
-            style(ax)
-            few_ticks(ax.xaxis, 4, inner=True)
-            few_ticks(ax.yaxis, 4, inner=True)
-        beam_and_bar(row[0], beam, scene.sky, text=False)
-        row[0].set_ylabel(name, fontsize=LABEL)
+        images = [getattr(panel, attribute) for panel in panels]
+        scale = intensity_scale(*images, noise=noise)
+        artist = _map_row(row, images, name, scene, beam, scale)
         colour_bar(fig, artist, list(row), label, scale, size=TICK, aspect=14, shrink=0.9)
-    for ax, panel in zip(axes[0], panels, strict=True):
-        ax.set_title(channel_title(scene, panel.channel), fontsize=TICK)
-    fig.supxlabel(scene.sky.labels[0], fontsize=LABEL)
-    fig.supylabel(scene.sky.labels[1], fontsize=LABEL)
+    _label_maps(fig, axes, panels, scene)
     return fig
 
 
