@@ -2,7 +2,8 @@
 
 The network (`denoise.networks.lidia`) wants white noise of one known sigma. So the data are divided by the sigma of the
 noise model, the correlation of the noise is taken out (`denoise.transforms.whitening`), every channel is denoised by
-itself, and the correlation is put back.
+itself, and the correlation is put back. What the network leaves of the flux in regions that a search of the
+cube finds is put back from the residual, as `ist` does (`denoise.transforms.flux`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pydantic import Field
 from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
 from denoise.networks.backend import check_torch
 from denoise.noise import NoiseModel
-from denoise.transforms import detection
+from denoise.transforms import detection, flux
+from denoise.transforms.gates import BRIGHT, strength
 from denoise.transforms.whitening import Whitened, filters_for, whiten
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ MOST = np.float32(
     5
 )  # sigma: noise that is further from zero does not occur, and what is taken for it is signal
 # bytes a pixel of a plane (neighbours, what patches say, images), a voxel, and a thread (patches at work)
-_PLANE, _VOXEL, _THREAD = 1_700, 44, 80_000_000
+_PLANE, _VOXEL, _THREAD = 1_200, 100, 80_000_000
 
 
 class LidiaParameters(Parameters):
@@ -86,12 +88,15 @@ class Lidia(Denoiser):
         return int(self.parameters.neighbours == "adjacent")
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
-        """What a patch and its neighbours look at, all of it, and the filters that whiten."""
+        """What a patch and its neighbours look at, all of it; the search for emission; the filters that whiten."""
         from denoise.networks.neighbours import REACH
 
         filters = filters_for(noise)
-        side = REACH + (0 if filters is None else filters.reach + filters.spread)
-        return Halo(self._beside if shape[0] > 1 else 0, side, side)
+        beyond = 0 if filters is None else filters.reach + filters.spread
+        search, more = detection.emission_halo(shape, noise), flux.halo(shape[0])
+        deep = max(search[0], BRIGHT[0] + 2, self._beside) + more[0]
+        side = max(search[1], BRIGHT[1] + 2 + beyond, REACH + beyond) + more[1]
+        return Halo(deep if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Bytes beside the block; one channel is at work at a time."""
@@ -102,13 +107,16 @@ class Lidia(Denoiser):
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
-        sigma = noise.sigma()
+        sigma, both = noise.sigma(), not self.positivity
         data, valid = detection.standardise(block, sigma, threads=self.threads)
         white = self._whitened(data, valid, noise)
         estimate = self._denoised(white.data, valid)
-        # what the filters leave out counts where there is signal, and is noise elsewhere
-        signal = np.minimum(np.abs(estimate) / MOST, np.float32(1))
-        found = white.restore(estimate, signal, threads=self.threads)
+        # the flux that was left out of the regions found
+        seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
+        left = detection.noise_left(white.noise, detection.search_scales(noise.cube_shape))
+        near, region = strength(white.data, left, threads=self.threads), seen.found.region
+        flux.put_back(estimate, white.data, region=region, strength=near, threads=self.threads)
+        found = white.restore(estimate, region, threads=self.threads)
         return Estimate(np.where(valid, found * sigma, np.float32(0)).astype(np.float32, copy=False))
 
     def _whitened(self, data: Block, valid: NDArray[np.bool_], noise: NoiseModel) -> Whitened:
