@@ -189,7 +189,7 @@ def new_state(recipe: Recipe, device: str, begin: str | None = None) -> State:
     """A training that has not begun, perhaps with the weights of a model; raises as ``train``."""
     network = task_of(recipe).build()
     if begin is not None:
-        take_weights(network, model_folder(begin))
+        take_weights(network, model_folder(begin), grow=isinstance(network, ScaleSpaceUNet))
     network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), recipe.optimiser.rate)
     return State(network, copied(network), copied(network), optimiser, Progress())

@@ -17,7 +17,7 @@ CPUs than that of the two).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -79,6 +79,27 @@ class ScaleSpaceUNet(nn.Module):
         with torch.no_grad():
             self.head.bias.zero_()
             self.head.bias[-1] = _VARIANCE
+
+    def grown(self, smaller: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights with which this network says what a smaller one says, as a start (Chen et al. 2016, arXiv:1511.05641).
+
+        What is new in width is fed at random and not yet listened to; a new block adds nothing before training.
+
+        Raises
+        ------
+        RuntimeError
+            The other network is not smaller.
+        """
+        if sum(name.startswith("told") for name in smaller) != 2 * len(self.widths):
+            raise RuntimeError(f"it has not {len(self.widths)} levels")
+        weights = {name: own.clone() for name, own in self.state_dict().items()}
+        for name, known in smaller.items():
+            own, inner = weights.get(name, known[:0]), tuple(slice(n) for n in known.shape)
+            if own.dim() != known.dim() or own[inner].shape != known.shape:
+                raise RuntimeError(f"{name}: {tuple(known.shape)} are more than {tuple(own.shape)}")
+            own[: known.shape[0]] = 0
+            own[inner] = known
+        return weights
 
     def forward(self, inputs: Tensor, numbers: Tensor) -> Answer:
         """Answer to inputs (batch, channel, y, x, 26), see ``scalespace``, and numbers of the noise (batch, 8)."""

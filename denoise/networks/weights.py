@@ -155,8 +155,17 @@ def with_weights(network: Net, folder: Path) -> Net:
     return network
 
 
-def take_weights(network: Any, folder: Path) -> None:
+def take_weights(network: Any, folder: Path, *, grow: bool = False) -> None:
     """Put the weights of a folder into a network.
+
+    Parameters
+    ----------
+    network : Module
+        Changed.
+    folder : Path
+        Of the model.
+    grow : bool
+        Take those of a smaller U-Net too, see ``ScaleSpaceUNet.grown``.
 
     Raises
     ------
@@ -165,8 +174,9 @@ def take_weights(network: Any, folder: Path) -> None:
     """
     from safetensors.torch import load
 
+    values = load((folder / WEIGHTS).read_bytes())
     try:
-        network.load_state_dict(load((folder / WEIGHTS).read_bytes()))
+        network.load_state_dict(network.grown(values) if grow else values)
     except RuntimeError as err:
         raise InputError(
             f"{folder.name}/{WEIGHTS} does not fit the network of the recipe", value=err

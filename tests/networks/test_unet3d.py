@@ -34,6 +34,26 @@ def seen(shape=SHAPE, seed=0):
     return torch.randn(1, *shape, INPUTS, generator=generator), torch.randn(1, 8, generator=generator)
 
 
+def test_a_larger_network_begins_with_what_a_smaller_one_says(network):
+    larger = ScaleSpaceUNet((6, 7, 12), (2, 1, 3)).eval().requires_grad_(False)
+    larger.load_state_dict(larger.grown(network.state_dict()))
+    for one, other in zip(larger(*seen()), network(*seen()), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("widths", [(4, 5, 8), (4, 6), (4, 6, 8, 8)])
+def test_a_network_does_not_begin_with_what_is_larger_or_has_other_levels(network, widths):
+    with pytest.raises(RuntimeError, match="more than|levels"):
+        ScaleSpaceUNet(widths, (1,) * len(widths)).grown(network.state_dict())
+
+
+def test_what_is_new_in_a_larger_network_learns(network):
+    larger = ScaleSpaceUNet((6, 7, 12), (1, 1, 1))
+    larger.load_state_dict(larger.grown(network.state_dict()))
+    larger(*seen()).correction.square().sum().backward()
+    assert larger.head.weight.grad[:, 4:].abs().max() > 0
+
+
 def test_the_published_network_has_its_count_and_keeps_the_shape():
     network = ReferenceUNet()
     assert parameter_count(network) == 5_643_200
