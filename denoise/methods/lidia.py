@@ -72,10 +72,10 @@ class Lidia(Denoiser):
     @property
     def weights(self) -> str:
         """Checksum of the network's weights."""
-        from denoise.networks.lidia_weights import FAMILY
+        from denoise.networks.recipe import LidiaRecipe
         from denoise.networks.weights import checksum_of, model_folder
 
-        return checksum_of(model_folder(self.parameters.model, FAMILY))
+        return checksum_of(model_folder(self.parameters.model, LidiaRecipe.family))
 
     @property
     def _model(self) -> LidiaModel:

@@ -12,8 +12,6 @@ from denoise.networks.lidia_training import build_lidia
 from denoise.networks.recipe import LidiaRecipe, load_any_recipe
 from denoise.networks.weights import RECIPE, checked_sum, model_folder, with_weights
 
-FAMILY = "lidia"
-
 
 class LidiaModel(NamedTuple):
     """A trained network.
@@ -43,7 +41,7 @@ def load_lidia(name: str) -> LidiaModel:
     InputError
         The weights are not those that the recipe names, or do not fit its network.
     """
-    return _loaded(model_folder(name, FAMILY).resolve())
+    return _loaded(model_folder(name, LidiaRecipe.family).resolve())
 
 
 @cache

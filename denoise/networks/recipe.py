@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -186,6 +186,7 @@ class BegunWith(_Section):
 class Recipe(_Section):
     """What recipes of all networks have."""
 
+    family: ClassVar[str]  # what the names of its packaged models begin with
     version: Literal[1] = Field(description="of the format of recipes")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model")
     seed: int = Field(default=1, ge=0)
@@ -217,6 +218,7 @@ class Recipe(_Section):
 class TrainingRecipe(Recipe):
     """The whole file, of a U-Net."""
 
+    family: ClassVar[str] = "unet"
     network: NetworkRecipe = NetworkRecipe()
     simulation: SimulationRecipe
     loss: LossRecipe = LossRecipe()
@@ -247,6 +249,7 @@ class LeavesRecipe(_Section):
 class LidiaRecipe(Recipe):
     """The whole file, of a LIDIA network."""
 
+    family: ClassVar[str] = "lidia"
     network: Literal["lidia", "lidia-small"]
     images: ChannelsRecipe | LeavesRecipe = Field(discriminator="source")
 

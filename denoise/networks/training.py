@@ -174,7 +174,7 @@ def train(recipe: Recipe, run: TrainingRun) -> Progress:
     """
     torch.set_num_threads(run.threads)
     # a recipe from the folder of another training says what that one began with
-    begun = None if run.begin is None else _begun_with(run.begin)
+    begun = None if run.begin is None else _begun_with(run.begin, recipe.family)
     recipe = recipe.model_copy(update={"begun": begun})
     state = new_state(recipe, run.device, run.begin)
     if run.resume:
@@ -189,14 +189,14 @@ def new_state(recipe: Recipe, device: str, begin: str | None = None) -> State:
     """A training that has not begun, perhaps with the weights of a model; raises as ``train``."""
     network = task_of(recipe).build()
     if begin is not None:
-        take_weights(network, model_folder(begin), grow=isinstance(network, ScaleSpaceUNet))
+        take_weights(network, model_folder(begin, recipe.family), grow=isinstance(network, ScaleSpaceUNet))
     network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), recipe.optimiser.rate)
     return State(network, copied(network), copied(network), optimiser, Progress())
 
 
-def _begun_with(name: str) -> BegunWith:
-    folder = model_folder(name).resolve()
+def _begun_with(name: str, family: str) -> BegunWith:
+    folder = model_folder(name, family).resolve()
     recipe = load_any_recipe(folder / RECIPE)
     return BegunWith(model=recipe.name, sha256=checked_sum(recipe.sha256, folder))
 

@@ -59,7 +59,7 @@ _LINES = (
         "noise_after",
         DATA,
         "robust spread outside the emission found",
-        "undefined: the method leaves exact zeros there",
+        "undefined: nothing is left there, or only exact zeros",
     ),
     _Line(
         "Noise reduction",
@@ -67,7 +67,7 @@ _LINES = (
         "noise_ratio",
         "×",
         "noise before / noise after",
-        "undefined: the method leaves exact zeros outside the emission",
+        "undefined: nothing is left outside the emission, or only exact zeros",
     ),
     _Line("Peak", "peak_before", "peak_after", DATA, "brightest voxel; before, it includes a noise peak"),
     _Line(

@@ -8,10 +8,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from denoise.errors import InputError, UsageError  # noqa: E402
+from denoise.errors import InputError, ParameterError, UsageError  # noqa: E402
 from denoise.networks import checkpoint, losses  # noqa: E402
 from denoise.networks.examples import TRAINING, make_batch  # noqa: E402
-from denoise.networks.recipe import BegunWith, OptimiserRecipe, checked_recipe, load_recipe  # noqa: E402
+from denoise.networks.recipe import (  # noqa: E402
+    BegunWith,
+    OptimiserRecipe,
+    checked_recipe,
+    load_any_recipe,
+    load_recipe,
+)
 from denoise.networks.training import (  # noqa: E402
     TrainingRun,
     learning_rate,
@@ -45,6 +51,12 @@ def test_a_training_begins_with_the_weights_of_a_model(tiny_recipe, tmp_path):
         train(tiny_recipe, dataclasses.replace(again, begin=None, resume=True))
     with pytest.raises(InputError, match="does not fit the network of the recipe"):
         train(tiny_recipe, dataclasses.replace(again, begin="unet3d-small"))
+
+
+def test_models_to_begin_with_are_those_of_the_same_network(tmp_path):
+    recipe = load_any_recipe(resource("models", "lidia-beams", "recipe.yaml"))
+    with pytest.raises(ParameterError, match=r"known: lidia-beams[^\n]*; or a folder"):
+        train(recipe, TrainingRun(tmp_path, begin="none-such"))
 
 
 def test_twenty_steps_are_the_same_twice_with_and_without_workers(tiny_recipe, tmp_path):
