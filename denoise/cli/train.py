@@ -42,7 +42,7 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Begin with the weights of this model, a name in models/ or a folder; of a U-Net, perhaps a smaller one.",
+            help="Begin with the weights of this model (a name in models/ or a folder), or of a smaller U-Net.",
             show_default=False,
         ),
     ] = None,
