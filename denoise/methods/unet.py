@@ -13,7 +13,6 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
@@ -112,11 +111,10 @@ class Mixed(NamedTuple):
 
 
 class _Denoised(NamedTuple):
-    """One block: the result and its predicted error, variance beyond it, the emission found, diagnostics."""
+    """One block: the result with its predicted error and the emission found, variance beyond it, diagnostics."""
 
     result: Examined
     doubt: Block | float
-    support: NDArray[np.bool_]
     numbers: Mapping[str, float]
 
 
@@ -227,7 +225,10 @@ class Unet(Denoiser):
             error = factor.error(found.result, threads=self.threads)
         variance = np.asarray((np.square(error) + found.doubt) * np.square(known), np.float32)
         return Estimate(
-            found.result.data * known, variance=variance, support=found.support, diagnostics=found.numbers
+            found.result.data * known,
+            variance=variance,
+            support=found.result.found,
+            diagnostics=found.numbers,
         )
 
     def examine(self, block: Block, noise: NoiseModel) -> Examined:
@@ -255,8 +256,8 @@ class Unet(Denoiser):
         if self.positivity:
             estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
         numbers = cube_numbers(noise, float(np.abs(data).max()), weighed.windows, weighed.unusual)
-        result = Examined(estimate, np.sqrt(weighed.variance), near, valid)
-        return _Denoised(result, mixed.doubt, seen.support, {**numbers, **mixed.numbers})
+        result = Examined(estimate, np.sqrt(weighed.variance), near, valid, seen.support)
+        return _Denoised(result, mixed.doubt, {**numbers, **mixed.numbers})
 
     def _mixed(
         self, found: Weighed, whole: Block, white: Whitened, noise: NoiseModel, region: Block, near: Block

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import yaml
@@ -25,6 +25,10 @@ from denoise.transforms._jit import run_ranges
 from denoise.transforms.smoothing import box_mean
 
 Array = NDArray[np.float32]
+
+# parts of a cube: the emission that the method found, and the rest; by the truth: emission (above 5 % of its peak), sky
+Where = Literal["found", "rest", "emission", "sky"]
+PARTS: tuple[Where, ...] = get_args(Where)
 
 FILE = "calibration.yaml"
 BOX = (1, 3)  # half widths of the box over which the result's own size is taken: channels, pixels
@@ -49,12 +53,15 @@ class Examined(NamedTuple):
         Largest significance of the data nearby (`denoise.transforms.gates.strength`).
     valid : ndarray of bool, same shape
         Where there is coverage.
+    found : ndarray of bool, same shape
+        Emission, by the method's search.
     """
 
     data: Array
     spread: Array
     strength: Array
     valid: NDArray[np.bool_]
+    found: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Covered(BaseModel):
 
     positivity: bool
     snr: tuple[float, float] = Field(description="peak SNR; (0, 0): empty fields")
-    inside: bool = Field(description="in the emission, truth above 5 % of its peak; or outside it")
+    where: Where
     cubes: int
     within_1: tuple[float, float | None]
     within_2: tuple[float, float | None]

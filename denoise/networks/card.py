@@ -19,6 +19,7 @@ from denoise.simulate import SceneKind
 CARD = "CARD.md"
 _SCORES = ("aperture", "emission", "flux")
 _CPUINFO = Path("/proc/cpuinfo")
+_PLACES = {"found": "emission found", "rest": "elsewhere", "emission": "true emission", "sky": "true sky"}
 
 
 def write_card(
@@ -245,9 +246,10 @@ def _coverage(calibration: Calibration) -> list[str]:
     said = _joined(
         f"Calibrated on {fitted} simulated cubes; scored on {scored} others, on the final result of the method.",
         "Share of the voxels whose truth is within 1 and 1.96 sigma of the result (.68 and .95 wanted): mean over",
-        "cubes with its standard error, in the emission (truth above 5 % of its peak) and outside. Voxels do not count",
-        "where the result is exactly zero and the truth below .01 sigma of the noise; the error of an exact zero is",
-        "that of the zeros that count.",
+        "cubes with its standard error. The factors are fitted to the emission that the method found, and to the rest;",
+        "below them the same voxels by the truth (emission: above 5 % of its peak), which no data tell apart: faint",
+        "emission that was not found has the errors of empty sky. Voxels do not count where the result is exactly zero",
+        "and the truth below .01 sigma of the noise; the error of an exact zero is that of the zeros that count.",
     )
     rows = [_covered(one) for one in calibration.coverage]
     names = [
@@ -268,8 +270,8 @@ def _covered(one: Covered) -> list[str]:
         f"{value:.3f}" + ("" if error is None else f" ± {error:.3f}")
         for value, error in (one.within_1, one.within_2)
     ]
-    result, where = "positive" if one.positivity else "both signs", "emission" if one.inside else "outside"
-    return [result, snr, where, str(one.cubes), *shares, f"{one.tails:.2f}"]
+    result = "positive" if one.positivity else "both signs"
+    return [result, snr, _PLACES[one.where], str(one.cubes), *shares, f"{one.tails:.2f}"]
 
 
 def _notes(notes: Sequence[str]) -> list[str]:

@@ -3,8 +3,10 @@
 The factor is a quantile of |error| / predicted error, as in conformal prediction with quantile regression (Romano,
 Patterson & Candes 2019, arXiv:1905.03222): curves that minimise the pinball loss of its logarithm, for 68 % within 1
 sigma and 95 % within 1.96 sigma together, because one map of errors serves both. Every range of SNR counts alike, in it
-emission (truth above 5 % of its peak) and everything else, and in those every cube. Coverage is then counted on other
-cubes. Both are of the method's final output, as users get it.
+the emission that the method found and everything else, and in those every cube: what is promised must be told apart by
+the data. (Where the truth is not zero and nothing was found looks like empty sky, and no error bar of single voxels can
+be right for both.) Coverage is then counted on other cubes, by what was found and by the truth. All is of the method's
+final output, as users get it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.metrics import LEVELS, Coverage, coverage, emission_mask, scored
-from denoise.networks.calibration import KNOTS, Calibration, Covered, Examined, Factor, logs, size_of
+from denoise.networks.calibration import (
+    KNOTS,
+    PARTS,
+    Calibration,
+    Covered,
+    Examined,
+    Factor,
+    Where,
+    logs,
+    size_of,
+)
 from denoise.networks.examples import Observed, draw_observed
 from denoise.networks.recipe import BatchShape, SimulationRecipe, TrainingRecipe
 from denoise.noise import NoiseModel
@@ -34,21 +46,21 @@ Range = tuple[float, float]
 FIT, SCORE = 10, 11  # streams of the seed
 EMPTY: Range = (0.0, 0.0)
 EDGES = (2.5, 3.5, 6.0, 9.0)  # of the ranges of peak SNR
-_MOST = {True: 500, False: 1000}  # voxels of a cube that are fitted to: in the emission, outside
+_MOST = 1000  # voxels of a cube that are fitted to, in the emission found and as many elsewhere
 _SOFT = 0.08  # width of the step of a quantile, in the logarithm of the error
 _STIFF = 1e-3  # weight of the curvature of the curves
 _LEAST = 1e-4  # sigma: smaller errors are as good as none
 
 
 class Voxels(NamedTuple):
-    """Voxels of one cube, in its emission or outside.
+    """Voxels of one cube, in the emission found or elsewhere.
 
     Attributes
     ----------
     snr : tuple of float
         Range of the peak SNR.
-    inside : bool
-        In the emission.
+    where : str
+        "found" or "rest".
     features : ndarray, shape (3, voxels)
         Logarithms, in the order of ``calibration.KNOTS``.
     ratio : ndarray, shape (voxels,)
@@ -56,16 +68,16 @@ class Voxels(NamedTuple):
     """
 
     snr: Range
-    inside: bool
+    where: Where
     features: Floats
     ratio: Floats
 
 
 class Mark(NamedTuple):
-    """Coverage in one cube."""
+    """Coverage in one part of one cube."""
 
     snr: Range
-    inside: bool
+    where: Where
     found: Coverage
 
 
@@ -139,13 +151,13 @@ def sampled(recipe: TrainingRecipe, examine: Examine, number: int) -> list[Voxel
     seen = (found.spread, found.strength, size_of(found.data))
     error = np.maximum(np.abs(found.data - cube.truth), _LEAST)
     voxels = []
-    for inside, mask in _parts(cube, found):
+    for where, mask in _told_apart(cube, found):
         at = np.flatnonzero(mask)
         if at.size:
-            at = rng.choice(at, min(at.size, _MOST[inside]), replace=False)
+            at = rng.choice(at, min(at.size, _MOST), replace=False)
             features = np.stack([logs(values.ravel()[at]) for values in seen]).astype(np.float64)
             ratio = np.log(error.ravel()[at]) - np.log(found.spread.ravel()[at])
-            voxels.append(Voxels(snr, inside, features, ratio.astype(np.float64)))
+            voxels.append(Voxels(snr, where, features, ratio.astype(np.float64)))
     return voxels
 
 
@@ -155,19 +167,25 @@ def marked(recipe: TrainingRecipe, examine: Examine, factor: Factor, number: int
     found = examine(cube.noisy, cube.model)
     error = factor.error(found)
     marks = []
-    for inside, mask in _parts(cube, found):
+    for where, mask in (*_told_apart(cube, found), *_by_truth(cube, found)):
         got = coverage(cube.truth, found.data, error, mask)
         if got is not None:
-            marks.append(Mark(snr, inside, got))
+            marks.append(Mark(snr, where, got))
     return marks
 
 
-def _parts(cube: Observed, found: Examined) -> Iterator[tuple[bool, NDArray[np.bool_]]]:
-    """Voxels that are scored, in the emission and outside."""
-    emission = emission_mask(cube.truth)
-    known = scored(cube.truth, found.data, 1.0) & found.valid
-    yield True, known & emission
-    yield False, known & ~emission
+def _told_apart(cube: Observed, examined: Examined) -> Iterator[tuple[Where, NDArray[np.bool_]]]:
+    """Voxels that are scored, in the emission found and elsewhere."""
+    known = scored(cube.truth, examined.data, 1.0) & examined.valid
+    yield "found", known & examined.found
+    yield "rest", known & ~examined.found
+
+
+def _by_truth(cube: Observed, examined: Examined) -> Iterator[tuple[Where, NDArray[np.bool_]]]:
+    """The same, in the emission and outside: what only a simulation can tell."""
+    known, emission = scored(cube.truth, examined.data, 1.0) & examined.valid, emission_mask(cube.truth)
+    yield "emission", known & emission
+    yield "sky", known & ~emission
 
 
 def fit_factor(voxels: Iterable[Voxels]) -> Factor:
@@ -203,8 +221,8 @@ def fit_factor(voxels: Iterable[Voxels]) -> Factor:
 
 
 def _weights(parts: list[Voxels]) -> list[Floats]:
-    """Of every voxel: every range of SNR and side counts alike, in it every cube, in that every voxel."""
-    groups = [(one.snr, one.inside) for one in parts]
+    """Of every voxel: every range of SNR and part counts alike, in it every cube, in that every voxel."""
+    groups = [(one.snr, one.where) for one in parts]
     count = len(set(groups))
     return [
         np.full(one.ratio.size, 1 / (count * groups.count(group) * one.ratio.size))
@@ -241,18 +259,18 @@ def _bends() -> Floats:
 
 
 def covered(marks: Iterable[Mark], *, positivity: bool) -> list[Covered]:
-    """Means over the cubes of every range of SNR and side, with standard errors."""
-    groups: dict[tuple[Range, bool], list[Coverage]] = {}
+    """Means over the cubes of every part and range of SNR, with standard errors."""
+    groups: dict[tuple[Where, Range], list[Coverage]] = {}
     for one in marks:
-        groups.setdefault((one.snr, one.inside), []).append(one.found)
+        groups.setdefault((one.where, one.snr), []).append(one.found)
     rows = []
-    for (snr, inside), found in sorted(groups.items()):
+    for (where, snr), found in sorted(groups.items(), key=lambda item: (PARTS.index(item[0][0]), item[0][1])):
         table = np.array(found)
         rows.append(
             Covered(
                 positivity=positivity,
                 snr=snr,
-                inside=inside,
+                where=where,
                 cubes=len(found),
                 within_1=_mean(table[:, 0]),
                 within_2=_mean(table[:, 1]),

@@ -24,14 +24,14 @@ def rng():
 
 def examined(rng, shape=SHAPE):
     data, spread, strength = (np.exp(rng.normal(size=shape)).astype(np.float32) for _ in range(3))
-    return Examined(data, spread, 5 * strength, np.ones(shape, bool))
+    return Examined(data, spread, 5 * strength, np.ones(shape, bool), rng.random(shape) > 0.5)
 
 
-def voxels(rng, scale, *, snr=(2.5, 3.5), inside=True, size=4000):
+def voxels(rng, scale, *, snr=(2.5, 3.5), where="found", size=4000):
     """Gaussian errors of `scale` of the predicted ones, by the features."""
     features = rng.uniform(-3, 2, (3, size))
     error = np.abs(rng.normal(size=size)) * scale(features)
-    return Voxels(snr, inside, features, np.log(np.maximum(error, 1e-4)))
+    return Voxels(snr, where, features, np.log(np.maximum(error, 1e-4)))
 
 
 def shares(factor, one):
@@ -77,9 +77,9 @@ def test_curves_learn_how_wrong_the_predicted_errors_are(rng):
     assert np.allclose(shares(factor, low), [0.683, 0.95], atol=0.04)
 
 
-def test_every_range_and_side_counts_alike_whatever_its_voxels(rng):
+def test_every_range_and_part_counts_alike_whatever_its_voxels(rng):
     few = [voxels(rng, lambda f: np.full(f.shape[1], 2.0), size=200)]
-    many = [voxels(rng, lambda f: np.full(f.shape[1], 0.5), inside=False) for _ in range(5)]
+    many = [voxels(rng, lambda f: np.full(f.shape[1], 0.5), where="rest") for _ in range(5)]
     got = [shares(fit_factor(few + many), one) for one in (few[0], many[0])]
     alone = shares(fit_factor(many), many[0])
     assert got[0][0] < 0.6 < alone[0] + 0.05 < got[1][0]
@@ -106,7 +106,8 @@ class Halved:
     def __call__(self, block, noise):
         size = block.shape
         spread = np.ones(size, np.float32)
-        return Examined(block / 2, spread, np.full(size, 4, np.float32), np.ones(size, bool))
+        valid = np.ones(size, bool)
+        return Examined(block / 2, spread, np.full(size, 4, np.float32), valid, ~valid)
 
 
 def test_a_calibration_is_the_same_with_workers_and_right_in_empty_fields(tiny):
@@ -117,7 +118,7 @@ def test_a_calibration_is_the_same_with_workers_and_right_in_empty_fields(tiny):
         recipe, "0" * 64, lambda positivity: Halved(), report=lambda *at: told.append(at)
     )
     assert told == [(n, 16) for n in range(1, 17)]
-    assert [(one.snr, one.inside) for one in found.coverage] == [(EMPTY, False)] * 2
+    assert [(one.snr, one.where) for one in found.coverage] == [(EMPTY, "rest"), (EMPTY, "sky")] * 2
     for one in found.coverage:
         assert one.within_1[0] == pytest.approx(0.683, abs=0.05)
         assert one.within_2[0] == pytest.approx(0.95, abs=0.03)
