@@ -1,13 +1,14 @@
-"""Whether the error bars of a method are right: coverage by peak SNR, in the emission and outside, and pulls of fluxes.
+"""Whether the error bars of a method are right: coverage by peak SNR, and pulls of fluxes.
 
     python benchmarks/coverage.py                                    # fresh simulations of unet3d-small's recipe
     python benchmarks/coverage.py --suite toy-discs --cubes 20       # a suite of the benchmark, noise measured
     python benchmarks/coverage.py --model FOLDER --positivity on --seed 7
 
-68 % of the truth should lie within 1 sigma and 95 % within 1.96 sigma. Voxels where the result is exactly zero and the
-truth below .01 sigma of the noise do not count. The pull of a flux is (flux - true flux) / error in the source's
-aperture, all channels: with the error that the data's noise gives (`denoise.metrics.masked_flux`), and with that of
-UNCERT in its place, correlated as the noise is. Mean and width should be 0 and 1.
+68 % of the truth should lie within 1 sigma and 95 % within 1.96 sigma, in the emission that the run found and in the
+rest; and by the truth, in the emission (above 5 % of its peak) and the sky, which no data tell apart. Voxels where the
+result is exactly zero and the truth below .01 sigma of the noise do not count. The pull of a flux is (flux - true flux)
+/ error in the source's aperture, all channels: with the error of the data's noise (`denoise.metrics.masked_flux`),
+and with that of UNCERT in its place, correlated as the noise is. Mean and width should be 0 and 1.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 import denoise
 from denoise.metrics import coverage, emission_mask, scored, sum_error
+from denoise.networks.calibration import PARTS
 from denoise.noise import NoiseModel
 
 Array = NDArray[np.float32]
@@ -64,7 +66,7 @@ def suite(name: str, cubes: int, seed: int) -> Iterator[Known]:
 
 
 def score(one: Known, arguments: argparse.Namespace) -> dict[str, tuple[float, ...]]:
-    """Coverage (and tails) in the emission and outside, and pulls of the flux in the aperture."""
+    """Coverage (and tails) of every part, and pulls of the flux in the aperture."""
     given = {} if one.given is None else {"noise": one.given}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,9 +80,11 @@ def score(one: Known, arguments: argparse.Namespace) -> dict[str, tuple[float, .
         )
     data, sigma = (np.asarray(part.read(), np.float32) for part in (result.cube, result.uncertainty))
     known, emission = scored(one.truth, data, one.noise.sigma()), emission_mask(one.truth)
+    seen = result.support.read()
+    parts = dict(zip(PARTS, (seen, ~seen, emission, ~emission), strict=True))
     found: dict[str, tuple[float, ...]] = {}
-    for name, mask in (("emission", known & emission), ("outside", known & ~emission)):
-        got = coverage(one.truth, data, sigma, mask)
+    for name, mask in parts.items():
+        got = coverage(one.truth, data, sigma, known & mask)
         if got is not None:
             found[name] = tuple(got)
     if emission.any():
@@ -94,11 +98,11 @@ def score(one: Known, arguments: argparse.Namespace) -> dict[str, tuple[float, .
 
 def show(rows: dict[str, list[dict[str, tuple[float, ...]]]]) -> None:
     """The table: means over cubes with standard errors."""
-    side = "".join(f"{name:>16s} {'.95':>13s} {'tails':>5s} " for name in ("emission .68", "outside .68"))
+    side = "".join(f"{name + ' .68':>13s} {'.95':>13s} {'tails':>5s} " for name in PARTS)
     print(f"{'':18s} {'cubes':>5s} {side} {'pull, noise':>14s} {'pull, UNCERT':>14s}")
     for label, found in rows.items():
         cells = [f"{label:18s} {len(found):5d} "]
-        for name in ("emission", "outside"):
+        for name in PARTS:
             table = np.array([one[name] for one in found if name in one])
             cells.append(_shares(table) if len(table) else f"{'-':>13s} {'-':>13s} {'-':>5s} ")
         pulls = np.array([one["pulls"] for one in found if "pulls" in one])
