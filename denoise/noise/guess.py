@@ -22,6 +22,8 @@ Block = NDArray[np.float32]
 _PIXELS = 16384  # looked at per channel, about
 _TOGETHER = 64  # values of which a median is taken at least
 _PLANES = 48  # looked at per cell
+_LEAST = 16  # values of which a cell makes something
+_ASIDE = 3.0  # standard errors by which the sides of zero differ in number where there is a source
 _WORTH = 0.2  # scatter of log variance over the field below which the guess stays flat
 
 
@@ -112,7 +114,7 @@ def first_guess(view: View, early: Scout, voxels: int, *, fixed: bool) -> Guess:
         weight[own] += good
         if not fixed:
             ratio = noise / np.where(good, spread, np.nan).astype(np.float32)[:, None, None]
-            _add_cells(ratio, sample, squares, number)
+            _add_cells(ratio, sample, early.samples(1.0), squares, number)
     relative = np.broadcast_to(np.float32(1.0), (ny, nx))
     if not fixed:
         variance = np.where(number > 0, squares / np.maximum(number, 1), np.nan)
@@ -156,20 +158,32 @@ def _channel_spread(noise: Block, *, about: About) -> Array:
     return np.asarray(mad_std(flat, about=about, axis=1))
 
 
-def _add_cells(ratio: Block, sample: _Sample, squares: Array, number: Array) -> None:
-    """Add the variance of every cell, from the median of |ratio|, weighted with the number of channels."""
-    some = np.abs(ratio[:: max(1, ratio.shape[0] // _PLANES)])
+def _add_cells(ratio: Block, sample: _Sample, independent: float, squares: Array, number: Array) -> None:
+    """Add the variance of every cell, weighted with the number of channels; `independent` samples a voxel."""
+    some = ratio[:: max(1, ratio.shape[0] // _PLANES)]
     for row in range(squares.shape[0]):
         strip = some[:, row * sample.rows : (row + 1) * sample.rows]
         for column, (left, right) in enumerate(pairwise(sample.columns)):
             values = strip[:, :, left:right]
             covered = values[np.isfinite(values)]
-            if covered.size < 16:
+            if covered.size < _LEAST:
                 continue
-            spread = float(np.median(covered)) / QUARTILE
+            spread = _cell_spread(covered, independent * covered.size)
             count = covered.size / values.size * some.shape[0] if spread > 0 else 0.0
             squares[row, column] += count * spread**2
             number[row, column] += count
+
+
+def _cell_spread(values: Block, independent: float) -> float:
+    """From the median size; a source is on one side of zero, and then the other side says; 0 where there is none.
+
+    In an image nothing else tells a cell that a source fills from one with more noise.
+    """
+    sides = [np.abs(values[values < 0]), values[values > 0]]
+    if abs(len(sides[0]) - len(sides[1])) <= _ASIDE * values.size / np.sqrt(independent):
+        return float(np.median(np.abs(values))) / QUARTILE
+    rarer = min(sides, key=len)
+    return float(np.median(rarer)) / QUARTILE if len(rarer) >= _LEAST else 0.0
 
 
 def _coarse_map(variance: Array, samples: Array, cells: Cells, shape: tuple[int, int]) -> NDArray[np.float32]:

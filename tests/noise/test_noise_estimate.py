@@ -485,3 +485,20 @@ def test_a_pass_in_other_processes_gives_the_same_bytes(tasks, monkeypatch):
     for name in ("channel_sigma", "relative", "spatial_acf", "spectral_acf"):
         assert np.array_equal(getattr(here, name), getattr(apart, name))
     assert here.tails == apart.tails
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_source_in_an_image_is_not_taken_for_more_noise(sign):
+    y, x = np.mgrid[:80, :80]
+    source = 20 * np.exp(-((y - 30.0) ** 2 + (x - 44.0) ** 2) / (2 * 5.0**2))
+    noise = np.random.default_rng(8).standard_normal((80, 80))
+    sigma = np.broadcast_to(estimate_noise(Cube((noise + sign * source)[None])).sigma(), (1, 80, 80))
+    assert sigma[0, 30, 44] == pytest.approx(1, abs=0.1)
+    assert sigma.max() < 1.2
+
+
+def test_noise_that_grows_over_an_image_is_seen():
+    growing = np.linspace(1, 3, 96)[None, :, None]
+    noise = np.random.default_rng(9).standard_normal((1, 96, 96)) * growing
+    sigma = estimate_noise(Cube(noise)).sigma()
+    assert np.median(np.abs(sigma / growing - 1)) < 0.1
