@@ -18,6 +18,7 @@ from denoise.noise.model import full_width
 Region = tuple[slice, slice, slice]
 
 TRAIN, CHOOSE, JUDGE = 0, 1, 2
+FEWEST = 8  # blocks that judge, for their scatter to be an error
 _CHOOSING, _JUDGING = 0.2, 0.25  # shares of the blocks
 _LEAST: Shape = (4, 16, 16)  # channels and pixels of a block
 _WIDTHS = 3.0  # and at least so many correlation widths, for the noise of blocks to be independent

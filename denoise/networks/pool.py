@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.errors import InputError
-from denoise.networks.blocks import TRAIN, Blocks
+from denoise.networks.blocks import FEWEST, TRAIN, Blocks
 from denoise.networks.pairs import Pair, Sky, Tile, block_numbers, make_pair, tile_at, tile_shape
 from denoise.networks.scalespace import Shape
 from denoise.transforms import detection
 
 _LOOKED_AT, _KEPT = 128, 32  # tiles: a large cube is judged by a part of it
-FEWEST = 8  # blocks that judge, for their scatter to be an error
 
 
 class Scored(NamedTuple):
