@@ -21,9 +21,9 @@ from denoise.errors import OutputExistsError, UsageError
 if TYPE_CHECKING:
     from denoise.cube import Cube
     from denoise.engine.seen import Seen
-    from denoise.networks.finetune import Verdict
     from denoise.networks.pairs import Sky
     from denoise.networks.training import Event
+    from denoise.networks.tuning import Verdict
 
 _STAGE = "fine-tuning"
 _SHARP = 3.0  # pixels FWHM of what is unresolved where there is no beam
@@ -105,9 +105,10 @@ def fine_tune(
     groups = _groups(inputs or [], half or [])
     where = device_of(need_torch("denoise fine-tune"), device)
     from denoise.engine.options import run_options
-    from denoise.networks.finetune import Tuning, TuningRun, write_verdict
     from denoise.networks.finetune import fine_tune as tune
+    from denoise.networks.finetune import write_verdict
     from denoise.networks.finish import make_trusted
+    from denoise.networks.tuning import Tuning, TuningRun
     from denoise.networks.weights import load_model, model_folder
 
     begun = load_model(model)
