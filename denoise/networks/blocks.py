@@ -53,8 +53,13 @@ class Blocks:
             correlated = length > 1 and width > 1
             sides.append(1 if length == 1 else max(least, ceil(_WIDTHS * width) if correlated else 0))
             rims.append(ceil(width / 2) if correlated else 0)
-        counts = [ceil(n / side) for n, side in zip(noise.shape, sides, strict=True)]
-        return cls((sides[0], sides[1], sides[2]), (rims[0], rims[1], rims[2]), _drawn(counts, rng))
+        return cls.cut(noise.shape, (sides[0], sides[1], sides[2]), (rims[0], rims[1], rims[2]), rng)
+
+    @classmethod
+    def cut(cls, shape: Shape, side: Shape, rim: Shape, rng: np.random.Generator) -> Blocks:
+        """Cut a cube of this shape into blocks of a given size."""
+        counts = [ceil(n / length) for n, length in zip(shape, side, strict=True)]
+        return cls(side, rim, _drawn(counts, rng))
 
     @property
     def judges(self) -> int:

@@ -236,6 +236,16 @@ def passes(score: Score, flux: Flux) -> bool:
     return score.blocks >= FEWEST and score.gain > ERRORS * score.error and flux_is_kept(flux)
 
 
+def in_words(gain: float, error: float, blocks: int, before: float, after: float) -> str:
+    """The numbers of a ``Score`` and a ``Flux`` that decided."""
+    improved = gain / error if error > 0 else 0.0
+    return (
+        f"on {blocks} blocks that it did not see the squared error falls by {gain:.3g} +- {error:.2g} sigma^2 a voxel "
+        f"({improved:.1f} standard errors; more than {ERRORS:g} needed); injected faint sources keep "
+        f"{100 * after:.1f} % of their flux, {100 * before:.1f} % before ({100 * FLUX:g} % of change allowed)"
+    )
+
+
 def _place(rng: np.random.Generator, size: Shape, shape: Shape, around: int) -> tuple[Region, Region]:
     """A region of a cube, at most of this size, and the same with what is around it in the plane."""
     room = [max(0, n - length) for n, length in zip(shape, size, strict=True)]
