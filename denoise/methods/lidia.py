@@ -41,6 +41,8 @@ CITATION = """@article{Vaksman2020,
 
 # bytes a pixel of a plane (neighbours, what patches say, images), a voxel, and a thread (patches at work)
 _PLANE, _VOXEL, _THREAD = 1_200, 100, 80_000_000
+# bytes of an adaptation: what is kept of the cube and simulated, and a thread (one image forward and backward)
+_KEPT, _LEARNING = 200_000_000, 400_000_000
 
 
 class LidiaParameters(Parameters):
@@ -126,11 +128,12 @@ class Lidia(Denoiser):
         return Halo(deep if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Bytes beside the block; one channel is at work at a time."""
+        """Bytes beside the block; one channel, or one step of an adaptation, is at work at a time."""
         from denoise.networks.neighbours import BORDER
 
         plane = (shape[1] + 2 * BORDER) * (shape[2] + 2 * BORDER)
-        return _PLANE * plane + _VOXEL * int(np.prod(shape)) + _THREAD * self.threads
+        applied = _PLANE * plane + _VOXEL * int(np.prod(shape)) + _THREAD * self.threads
+        return max(applied, self.passes * (_KEPT + _LEARNING * self.threads))
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> State | None:
         """Go on training on the cube if that is asked for, and keep the weights that the gate lets pass."""
