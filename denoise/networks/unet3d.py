@@ -81,7 +81,7 @@ class ScaleSpaceUNet(nn.Module):
             self.head.bias[-1] = _VARIANCE
 
     def grown(self, smaller: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights with which this network says what a smaller one says, as a start (Chen et al. 2016, arXiv:1511.05641).
+        """Weights with which this network says what a smaller one says (Chen et al. 2016, arXiv:1511.05641).
 
         What is new in width is fed at random and not yet listened to; a new block adds nothing before training.
 

@@ -43,7 +43,7 @@ def test_a_larger_network_begins_with_what_a_smaller_one_says(network):
 
 @pytest.mark.parametrize("widths", [(4, 5, 8), (4, 6), (4, 6, 8, 8)])
 def test_a_network_does_not_begin_with_what_is_larger_or_has_other_levels(network, widths):
-    with pytest.raises(RuntimeError, match="more than|levels"):
+    with pytest.raises(RuntimeError, match=r"more than|levels"):
         ScaleSpaceUNet(widths, (1,) * len(widths)).grown(network.state_dict())
 
 
