@@ -42,7 +42,7 @@ def train(
         typer.Option(
             "--from",
             metavar="MODEL",
-            help="Begin with the weights of this model (a name in models/, or a folder); of a U-Net, a smaller one too.",
+            help="Begin with the weights of this model (a name in models/, or a folder); a smaller U-Net too.",
             show_default=False,
         ),
     ] = None,

@@ -152,7 +152,7 @@ class Lidia(Denoiser):
 
         tuning = replace(TUNING, seed=seed, steps=self.parameters.adapt_steps)
         both, targets = not self.positivity, self.parameters.adapt
-        subject = LidiaSubject(self._model, cells, targets, tuning, both, self.threads)
+        subject = LidiaSubject(self._model, (cells,), targets, tuning, both, self.threads)
         verdict = adapt(subject, lambda *event: source.tell("adapting the network", *event))
         weights = {name: value.numpy() for name, value in verdict.weights.items()}
         return State(weights if verdict.adopted else None, numbers_of(verdict))

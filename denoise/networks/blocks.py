@@ -11,6 +11,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.errors import InputError
 from denoise.networks.scalespace import Shape
 from denoise.noise import NoiseModel
 from denoise.noise.model import full_width
@@ -84,6 +85,22 @@ class Blocks:
     def _along(part: slice, side: int, rim: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         index, inside = np.divmod(np.arange(part.start, part.stop), side)
         return index, (inside >= rim) & (inside < side - rim)
+
+
+def check_judges(judges: int) -> None:
+    """Refuse data that too few blocks would judge.
+
+    Raises
+    ------
+    InputError
+        Fewer than 8.
+    """
+    if judges < FEWEST:
+        raise InputError(
+            "the data are too small to judge a fine-tuning by parts of them that it did not see",
+            value=f"{judges} independent blocks for that, {FEWEST} needed",
+            action="give larger cubes, or more of them",
+        )
 
 
 def _drawn(counts: list[int], rng: np.random.Generator) -> NDArray[np.int8]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
+from itertools import product
 from math import ceil, prod
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from denoise.networks.blocks import CHOOSE, FEWEST, JUDGE, TRAIN, Blocks, Region
 from denoise.networks.neighbours import BORDER, Array
-from denoise.networks.pairs import Mask, Sky
+from denoise.networks.pairs import Field, Mask, Sky
 from denoise.networks.scalespace import Shape
 from denoise.noise import NoiseModel
 from denoise.transforms import detection
@@ -27,6 +28,7 @@ from denoise.transforms.whitening import filters_for, whiten
 _KEPT = {TRAIN: 48, CHOOSE: 24, JUDGE: 96}
 _MANY = 8 * FEWEST  # blocks from which on they are twice as wide: less of them is rim
 _COVERED = 0.5  # of a cell must have data
+_READ: Shape = (8, 256, 256)  # channels and pixels of a field at a time
 _SQUARE, _BRIGHT = 4, 3.0  # pixels along a side of what is averaged, and sigma from which on it is bright
 
 
@@ -162,12 +164,18 @@ class Cells:
         FWHM of what is unresolved, in pixels.
     beside : int
         Adjacent channels on either side that are kept with a cell.
+    other : Field or None
+        An independent observation; None: noise is added to the only one.
+    first : int
+        Number of the first block.
     """
 
     noise: NoiseModel
     seed: int
     beam: float
     beside: int = 0
+    other: Field | None = None
+    first: int = 0
     blocks: Blocks = field(init=False)
     _bright: dict[int, list[_Place]] = field(init=False)
     _any: dict[int, list[_Place]] = field(init=False)
@@ -230,7 +238,7 @@ class Cells:
             if valid[here].mean() < _COVERED:
                 continue
             bright = _brightness(ratio[here])
-            use = int(self.blocks.uses.flat[self._block(channel, rows, columns)])
+            use = int(self.blocks.uses.flat[self._block(channel, rows, columns) - self.first])
             lot = float(np.random.default_rng((self.seed, 2, number)).random())
             ranks = (bright, lot, number), (0.0, lot, number)
             for rank, kept in zip(ranks, (self._bright[use], self._any[use]), strict=True):
@@ -278,7 +286,7 @@ class Cells:
     def _block(self, channel: int, rows: slice, columns: slice) -> int:
         at = (channel, rows.start, columns.start)
         index = [one // side for one, side in zip(at, self.blocks.side, strict=True)]
-        return int(np.ravel_multi_index(index, self.blocks.uses.shape))
+        return self.first + int(np.ravel_multi_index(index, self.blocks.uses.shape))
 
     def _cell(
         self,
@@ -296,10 +304,33 @@ class Cells:
         held = np.array(data[c, y, x], np.float32)
         inner = _moved(rows, wide[1].start), _moved(columns, wide[2].start)
         own = channel - wide[0].start
-        if np.nansum(np.ascontiguousarray(held[own][inner])) < 0:
-            held *= np.float32(-1)
-        sky = Sky(Held(held, noise.window((c, y, x))), None, self.beam)
+        sign = np.float32(-1 if np.nansum(np.ascontiguousarray(held[own][inner])) < 0 else 1)
+        sky = Sky(
+            Held(sign * held, noise.window((c, y, x))),
+            self._other((wide[0], wide[1], wide[2]), sign),
+            self.beam,
+        )
         return Cell(sky, own, inner, self._block(channel, rows, columns), bright)
+
+    def _other(self, region: Region, sign: np.float32) -> Held | None:
+        if self.other is None:
+            return None
+        data = np.asarray(self.other.read(region), np.float32)
+        return Held(sign * data, self.other.noise.window(region))
+
+
+def gather(sky: Sky, seed: int, *, first: int = 0) -> Cells:
+    """Cells of a field that is read by region, in one pass."""
+    cells = Cells(sky.field.noise, seed, sky.beam, other=sky.other, first=first)
+    for start in product(*(range(0, n, step) for n, step in zip(sky.shape, _READ, strict=True))):
+        outer, inner = [], []
+        for at, n, step, more in zip(start, sky.shape, _READ, (0, cells.reach, cells.reach), strict=True):
+            low, stop = max(0, at - more), min(n, at + step)
+            outer.append(slice(low, min(n, stop + more)))
+            inner.append(slice(at - low, stop - low))
+        region = outer[0], outer[1], outer[2]
+        cells.look(sky.field.read(region), sky.field.noise.window(region), (inner[0], inner[1], inner[2]))
+    return cells
 
 
 def blocks_of(noise: NoiseModel, rng: np.random.Generator) -> Blocks:

@@ -1,10 +1,10 @@
-"""Fine-tune a U-Net on cubes without truth (`denoise.networks.tuning`), and write what the gate let pass."""
+"""Fine-tune a trained network on cubes without truth (`denoise.networks.tuning`), and write what the gate let pass."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -16,34 +16,50 @@ from torch import Tensor
 
 from denoise.atomic import put
 from denoise.errors import UsageError
+from denoise.networks.backend import torch_threads
 from denoise.networks.blocks import CHOOSE, JUDGE
 from denoise.networks.calibration import FILE as CALIBRATION
 from denoise.networks.examples import Batch, make_batch
 from denoise.networks.feed import Make
 from denoise.networks.gate import Squares, answer_to, errors_of, faint_flux, squares
 from denoise.networks.guard import GUARD
+from denoise.networks.lidia_tuning import TUNING as LIDIA
+from denoise.networks.lidia_tuning import lidia_subject
+from denoise.networks.lidia_weights import LidiaModel, load_lidia
 from denoise.networks.losses import pixels
 from denoise.networks.pairs import Sky
 from denoise.networks.pool import Pool, Scored
-from denoise.networks.recipe import TunedFrom
+from denoise.networks.recipe import LidiaRecipe, TunedFrom, load_any_recipe
 from denoise.networks.scalespace import Shape
 from denoise.networks.training import on_device, simulated_loss
 from denoise.networks.tuning import Tuning, TuningRun, Verdict, tune
 from denoise.networks.unet3d import ScaleSpaceUNet
-from denoise.networks.weights import RECIPE, WEIGHTS, Model, build, write_model
+from denoise.networks.weights import RECIPE, WEIGHTS, Model, build, load_model, model_folder, write_model
 
+Trained = Model | LidiaModel
 RECORD = "fine-tune.json"
 _LEAST = 3.0  # energy, in sigma squared, below which less is not better; as in `losses`
 _DRAWS = {CHOOSE: 2, JUDGE: 4}  # of the noise, for each tile that scores
 
 
-def fine_tune(model: Model, skies: Sequence[Sky], tuning: Tuning, run: TuningRun) -> Verdict:
+def load_trained(name: str) -> Trained:
+    """A model of either kind; raises as ``load_model`` and ``load_lidia``."""
+    recipe = load_any_recipe(model_folder(name) / RECIPE)
+    return load_lidia(name) if isinstance(recipe, LidiaRecipe) else load_model(name)
+
+
+def usual_tuning(model: Trained) -> Tuning:
+    """What suits the network."""
+    return LIDIA if isinstance(model, LidiaModel) else Tuning()
+
+
+def fine_tune(model: Trained, skies: Sequence[Sky], tuning: Tuning, run: TuningRun) -> Verdict:
     """Fine-tune a copy of a model, and judge it.
 
     Parameters
     ----------
-    model : Model
-        A trained one; it is not changed.
+    model : Model or LidiaModel
+        A trained one; it is not changed. A LIDIA network runs on the CPU.
     skies : sequence of Sky
         What to fine-tune on: all single observations, or all pairs.
     tuning : Tuning
@@ -65,6 +81,10 @@ def fine_tune(model: Model, skies: Sequence[Sky], tuning: Tuning, run: TuningRun
             f"model {model.recipe.name} is not trained: there is nothing to fine-tune yet",
             action="name a trained one with --model, or train it with denoise train",
         )
+    if isinstance(model, LidiaModel):
+        with torch_threads(torch, 1):
+            subject = lidia_subject(model, skies, tuning, run.threads)
+            return tune(subject, tuning, replace(run, device="cpu"))
     torch.set_num_threads(run.threads)
     pool = Pool(skies, tile_of(model, skies), tuning.seed)
     return tune(UnetSubject(model, pool, tuning, run.device), tuning, run)
@@ -154,7 +174,7 @@ def noisy_loss(network: torch.nn.Module, scored: Scored, device: str, floor: flo
 
 def write_verdict(
     verdict: Verdict,
-    model: Model,
+    model: Trained,
     tuning: Tuning,
     folder: Path,
     *,
@@ -167,7 +187,7 @@ def write_verdict(
     ----------
     verdict : Verdict
         From ``fine_tune``.
-    model : Model
+    model : Model or LidiaModel
         That it began with.
     tuning : Tuning
         How it went.

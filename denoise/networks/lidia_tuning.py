@@ -7,7 +7,7 @@ section 4): that can teach it to drop what it drops already. The gate judges bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise.networks.backend import torch_threads
-from denoise.networks.blocks import TRAIN
-from denoise.networks.cells import Cell, Cells, framed
+from denoise.networks.blocks import TRAIN, check_judges
+from denoise.networks.cells import Cell, Cells, framed, gather
 from denoise.networks.examples import colour_transfer
 from denoise.networks.feed import Make
 from denoise.networks.gate import Injected, Squares, flux_of, injections, summed
@@ -33,6 +33,7 @@ from denoise.networks.lidia_training import LEAST, LidiaTask
 from denoise.networks.lidia_weights import LidiaModel
 from denoise.networks.losses import coloured
 from denoise.networks.neighbours import Array, find_neighbours, with_border
+from denoise.networks.pairs import Sky
 from denoise.networks.training import Event
 from denoise.networks.tuning import Tuning, TuningRun, Verdict, tune
 from denoise.transforms.whitening import filters_for
@@ -48,14 +49,14 @@ _USUAL = 0.1  # mean squared error in sigma squared: over it, an error weighs ab
 
 @dataclass(frozen=True, eq=False)
 class LidiaSubject:
-    """A LIDIA network and cells of a cube.
+    """A LIDIA network and cells of cubes.
 
     Attributes
     ----------
     model : LidiaModel
         That it begins with.
-    cells : Cells
-        Of the data.
+    fields : tuple of Cells
+        Of every cube.
     targets : {"r2r", "internal"}
         What it learns.
     tuning : Tuning
@@ -67,7 +68,7 @@ class LidiaSubject:
     """
 
     model: LidiaModel
-    cells: Cells
+    fields: tuple[Cells, ...]
     targets: Targets
     tuning: Tuning
     both: bool
@@ -90,8 +91,8 @@ class LidiaSubject:
         self, network: torch.nn.Module, batch: Images, rng: np.random.Generator, step: int
     ) -> float:
         """Of some cells, and of the simulations, each by itself and summed in a fixed order."""
-        kept, odds = self.cells.of(TRAIN), self._odds
-        numbers = rng.choice(len(kept), self.tuning.pairs, p=odds).tolist() if kept else []
+        odds = self._odds
+        numbers = rng.choice(len(odds), self.tuning.pairs, p=odds).tolist() if len(odds) else []
         signs = rng.choice((-1.0, 1.0), self.tuning.pairs).tolist()
         tasks: list[Callable[[], Tensor]] = [
             partial(self._learnt, network, number, sign, step * self.tuning.pairs + k)
@@ -115,40 +116,46 @@ class LidiaSubject:
     def squares(self, network: torch.nn.Module, use: int) -> Squares:
         """On the cells for a use, with the correlation put back."""
         folded = _folded(network)
-        drawn = [(cell, draw) for cell in self.cells.of(use) for draw in range(_DRAWS)]
+        drawn = [(*one, draw) for one in self.kept(use) for draw in range(_DRAWS)]
 
-        def errors(one: tuple[Cell, int]) -> tuple[Array, NDArray[np.int64]]:
-            cell, draw = one
+        def errors(one: tuple[Cells, Cell, int]) -> tuple[Array, NDArray[np.int64]]:
+            cells, cell, draw = one
             white = cell.pair(seed=4 * self.tuning.seed + use, draw=draw)
             wrong = (self._said(folded, white.planes, cell.own) - white.target) * white.valid
-            return self._coloured(wrong), self.cells.numbers(cell, white.valid)
+            return _coloured(wrong, cells), cells.numbers(cell, white.valid)
 
         return summed(self._each(errors, drawn))
 
     def faint_flux(self, network: torch.nn.Module, count: int, seed: int) -> NDArray[np.float64]:
         """In planes of noise."""
-        folded, cells = _folded(network), self.cells
+        folded, skies = _folded(network), [cells.sky for cells in self.fields]
+        of = dict(zip(skies, self.fields, strict=True))
+        margin = max(cells.margin for cells in self.fields)
 
         def measured(injected: Injected) -> tuple[float, float]:
-            inner, middle = injected.inner[1:], len(injected.truth) // 2
+            inner, middle, cells = injected.inner[1:], len(injected.truth) // 2, of[injected.sky]
             said = self._said(folded, framed(injected.white.data, inner), middle)
             truth = injected.truth[middle][inner]
-            wrong = self._coloured(said - truth)
-            return flux_of(self._coloured(truth), wrong, injected.bright[middle][inner])
+            wrong = _coloured(said - truth, cells)
+            return flux_of(_coloured(truth, cells), wrong, injected.bright[middle][inner])
 
-        found = injections([cells.sky], lambda _: cells.size, count, seed, around=cells.margin)
+        found = injections(skies, lambda sky: of[sky].size, count, seed, around=margin)
         return np.array(list(self._each(measured, list(found))))
+
+    def kept(self, use: int) -> list[tuple[Cells, Cell]]:
+        """Cells for a use, each with those of its cube."""
+        return [(cells, cell) for cells in self.fields for cell in cells.of(use)]
 
     @property
     def _odds(self) -> NDArray[np.float64]:
         """Half of the draws where it is bright."""
-        bright = np.array([cell.bright for cell in self.cells.of(TRAIN)])
+        bright = np.array([cell.bright for _, cell in self.kept(TRAIN)])
         even = np.full(len(bright), 1 / max(1, len(bright)))
         return even if not bright.any() else 0.5 * even + 0.5 * bright / bright.sum()
 
     def _learnt(self, network: torch.nn.Module, number: int, sign: float, draw: int) -> Tensor:
         """Loss of a cell: the squared error against noise, the logarithm of that against a truth."""
-        cell, seed = self.cells.of(TRAIN)[number], 4 * self.tuning.seed + TRAIN
+        (cells, cell), seed = self.kept(TRAIN)[number], 4 * self.tuning.seed + TRAIN
         if self.targets == "r2r":
             white = cell.pair(seed=seed, draw=draw)
         else:
@@ -158,7 +165,7 @@ class LidiaSubject:
         seen: tuple[Seen, Seen] = (seen_of(near[0]), seen_of(near[1]))
         wrong = network(seen) / float(UNIT) - torch.from_numpy(np.float32(sign) * white.target)
         valid = torch.from_numpy(white.valid)
-        back = coloured((wrong * valid)[:, None], self._transfer(white.target.shape))[0, 0]
+        back = coloured((wrong * valid)[:, None], _transfer(cells, white.target.shape))[0, 0]
         energy = (back.square() * valid).sum() / valid.sum()
         # the logarithm of a noisy energy has its least value elsewhere
         known = self.targets == "internal"
@@ -182,14 +189,6 @@ class LidiaSubject:
 
     def _said(self, network: Folded, planes: Array, own: int) -> Array:
         return less_noise(network, planes, own, both=self.both)
-
-    def _coloured(self, white: Array) -> Array:
-        values = torch.from_numpy(np.ascontiguousarray(white))[None, None]
-        return np.asarray(coloured(values, self._transfer(white.shape))[0, 0])
-
-    def _transfer(self, shape: tuple[int, ...]) -> Tensor:
-        transfer = colour_transfer(filters_for(self.cells.noise), (shape[0], shape[1]))
-        return torch.from_numpy(transfer)[None]
 
     def _each(self, task: Callable[[One], Other], items: list[One]) -> Iterator[Other]:
         """Results in order; every task on one thread of torch."""
@@ -221,6 +220,30 @@ def adapt(subject: LidiaSubject, tell: Callable[[int, int, float | None], None])
         return tune(subject, subject.tuning, TuningRun(report=report))
 
 
+def lidia_subject(model: LidiaModel, skies: Sequence[Sky], tuning: Tuning, threads: int) -> LidiaSubject:
+    """A LIDIA network and cells of fields that are read by region.
+
+    Raises
+    ------
+    InputError
+        Fewer than 8 blocks of all fields would judge.
+    """
+    fields: list[Cells] = []
+    for sky in skies:
+        fields.append(gather(sky, tuning.seed, first=sum(one.blocks.uses.size for one in fields)))
+    check_judges(sum(one.blocks.judges for one in fields))
+    return LidiaSubject(model, tuple(fields), "r2r", tuning, True, threads)
+
+
 def _folded(network: torch.nn.Module) -> Folded:
     assert isinstance(network, Lidia)
     return folded_network(deepcopy(network).requires_grad_(False).eval())
+
+
+def _coloured(white: Array, cells: Cells) -> Array:
+    values = torch.from_numpy(np.ascontiguousarray(white))[None, None]
+    return np.asarray(coloured(values, _transfer(cells, white.shape))[0, 0])
+
+
+def _transfer(cells: Cells, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(colour_transfer(filters_for(cells.noise), (shape[0], shape[1])))[None]
