@@ -237,8 +237,10 @@ class Cells:
             here = channel - begin[0], _moved(rows, begin[1]), _moved(columns, begin[2])
             if valid[here].mean() < _COVERED:
                 continue
-            bright = _brightness(ratio[here])
             use = int(self.blocks.uses.flat[self._block(channel, rows, columns) - self.first])
+            if use != TRAIN and self._shared(channel):
+                continue
+            bright = _brightness(ratio[here])
             lot = float(np.random.default_rng((self.seed, 2, number)).random())
             ranks = (bright, lot, number), (0.0, lot, number)
             for rank, kept in zip(ranks, (self._bright[use], self._any[use]), strict=True):
@@ -282,6 +284,11 @@ class Cells:
             for j, row in rows:
                 for i, column in columns:
                     yield (channel * counts[0] + j) * counts[1] + i, (channel, row, column)
+
+    def _shared(self, channel: int) -> bool:
+        """Whether the noise of a channel is that of another block's too."""
+        side, rim = self.blocks.side[0], self.blocks.rim[0]
+        return not rim <= channel % side < side - rim
 
     def _block(self, channel: int, rows: slice, columns: slice) -> int:
         at = (channel, rows.start, columns.start)

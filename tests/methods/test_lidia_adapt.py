@@ -104,6 +104,16 @@ def test_a_cell_is_for_one_use_and_the_brightest_are_kept(quick):
     assert max(cell.bright for use in (TRAIN, CHOOSE, JUDGE) for cell in found.of(use)) > 5
 
 
+def test_what_judges_shares_no_channel_noise_with_what_was_trained_on(quick):
+    shape = (24, 64, 64)
+    noise = NoiseModel.white(shape, 1.0, spectral_acf=np.array([1.0, 0.6, 0.2]))
+    found = filled(noise.sample(seed=2), noise, 64)
+    side, rim = found.blocks.side[0], found.blocks.rim[0]
+    channels = [cell.sky.field.noise.start[0] % side for cell in found.of(JUDGE)]
+    assert rim > 0
+    assert all(rim <= channel < side - rim for channel in channels)
+
+
 def test_memory_does_not_grow_with_the_cube(quick):
     noise = NoiseModel.white((40, 96, 96), 1.0)
     found = filled(noise.sample(seed=2), noise, 96)
