@@ -242,8 +242,9 @@ def in_words(gain: float, error: float, blocks: int, before: float, after: float
     few = "" if blocks >= FEWEST else f" ({FEWEST} needed)"
     return (
         f"on {blocks} blocks{few} that it did not see the squared error falls by "
-        f"{gain:.3g} +- {error:.2g} sigma^2 a voxel ({improved:.1f} standard errors; more than {ERRORS:g} needed); injected faint sources keep "
-        f"{100 * after:.1f} % of their flux, {100 * before:.1f} % before ({100 * FLUX:g} % of change allowed)"
+        f"{gain:.3g} +- {error:.2g} sigma^2 a voxel ({improved:.1f} standard errors; more than {ERRORS:g} needed); "
+        f"injected faint sources keep {100 * after:.1f} % of their flux, "
+        f"{100 * before:.1f} % before ({100 * FLUX:g} % of change allowed)"
     )
 
 
