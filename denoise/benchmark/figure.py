@@ -110,6 +110,8 @@ def _panel(ax: Any, lines: Sequence[Line], score: str) -> None:
         ]
         x = [k for k, v in enumerate(values) if v.value is not None]
         y = [v.value for v in values if v.value is not None]
+        if not x:
+            continue  # what is for display has no such score
         if row in FLOORS:
             colour, style = FLOOR_STYLES[row]
             ax.plot(x, y, color=colour, ls=style, lw=1.1, label=row.replace("_", " "), zorder=1)
@@ -135,9 +137,15 @@ def _panel(ax: Any, lines: Sequence[Line], score: str) -> None:
 
 
 def _style(row: str, methods: Sequence[str]) -> tuple[str, str]:
-    """Colour and marker; those of the usual methods do not depend on what else is in the suite."""
-    order = [*_FIRST, *(name for name in methods if name not in _FIRST)]
-    return STYLES[order.index(row) % len(STYLES)]
+    """Colour and marker; those of the usual methods do not depend on what else is in the suite.
+
+    Others take what is left, then that of the usual methods that the suite does not have.
+    """
+    if row in _FIRST:
+        return STYLES[_FIRST.index(row)]
+    absent = [style for name, style in zip(_FIRST, STYLES, strict=False) if name not in methods]
+    free, others = [*STYLES[len(_FIRST) :], *absent], [name for name in methods if name not in _FIRST]
+    return free[others.index(row) % len(free)]
 
 
 def _error(found: Summary) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,9 +22,9 @@ from denoise.errors import OutputExistsError, UsageError
 if TYPE_CHECKING:
     from denoise.cube import Cube
     from denoise.engine.seen import Seen
-    from denoise.networks.finetune import Verdict
     from denoise.networks.pairs import Sky
     from denoise.networks.training import Event
+    from denoise.networks.tuning import Verdict
 
 _STAGE = "fine-tuning"
 _SHARP = 3.0  # pixels FWHM of what is unresolved where there is no beam
@@ -59,7 +60,15 @@ def fine_tune(
             show_default=False,
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps at most.")] = 200,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Steps at most; none: 200, of a LIDIA network 100.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -105,12 +114,13 @@ def fine_tune(
     groups = _groups(inputs or [], half or [])
     where = device_of(need_torch("denoise fine-tune"), device)
     from denoise.engine.options import run_options
-    from denoise.networks.finetune import Tuning, TuningRun, write_verdict
     from denoise.networks.finetune import fine_tune as tune
+    from denoise.networks.finetune import load_trained, usual_tuning, write_verdict
     from denoise.networks.finish import make_trusted
-    from denoise.networks.weights import load_model, model_folder
+    from denoise.networks.tuning import TuningRun
+    from denoise.networks.weights import Model, model_folder
 
-    begun = load_model(model)
+    begun = load_trained(model)
     target = folder or Path("training") / f"{begun.recipe.name}-tuned"
     _refuse(target, model_folder(model), overwrite=overwrite)
     kind = parse.noise_kind(noise_kind)
@@ -120,7 +130,9 @@ def fine_tune(
     options = run_options(
         continuum=continuum, companion=companion, vst=None if vst is None else parse.stabilisation(vst)
     )
-    tuning, messages, cores = Tuning(steps=steps, seed=seed), Messages(as_json=json_log), usable_cores()
+    usual, method = usual_tuning(begun), "unet" if isinstance(begun, Model) else "lidia"
+    tuning = replace(usual, steps=usual.steps if steps is None else steps, seed=seed)
+    messages, cores = Messages(as_json=json_log), usable_cores()
     processes = cores if workers is None else workers
     with stoppable(messages) as token, messages.working():
         from denoise.engine.progress import Monitor
@@ -146,7 +158,7 @@ def fine_tune(
             )
         files = {cube.name: cube.checksum() for group in cubes for cube in group}
         write_verdict(verdict, begun, tuning, target, how=_how(groups), inputs=files)
-        if verdict.adopted:
+        if verdict.adopted and isinstance(begun, Model):
             make_trusted(
                 target,
                 partial(examiner, target),
@@ -154,7 +166,7 @@ def fine_tune(
                 workers=processes,
                 report=stages(messages, token),
             )
-    _show(verdict, target, messages)
+    _show(verdict, method, target, messages)
     return 0
 
 
@@ -213,7 +225,7 @@ def _refuse(folder: Path, origin: Path, *, overwrite: bool) -> None:
             raise OutputExistsError(f"{folder / name} exists", action="name another -o, or allow --overwrite")
 
 
-def _show(verdict: Verdict, target: Path, messages: Messages) -> None:
+def _show(verdict: Verdict, method: str, target: Path, messages: Messages) -> None:
     score, flux = verdict.score, verdict.flux
     facts(
         "Held-out blocks",
@@ -226,7 +238,7 @@ def _show(verdict: Verdict, target: Path, messages: Messages) -> None:
             "steps, step kept": f"{verdict.steps}, {verdict.step}",
         },
     )
-    use = f"; use it: denoise run OBS.fits -m unet --set model={target}" if verdict.adopted else ""
+    use = f"; use it: denoise run OBS.fits -m {method} --set model={target}" if verdict.adopted else ""
     messages.done(f"{verdict.line}{use}", output=str(target), adopted=verdict.adopted)
 
 

@@ -68,6 +68,11 @@ class Monitor:
         """Raise ``CancelledError`` if stopping was asked for; for work that has no tiles."""
         self._cancel.check()
 
+    def tell(self, event: ProgressEvent) -> None:
+        """Report work that has no tiles; raises ``CancelledError`` if stopping was asked for."""
+        self.check()
+        self._emit(event)
+
     def track(self, items: Iterable[T], *, stage: str, total: int, before: int = 0) -> Iterator[T]:
         """Yield `items`, one event before the first and one after each; of `total`, `before` were done already."""
         start = time.perf_counter()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube
 from denoise.engine.plan import Plan, Tile
-from denoise.engine.progress import Monitor
+from denoise.engine.progress import Monitor, ProgressEvent
 from denoise.methods import Sample
 from denoise.noise import NoiseModel
 
@@ -72,6 +72,10 @@ class Blocks:
         )
         for tile in tiles:
             yield Sample(self._reader.read(tile)[1], self.noise.window(tile.outer), tile.inner)
+
+    def tell(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
+        """Report work between passes; raises ``CancelledError`` if stopping was asked for."""
+        self._monitor.tell(ProgressEvent(stage, done, total, seconds_left))
 
 
 def scaled_float32(data: NDArray[np.floating], factor: float) -> NDArray[np.float32]:

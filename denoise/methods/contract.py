@@ -148,6 +148,9 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Sample]:
         """Start a pass."""
 
+    def tell(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
+        """Say how far long work between passes is; raises ``CancelledError`` where the run is to stop."""
+
 
 class Denoiser:
     """Base of every method.

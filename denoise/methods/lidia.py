@@ -8,13 +8,18 @@ cube finds is put back from the residual, as `ist` does (`denoise.transforms.flu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters
+from denoise.methods._adaptation import NUMBERS, numbers_of, refused, said
+from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters, Source
+from denoise.methods.smooth import FWHM_PER_SIGMA, beam_widths
 from denoise.networks.backend import check_torch
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux
@@ -22,6 +27,8 @@ from denoise.transforms.gates import BRIGHT, strength
 from denoise.transforms.whitening import Whitened, filters_for, whiten
 
 if TYPE_CHECKING:
+    from denoise.networks.cells import Cells
+    from denoise.networks.lidia_inference import Folded
     from denoise.networks.lidia_weights import LidiaModel
 
 CITATION = """@article{Vaksman2020,
@@ -32,11 +39,10 @@ CITATION = """@article{Vaksman2020,
   year = {2020},
 }"""
 
-MOST = np.float32(
-    5
-)  # sigma: noise that is further from zero does not occur, and what is taken for it is signal
 # bytes a pixel of a plane (neighbours, what patches say, images), a voxel, and a thread (patches at work)
 _PLANE, _VOXEL, _THREAD = 1_200, 100, 80_000_000
+# bytes of an adaptation: what is kept of the cube and simulated, and a thread (one image forward and backward)
+_KEPT, _LEARNING = 200_000_000, 400_000_000
 
 
 class LidiaParameters(Parameters):
@@ -51,6 +57,20 @@ class LidiaParameters(Parameters):
         description="where patches are looked for: in the channel itself, or in both adjacent ones too, which biases "
         "velocities",
     )
+    adapt: Literal["none", "r2r", "internal"] = Field(
+        "none",
+        description="go on training on this cube, some minutes, against the data with noise of their own (r2r) or "
+        "against the network's own result (internal: what is faint may go); the universal network is used unless "
+        "cells that were held out improve by more than two standard errors and faint sources keep their flux",
+    )
+    adapt_steps: int = Field(100, ge=1, le=10000, description="of that training, at most")
+
+
+class State(NamedTuple):
+    """What an adaptation leaves: weights by their names, None: those of the model; numbers for the report."""
+
+    weights: dict[str, Block] | None
+    numbers: dict[str, float]
 
 
 class Lidia(Denoiser):
@@ -61,6 +81,8 @@ class Lidia(Denoiser):
         name="lidia",
         summary="Trained network on patches and those most like them, channel by channel; for images and textures",
         citation=CITATION,
+        diagnostics=NUMBERS,
+        remarks=True,
     )
 
     def __init__(
@@ -76,6 +98,11 @@ class Lidia(Denoiser):
         from denoise.networks.weights import checksum_of, model_folder
 
         return checksum_of(model_folder(self.parameters.model, LidiaRecipe.family))
+
+    @property
+    def passes(self) -> int:
+        """One to learn from, where the network is adapted."""
+        return int(self.parameters.adapt != "none")
 
     @property
     def _model(self) -> LidiaModel:
@@ -96,28 +123,64 @@ class Lidia(Denoiser):
         search, more = detection.emission_halo(shape, noise), flux.halo(shape[0])
         deep = max(search[0], BRIGHT[0] + 2, self._beside) + more[0]
         side = max(search[1], BRIGHT[1] + 2 + beyond, REACH + beyond) + more[1]
+        if self.passes:
+            side = max(side, self._cells(noise, 0).reach)
         return Halo(deep if shape[0] > 1 else 0, side, side)
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Bytes beside the block; one channel is at work at a time."""
+        """Bytes beside the block; one channel, or one step of an adaptation, is at work at a time."""
         from denoise.networks.neighbours import BORDER
 
         plane = (shape[1] + 2 * BORDER) * (shape[2] + 2 * BORDER)
-        return _PLANE * plane + _VOXEL * int(np.prod(shape)) + _THREAD * self.threads
+        applied = _PLANE * plane + _VOXEL * int(np.prod(shape)) + _THREAD * self.threads
+        return max(applied, self.passes * (_KEPT + _LEARNING * self.threads))
 
-    def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
+    def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> State | None:
+        """Go on training on the cube if that is asked for, and keep the weights that the gate lets pass."""
+        if not self.passes:
+            return None
+        cells = self._cells(noise, seed)
+        for sample in source:
+            if cells.enough:
+                cells.look(*sample)
+        return (
+            self._adapted(cells, source, seed) if cells.enough else State(None, refused(cells.blocks.judges))
+        )
+
+    def _adapted(self, cells: Cells, source: Source, seed: int) -> State:
+        from denoise.networks.lidia_tuning import TUNING, LidiaSubject, adapt
+
+        tuning = replace(TUNING, seed=seed, steps=self.parameters.adapt_steps)
+        both, targets = not self.positivity, self.parameters.adapt
+        subject = LidiaSubject(self._model, (cells,), targets, tuning, both, self.threads)
+        verdict = adapt(subject, lambda *event: source.tell("adapting the network", *event))
+        weights = {name: value.numpy() for name, value in verdict.weights.items()}
+        return State(weights if verdict.adopted else None, numbers_of(verdict))
+
+    def _cells(self, noise: NoiseModel, seed: int) -> Cells:
+        from denoise.networks.cells import Cells
+
+        width = math.sqrt(math.prod(beam_widths(noise))) * FWHM_PER_SIGMA
+        return Cells(noise, seed, width, self._beside)
+
+    def remarks(self, numbers: Mapping[str, float]) -> list[str]:
+        """Whether the network was adapted, with the numbers of the gate."""
+        return said(numbers)
+
+    def apply(self, block: Block, noise: NoiseModel, state: State | None) -> Estimate:
         """Denoise one block; voxels without coverage count as zero and come back as zero."""
         sigma, both = noise.sigma(), not self.positivity
         data, valid = detection.standardise(block, sigma, threads=self.threads)
         white = self._whitened(data, valid, noise)
-        estimate = self._denoised(white.data, valid)
+        estimate = self._denoised(white.data, valid, state)
         # the flux that was left out of the regions found
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
         left = detection.noise_left(white.noise, detection.search_scales(noise.cube_shape))
         near, region = strength(white.data, left, threads=self.threads), seen.found.region
         flux.put_back(estimate, white.data, region=region, strength=near, threads=self.threads)
         found = white.restore(estimate, region, threads=self.threads)
-        return Estimate(np.where(valid, found * sigma, np.float32(0)).astype(np.float32, copy=False))
+        result = np.where(valid, found * sigma, np.float32(0)).astype(np.float32, copy=False)
+        return Estimate(result, diagnostics={} if state is None else state.numbers)
 
     def _whitened(self, data: Block, valid: NDArray[np.bool_], noise: NoiseModel) -> Whitened:
         """White to the last digit: which of two patches is nearer must not depend on tiles."""
@@ -125,15 +188,22 @@ class Lidia(Denoiser):
         white = whiten(fine, valid, noise, threads=self.threads)
         return white._replace(block=data, data=white.data.astype(np.float32))
 
-    def _denoised(self, white: Block, valid: NDArray[np.bool_]) -> Block:
+    def _denoised(self, white: Block, valid: NDArray[np.bool_], state: State | None = None) -> Block:
         """Every channel with coverage, by itself, in units of sigma; nothing but noise is taken off."""
-        from denoise.networks.lidia_inference import denoised
+        from denoise.networks.lidia_inference import less_noise
         from denoise.networks.neighbours import with_border
 
-        network, out = self._model.network, np.zeros_like(white)
+        network, out = self._network(state), np.zeros_like(white)
         for k in np.flatnonzero(valid.any(axis=(1, 2))).tolist():
             first = max(0, k - self._beside)
             planes = with_border(white[first : k + self._beside + 1])
-            found = denoised(network, planes, k - first, both=not self.positivity, threads=self.threads)
-            np.subtract(white[k], np.clip(white[k] - found, -MOST, MOST), out=out[k], where=valid[k])
+            found = less_noise(network, planes, k - first, both=not self.positivity, threads=self.threads)
+            np.copyto(out[k], found, where=valid[k])
         return out
+
+    def _network(self, state: State | None) -> Folded:
+        from denoise.networks.lidia_inference import adapted
+
+        if state is None or state.weights is None:
+            return self._model.network
+        return adapted(self._model.network, state.weights)

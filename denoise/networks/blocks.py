@@ -11,6 +11,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.errors import InputError
 from denoise.networks.scalespace import Shape
 from denoise.noise import NoiseModel
 from denoise.noise.model import full_width
@@ -18,6 +19,7 @@ from denoise.noise.model import full_width
 Region = tuple[slice, slice, slice]
 
 TRAIN, CHOOSE, JUDGE = 0, 1, 2
+FEWEST = 8  # blocks that judge, for their scatter to be an error
 _CHOOSING, _JUDGING = 0.2, 0.25  # shares of the blocks
 _LEAST: Shape = (4, 16, 16)  # channels and pixels of a block
 _WIDTHS = 3.0  # and at least so many correlation widths, for the noise of blocks to be independent
@@ -52,8 +54,13 @@ class Blocks:
             correlated = length > 1 and width > 1
             sides.append(1 if length == 1 else max(least, ceil(_WIDTHS * width) if correlated else 0))
             rims.append(ceil(width / 2) if correlated else 0)
-        counts = [ceil(n / side) for n, side in zip(noise.shape, sides, strict=True)]
-        return cls((sides[0], sides[1], sides[2]), (rims[0], rims[1], rims[2]), _drawn(counts, rng))
+        return cls.cut(noise.shape, (sides[0], sides[1], sides[2]), (rims[0], rims[1], rims[2]), rng)
+
+    @classmethod
+    def cut(cls, shape: Shape, side: Shape, rim: Shape, rng: np.random.Generator) -> Blocks:
+        """Cut a cube of this shape into blocks of a given size."""
+        counts = [ceil(n / length) for n, length in zip(shape, side, strict=True)]
+        return cls(side, rim, _drawn(counts, rng))
 
     @property
     def judges(self) -> int:
@@ -78,6 +85,22 @@ class Blocks:
     def _along(part: slice, side: int, rim: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         index, inside = np.divmod(np.arange(part.start, part.stop), side)
         return index, (inside >= rim) & (inside < side - rim)
+
+
+def check_judges(judges: int) -> None:
+    """Refuse data that too few blocks would judge.
+
+    Raises
+    ------
+    InputError
+        Fewer than 8.
+    """
+    if judges < FEWEST:
+        raise InputError(
+            "the data are too small to judge a fine-tuning by parts of them that it did not see",
+            value=f"{judges} independent blocks for that, {FEWEST} needed",
+            action="give larger cubes, or more of them",
+        )
 
 
 def _drawn(counts: list[int], rng: np.random.Generator) -> NDArray[np.int8]:

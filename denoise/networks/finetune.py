@@ -1,191 +1,65 @@
-"""Fine-tune a trained network on cubes without truth, a little, and keep it only where that helps.
-
-Targets are noisy, so the loss is a squared error; its least value is a posterior mean, which drops faint flux. So the
-network stays near where it began: a low rate, few steps, in every step a batch of the simulations it was trained on
-with their own loss, and the step chosen on blocks of the data that were not trained on. Then `gate` judges the result
-on blocks that neither saw.
-"""
+"""Fine-tune a trained network on cubes without truth (`denoise.networks.tuning`), and write what the gate let pass."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from denoise.atomic import put
-from denoise.errors import CancelledError, DenoiseError, UsageError
+from denoise.errors import UsageError
+from denoise.networks.backend import torch_threads
 from denoise.networks.blocks import CHOOSE, JUDGE
 from denoise.networks.calibration import FILE as CALIBRATION
-from denoise.networks.checkpoint import Progress, State
-from denoise.networks.examples import REHEARSAL, Batch, make_batch
-from denoise.networks.feed import open_feed
-from denoise.networks.gate import (
-    ERRORS,
-    FLUX,
-    Flux,
-    Score,
-    Squares,
-    answer_to,
-    compare,
-    compare_flux,
-    errors_of,
-    faint_flux,
-    flux_is_kept,
-    squares,
-)
+from denoise.networks.examples import Batch, make_batch
+from denoise.networks.feed import Make
+from denoise.networks.gate import Squares, answer_to, errors_of, faint_flux, squares
 from denoise.networks.guard import GUARD
+from denoise.networks.lidia_tuning import TUNING as LIDIA
+from denoise.networks.lidia_tuning import lidia_subject
+from denoise.networks.lidia_weights import LidiaModel, load_lidia
 from denoise.networks.losses import pixels
 from denoise.networks.pairs import Sky
-from denoise.networks.pool import FEWEST, Pool, Scored
-from denoise.networks.recipe import OptimiserRecipe, TunedFrom
+from denoise.networks.pool import Pool, Scored
+from denoise.networks.recipe import LidiaRecipe, TunedFrom, load_any_recipe
 from denoise.networks.scalespace import Shape
-from denoise.networks.training import (
-    Event,
-    build_like,
-    copied,
-    descend,
-    learning_rate,
-    on_device,
-    simulated_loss,
-)
+from denoise.networks.training import on_device, simulated_loss
+from denoise.networks.tuning import Tuning, TuningRun, Verdict, tune
 from denoise.networks.unet3d import ScaleSpaceUNet
-from denoise.networks.weights import RECIPE, WEIGHTS, Model, build, write_model
+from denoise.networks.weights import RECIPE, WEIGHTS, Model, build, load_model, model_folder, write_model
 
+Trained = Model | LidiaModel
 RECORD = "fine-tune.json"
 _LEAST = 3.0  # energy, in sigma squared, below which less is not better; as in `losses`
 _DRAWS = {CHOOSE: 2, JUDGE: 4}  # of the noise, for each tile that scores
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """What decides the numbers.
-
-    Attributes
-    ----------
-    steps : int
-        At most.
-    rate : float
-        Of Adam, at its highest.
-    pairs : int
-        Tiles of the data a step.
-    rehearsal : float
-        Weight of the simulations' loss.
-    validate_every, patience : int
-        Steps between looks at the blocks that choose; looks without a better one after which it stops.
-    sources : int
-        Faint ones that are injected to judge.
-    seed : int
-        Fixes every random draw.
-    """
-
-    steps: int = 200
-    rate: float = 1e-4
-    pairs: int = 2
-    rehearsal: float = 1.0
-    validate_every: int = 40
-    patience: int = 3
-    sources: int = 48
-    seed: int = 0
-
-    @property
-    def optimiser(self) -> OptimiserRecipe:
-        """The same as an optimiser's recipe."""
-        return OptimiserRecipe(
-            steps=self.steps,
-            rate=self.rate,
-            least_rate=self.rate / 10,
-            warm_up=min(10, self.steps),
-            mean=0.95,
-        )
+def load_trained(name: str) -> Trained:
+    """A model of either kind; raises as ``load_model`` and ``load_lidia``."""
+    recipe = load_any_recipe(model_folder(name) / RECIPE)
+    return load_lidia(name) if isinstance(recipe, LidiaRecipe) else load_model(name)
 
 
-@dataclass(frozen=True)
-class TuningRun:
-    """How to run it; nothing here changes the numbers but device, threads and clock.
-
-    Attributes
-    ----------
-    device : str
-        "cpu" or "cuda".
-    workers : int
-        Processes that simulate; 0: none but this.
-    threads : int
-        Of torch.
-    minutes : float, optional
-        Take no further step after so long.
-    report : callable, optional
-        Told of progress.
-    stop : callable
-        Whether to give up after this step.
-    """
-
-    device: str = "cpu"
-    workers: int = 0
-    threads: int = 1
-    minutes: float | None = None
-    report: Callable[[Event], None] | None = None
-    stop: Callable[[], bool] = lambda: False
+def usual_tuning(model: Trained) -> Tuning:
+    """What suits the network."""
+    return LIDIA if isinstance(model, LidiaModel) else Tuning()
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate said.
-
-    Attributes
-    ----------
-    adopted : bool
-        Whether the fine-tuned network takes the place of the one it came from.
-    score : Score
-        On the blocks that judge.
-    flux : Flux
-        Of injected faint sources.
-    step : int
-        Of the network that was judged.
-    steps : int
-        Done.
-    weights : dict of Tensor
-        Of that network.
-    looks : list of dict
-        Step, gain and error of every look at the blocks that choose.
-    """
-
-    adopted: bool
-    score: Score
-    flux: Flux
-    step: int
-    steps: int
-    weights: dict[str, Tensor]
-    looks: list[dict[str, float]]
-
-    @property
-    def line(self) -> str:
-        """The decision and its numbers, in one line."""
-        score, flux = self.score, self.flux
-        improved = score.gain / score.error if score.error > 0 else 0.0
-        return (
-            f"{'adopted' if self.adopted else 'refused, the original model is kept'}: "
-            f"on {score.blocks} blocks that it did not see the squared error falls by "
-            f"{score.gain:.3g} +- {score.error:.2g} sigma^2 a voxel ({improved:.1f} standard errors; "
-            f"more than {ERRORS:g} needed); injected faint sources keep {100 * flux.after:.1f} % of their flux, "
-            f"{100 * flux.before:.1f} % before ({100 * FLUX:g} % of change allowed)"
-        )
-
-
-def fine_tune(model: Model, skies: Sequence[Sky], tuning: Tuning, run: TuningRun) -> Verdict:
+def fine_tune(model: Trained, skies: Sequence[Sky], tuning: Tuning, run: TuningRun) -> Verdict:
     """Fine-tune a copy of a model, and judge it.
 
     Parameters
     ----------
-    model : Model
-        A trained one; it is not changed.
+    model : Model or LidiaModel
+        A trained one; it is not changed. A LIDIA network runs on the CPU.
     skies : sequence of Sky
         What to fine-tune on: all single observations, or all pairs.
     tuning : Tuning
@@ -207,10 +81,13 @@ def fine_tune(model: Model, skies: Sequence[Sky], tuning: Tuning, run: TuningRun
             f"model {model.recipe.name} is not trained: there is nothing to fine-tune yet",
             action="name a trained one with --model, or train it with denoise train",
         )
+    if isinstance(model, LidiaModel):
+        with torch_threads(torch, 1):
+            subject = lidia_subject(model, skies, tuning, run.threads)
+            return tune(subject, tuning, replace(run, device="cpu"))
     torch.set_num_threads(run.threads)
-    tuner = _Tuner(model, Pool(skies, tile_of(model, skies), tuning.seed), tuning, run)
-    tuner.go()
-    return tuner.judge()
+    pool = Pool(skies, tile_of(model, skies), tuning.seed)
+    return tune(UnetSubject(model, pool, tuning, run.device), tuning, run)
 
 
 def tile_of(model: Model, skies: Sequence[Sky]) -> Shape:
@@ -222,102 +99,62 @@ def tile_of(model: Model, skies: Sequence[Sky]) -> Shape:
     return (1 if image else c), y, x
 
 
-class _Tuner:
-    def __init__(self, model: Model, pool: Pool, tuning: Tuning, run: TuningRun) -> None:
-        self.recipe, self.pool, self.tuning, self.run = model.recipe, pool, tuning, run
-        self.start = build(self.recipe).to(run.device)
-        self.start.load_state_dict(model.network.state_dict())
-        self.start.eval()
-        network = build(self.recipe).to(run.device)
-        network.load_state_dict(self.start.state_dict())
-        adam = torch.optim.Adam(network.parameters(), tuning.rate)
-        self.state = State(network, copied(network), copied(network), adam, Progress())
-        self.kept = 0
-        self.looks: list[dict[str, float]] = []
-        self._before = self._squares(self.start, CHOOSE)
-        self._began = time.monotonic()
+@dataclass(frozen=True, eq=False)
+class UnetSubject:
+    """A U-Net and tiles of cubes.
 
-    def go(self) -> None:
-        """All steps, and the weights of the best look."""
-        rng, progress, asked = np.random.default_rng((self.tuning.seed, 1)), self.state.progress, self.tuning
-        with open_feed(partial(make_batch, self.recipe.simulation, asked.seed), self.run.workers) as feed:
-            for batch in feed.batches(REHEARSAL, 0, asked.steps):
-                self._step(batch, rng)
-                last = progress.step == asked.steps or self._late()
-                if last or progress.step % asked.validate_every == 0:
-                    self._look()
-                if self.run.stop():
-                    raise CancelledError("cancelled", action="no model was written")
-                if last or progress.waited >= asked.patience:
-                    break
+    Attributes
+    ----------
+    model : Model
+        That it begins with.
+    pool : Pool
+        Of the data.
+    tuning : Tuning
+        Pairs a step, and what the simulations weigh.
+    device : str
+        "cpu" or "cuda".
+    """
 
-    def judge(self) -> Verdict:
-        """The gate, on the best look."""
-        self.state.mean = self.state.best
-        tuned = build_like(self.state, self.recipe, self.run.device)
-        score = compare(self._squares(self.start, JUDGE), self._squares(tuned, JUDGE))
-        count, seed = self.tuning.sources, self.tuning.seed
-        floor = self.recipe.network.floor
-        before, after = (
-            faint_flux(one, self.pool.skies, self.pool.wanted, count, seed, floor=floor)
-            for one in (self.start, tuned)
-        )
-        flux = compare_flux(before, after)
-        adopted = score.blocks >= FEWEST and score.gain > ERRORS * score.error and flux_is_kept(flux)
-        weights = copied(tuned)
-        return Verdict(adopted, score, flux, self.kept, self.state.progress.step, weights, self.looks)
+    model: Model
+    pool: Pool
+    tuning: Tuning
+    device: str
 
-    def _step(self, batch: Batch, rng: np.random.Generator) -> None:
-        state, asked = self.state, self.tuning
-        for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(asked.optimiser, state.progress.step)
-        state.optimiser.zero_grad(set_to_none=True)
-        value = 0.0
-        for number in range(asked.pairs):
-            scored = self.pool.drawn(rng, state.progress.step * asked.pairs + number)
-            part = noisy_loss(state.network, scored, self.run.device, self.recipe.network.floor) / asked.pairs
+    @property
+    def make(self) -> Make[Batch]:
+        """Simulated cubes, as in the training."""
+        return partial(make_batch, self.model.recipe.simulation, self.tuning.seed)
+
+    def build(self) -> ScaleSpaceUNet:
+        """The network as it begins."""
+        network = build(self.model.recipe)
+        network.load_state_dict(self.model.network.state_dict())
+        network.to(self.device)
+        return network
+
+    def add_gradients(
+        self, network: torch.nn.Module, batch: Batch, rng: np.random.Generator, step: int
+    ) -> float:
+        """Of some tiles, and of the simulations."""
+        recipe, pairs, value = self.model.recipe, self.tuning.pairs, 0.0
+        for number in range(pairs):
+            scored = self.pool.drawn(rng, step * pairs + number)
+            part = noisy_loss(network, scored, self.device, recipe.network.floor) / pairs
             part.backward()
             value += float(part.detach())
-        known = asked.rehearsal * simulated_loss(
-            state.network, on_device(batch, self.run.device), self.recipe
-        )
+        known = self.tuning.rehearsal * simulated_loss(network, on_device(batch, self.device), recipe)
         known.backward()
-        value += float(known.detach())
-        if not np.isfinite(value):
-            raise DenoiseError("fine-tuning left the finite numbers", value=f"step {state.progress.step + 1}")
-        descend(state, asked.optimiser)
-        state.progress.step += 1
-        self._tell(value)
+        return value + float(known.detach())
 
-    def _look(self) -> None:
-        """Whether the mean of the weights is the best so far, by the blocks that choose."""
-        state, progress = self.state, self.state.progress
-        network = build_like(state, self.recipe, self.run.device)
-        score = compare(self._before, self._squares(network, CHOOSE))
-        self.looks.append({"step": progress.step, "gain": score.gain, "error": score.error})
-        progress.waited += 1
-        if -score.gain < progress.best:
-            progress.best, progress.waited, self.kept = -score.gain, 0, progress.step
-            state.best = {key: value.clone() for key, value in state.mean.items()}
-        self._tell(float("nan"), {"step": float(progress.step), "gain": score.gain, "error": score.error})
+    def squares(self, network: torch.nn.Module, use: int) -> Squares:
+        """On the tiles of the pool."""
+        floor = self.model.recipe.network.floor
+        return squares(network, self.pool, use, _DRAWS[use], device=self.device, floor=floor)
 
-    def _squares(self, network: ScaleSpaceUNet, use: int) -> Squares:
-        device, floor = self.run.device, self.recipe.network.floor
-        return squares(network, self.pool, use, _DRAWS[use], device=device, floor=floor)
-
-    def _late(self) -> bool:
-        minutes = self.run.minutes
-        return minutes is not None and time.monotonic() - self._began > 60 * minutes
-
-    def _tell(self, value: float, look: dict[str, float] | None = None) -> None:
-        if self.run.report is None:
-            return
-        done, steps = self.state.progress.step, self.tuning.steps
-        took = time.monotonic() - self._began
-        left = took / done * (steps - done)
-        if self.run.minutes is not None:
-            left = min(left, max(0.0, 60 * self.run.minutes - took))
-        self.run.report(Event(done, steps, left, value, look))
+    def faint_flux(self, network: torch.nn.Module, count: int, seed: int) -> NDArray[np.float64]:
+        """In tiles of noise."""
+        pool, floor = self.pool, self.model.recipe.network.floor
+        return faint_flux(network, pool.skies, pool.wanted, count, seed, floor=floor)
 
 
 def noisy_loss(network: torch.nn.Module, scored: Scored, device: str, floor: float) -> Tensor:
@@ -337,7 +174,7 @@ def noisy_loss(network: torch.nn.Module, scored: Scored, device: str, floor: flo
 
 def write_verdict(
     verdict: Verdict,
-    model: Model,
+    model: Trained,
     tuning: Tuning,
     folder: Path,
     *,
@@ -350,7 +187,7 @@ def write_verdict(
     ----------
     verdict : Verdict
         From ``fine_tune``.
-    model : Model
+    model : Model or LidiaModel
         That it began with.
     tuning : Tuning
         How it went.

@@ -8,6 +8,7 @@ drops them.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from denoise.networks.blocks import FEWEST, Region
 from denoise.networks.losses import coloured, pixels
 from denoise.networks.pairs import Pair, Sky, as_pair, tile_at, tile_shape
 from denoise.networks.pool import Pool
 from denoise.networks.scalespace import Array, Shape
 from denoise.networks.unet3d import Answer, ScaleSpaceUNet, weighed
-from denoise.transforms.whitening import whiten
+from denoise.transforms.whitening import Whitened, whiten
 
-ERRORS, FLUX = (
-    2.0,
-    0.05,
-)  # standard errors by which the score must improve; change of the faint flux that is allowed
+ERRORS = 2.0  # standard errors by which the score must improve
+FLUX = 0.05  # change of the faint flux that is allowed
 _FAINT = (3.0, 6.0)  # peak SNR of the sources put in
 _CHANNELS = (3.0, 8.0)  # FWHM of their lines
 _WIDE = 2.0  # every other one is so much wider than the beam
@@ -93,13 +93,23 @@ def squares(
     network: ScaleSpaceUNet, pool: Pool, use: int, draws: int, *, device: str, floor: float
 ) -> Squares:
     """Squared errors of a network on all blocks for one use."""
+
+    def errors() -> Iterator[tuple[Array, NDArray[np.int64]]]:
+        for scored in pool.scored(use, draws):
+            with torch.no_grad():
+                wrong = errors_of(answer_to(network, scored.pair, device), scored.pair, device, floor)
+            yield wrong.cpu().numpy(), scored.blocks
+
+    return summed(errors())
+
+
+def summed(errors: Iterable[tuple[Array, NDArray[np.int64]]]) -> Squares:
+    """Squares of arrays of errors with the number of the block of each, -1: of none."""
     totals: defaultdict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
-    for scored in pool.scored(use, draws):
-        with torch.no_grad():
-            wrong = errors_of(answer_to(network, scored.pair, device), scored.pair, device, floor)
-        used = scored.blocks >= 0
-        square = np.square(wrong.cpu().numpy()[used], dtype=np.float64)
-        numbers, at = np.unique(scored.blocks[used], return_inverse=True)
+    for wrong, blocks in errors:
+        used = blocks >= 0
+        square = np.square(wrong[used], dtype=np.float64)
+        numbers, at = np.unique(blocks[used], return_inverse=True)
         both = np.stack([np.bincount(at, square, len(numbers)), np.bincount(at, minlength=len(numbers))])
         for number, part in zip(numbers.tolist(), both.T, strict=True):
             totals[number] += part
@@ -124,19 +134,85 @@ def faint_flux(
 ) -> NDArray[np.float64]:
     """Flux of faint sources in draws of the noise of the cubes, in turn: result and truth, shape (count, 2)."""
     device = str(next(network.parameters()).device)
-    rows = np.empty((count, 2))
-    for number in range(count):
-        # every sky has narrow and wide ones
-        sky, wide = skies[number % len(skies)], number // len(skies) % 2
-        pair, truth = _injected(sky, wanted, number, seed, fwhm=sky.beam * _WIDE**wide)
+
+    def measured(injected: Injected) -> tuple[float, float]:
+        # a block on its own: its first voxel is on the grid
+        shape = injected.bright.shape
+        tile = tile_at((0, 0, 0), tile_shape(wanted, injected.sky.shape), shape)
+        pair = as_pair(injected.white, np.ones(shape, np.bool_), injected.truth, tile)
         with torch.no_grad():
-            answer = answer_to(network, pair, device)
-            wrong = errors_of(answer, pair, device, floor).cpu().numpy()
-        inside = truth > _EDGE * truth.max()
-        colour = torch.from_numpy(pair.colour)[None]
-        wanted_flux = coloured(pixels(torch.from_numpy(pair.target)[None]), colour)[0].numpy()[inside]
-        rows[number] = (wanted_flux + wrong[inside]).sum(dtype=np.float64), wanted_flux.sum(dtype=np.float64)
-    return rows
+            wrong = errors_of(answer_to(network, pair, device), pair, device, floor).cpu().numpy()
+        truth = coloured(pixels(torch.from_numpy(pair.target)[None]), torch.from_numpy(pair.colour)[None])
+        padding = [(0, n - have) for n, have in zip(wrong.shape, shape, strict=True)]
+        return flux_of(truth[0].numpy(), wrong, np.pad(injected.bright, padding))
+
+    return np.array(
+        [measured(one) for one in injections(skies, lambda sky: tile_shape(wanted, sky.shape), count, seed)]
+    )
+
+
+class Injected(NamedTuple):
+    """A faint source in a draw of noise.
+
+    Attributes
+    ----------
+    sky : Sky
+        Whose noise it is.
+    bright : ndarray of bool, shape (channel, y, x)
+        Where the source is.
+    inner : Region
+        Of the block: within which the source lies.
+    white : Whitened
+        In noise.
+    truth : ndarray, shape (channel, y, x), float32
+        Alone, whitened.
+    """
+
+    sky: Sky
+    bright: NDArray[np.bool_]
+    inner: Region
+    white: Whitened
+    truth: Array
+
+
+def injections(
+    skies: Sequence[Sky], size: Callable[[Sky], Shape], count: int, seed: int, *, around: int = 0
+) -> Iterator[Injected]:
+    """Faint sources in draws of the noise of the cubes, in turn; every other one of a cube is wide.
+
+    Parameters
+    ----------
+    skies : sequence of Sky
+        Their data are not read.
+    size : callable
+        Shape (channel, y, x) within which the source lies.
+    count : int
+        Of sources.
+    seed : int
+        Fixes them, their places and the noise.
+    around : int
+        Pixels without source around that, cut at the borders of the cube.
+    """
+    for number in range(count):
+        sky, wide = skies[number % len(skies)], number // len(skies) % 2
+        rng = np.random.default_rng((seed, _SOURCES, number))
+        inner, outer = _place(rng, size(sky), sky.shape, around)
+        begins = [i.start - o.start for i, o in zip(inner, outer, strict=True)]
+        shape = tuple(part.stop - part.start for part in inner)
+        where = tuple(slice(at, at + n) for at, n in zip(begins, shape, strict=True))
+        noise = sky.draw_noise(outer, seed=seed + _SOURCES, draw=number)
+        source = np.zeros_like(noise)
+        source[where] = _source(rng, shape, sky.beam * _WIDE**wide)
+        valid, model = np.ones(source.shape, np.bool_), sky.unit_noise(outer)
+        white, truth = whiten(source + noise, valid, model), whiten(source, valid, model).data
+        bright = source > _EDGE * source.max()
+        yield Injected(sky, bright, (where[0], where[1], where[2]), white, truth)
+
+
+def flux_of(truth: Array, wrong: Array, bright: NDArray[np.bool_]) -> tuple[float, float]:
+    """Flux of a result and of the truth in a mask; `wrong` is the result less the truth."""
+    flux = truth[bright].sum(dtype=np.float64)
+    return float(flux + wrong[bright].sum(dtype=np.float64)), float(flux)
 
 
 def compare_flux(before: NDArray[np.float64], after: NDArray[np.float64]) -> Flux:
@@ -155,23 +231,33 @@ def flux_is_kept(flux: Flux) -> bool:
     return low <= flux.after <= high
 
 
-def _injected(sky: Sky, wanted: Shape, number: int, seed: int, *, fwhm: float) -> tuple[Pair, Array]:
-    """A faint source in a draw of noise, and the source alone (channel, y, x) over sigma."""
-    rng = np.random.default_rng((seed, _SOURCES, number))
-    size = tile_shape(wanted, sky.shape)
-    room = [max(0, n - length) for n, length in zip(sky.shape, size, strict=True)]
+def passes(score: Score, flux: Flux) -> bool:
+    """Whether the gate lets a network pass."""
+    return score.blocks >= FEWEST and score.gain > ERRORS * score.error and flux_is_kept(flux)
+
+
+def in_words(gain: float, error: float, blocks: int, before: float, after: float) -> str:
+    """The numbers of a ``Score`` and a ``Flux`` that decided."""
+    improved = gain / error if error > 0 else 0.0
+    few = "" if blocks >= FEWEST else f" ({FEWEST} needed)"
+    return (
+        f"on {blocks} blocks{few} that it did not see the squared error falls by "
+        f"{gain:.3g} +- {error:.2g} sigma^2 a voxel ({improved:.1f} standard errors; more than {ERRORS:g} needed); "
+        f"injected faint sources keep {100 * after:.1f} % of their flux, "
+        f"{100 * before:.1f} % before ({100 * FLUX:g} % of change allowed)"
+    )
+
+
+def _place(rng: np.random.Generator, size: Shape, shape: Shape, around: int) -> tuple[Region, Region]:
+    """A region of a cube, at most of this size, and the same with what is around it in the plane."""
+    room = [max(0, n - length) for n, length in zip(shape, size, strict=True)]
     start = [int(rng.integers(n + 1)) for n in room]
-    region = [slice(at, min(at + length, n)) for at, length, n in zip(start, size, sky.shape, strict=True)]
-    place = (region[0], region[1], region[2])
-    source = _source(rng, tuple(part.stop - part.start for part in place), fwhm)
-    noise = sky.draw_noise(place, seed=seed + _SOURCES, draw=number)
-    valid, model = np.ones(source.shape, np.bool_), sky.unit_noise(place)
-    white, truth = whiten(source + noise, valid, model), whiten(source, valid, model).data
-    # a block on its own: its first voxel is on the grid
-    tile = tile_at((0, 0, 0), size, source.shape)
-    pair = as_pair(white, valid, truth, tile)
-    shape = pair.valid.shape
-    return pair, np.pad(source, [(0, n - have) for n, have in zip(shape, source.shape, strict=True)])
+    inner = [slice(at, min(at + length, n)) for at, length, n in zip(start, size, shape, strict=True)]
+    outer = [
+        slice(max(0, part.start - more), min(n, part.stop + more))
+        for part, n, more in zip(inner, shape, (0, around, around), strict=True)
+    ]
+    return (inner[0], inner[1], inner[2]), (outer[0], outer[1], outer[2])
 
 
 def _source(rng: np.random.Generator, shape: tuple[int, ...], fwhm: float) -> Array:

@@ -6,7 +6,8 @@ twice and not kept: that would be 7 kB a patch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -19,9 +20,12 @@ from denoise.networks._lidia_kernels import KEPT, SIDE, overlap
 from denoise.networks.backend import torch_threads
 from denoise.networks.lidia import Blended, Block, Lidia, PatchWeights, RowNorm, Separable, safe
 from denoise.networks.lidia_examples import GRAIN, UNIT
-from denoise.networks.neighbours import PIXELS, Array, Neighbours, find_neighbours
+from denoise.networks.neighbours import BORDER, PIXELS, Array, Neighbours, find_neighbours
 from denoise.transforms._jit import run_ranges
 
+MOST = np.float32(
+    5
+)  # sigma: noise that is further from zero does not occur, and what is taken for it is signal
 _CHUNK = 384  # patches: what they become stays in cache
 
 
@@ -116,6 +120,13 @@ def folded_network(network: Lidia) -> Folded:
         )
 
 
+def adapted(network: Folded, weights: Mapping[str, Array]) -> Folded:
+    """The network with other weights, by their names."""
+    other = deepcopy(network.network)
+    other.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return folded_network(other)
+
+
 def denoised(network: Folded, planes: Array, own: int = 0, *, both: bool = False, threads: int = 1) -> Array:
     """One image, denoised.
 
@@ -144,6 +155,15 @@ def denoised(network: Folded, planes: Array, own: int = 0, *, both: bool = False
         if both:
             found = 0.5 * (found - _Pass(network, near, threads).image(-1.0))
     return np.asarray(found / UNIT, np.float32)
+
+
+def less_noise(
+    network: Folded, planes: Array, own: int = 0, *, both: bool = False, threads: int = 1
+) -> Array:
+    """As ``denoised``, but nothing that cannot be noise is taken off."""
+    found, seen = denoised(network, planes, own, both=both, threads=threads), planes[own]
+    data = seen[BORDER:-BORDER, BORDER:-BORDER]
+    return np.asarray(data - np.clip(data - found, -MOST, MOST), np.float32)
 
 
 class _Pass:

@@ -23,7 +23,7 @@ from denoise.networks.losses import coloured
 from denoise.networks.recipe import LidiaRecipe
 from denoise.networks.routes import bfloat16_units
 
-_LEAST = 1e-3  # mean squared error, in sigma squared, below which less is hardly better
+LEAST = 1e-3  # mean squared error, in sigma squared, below which less is hardly better
 _WHITE = 0.3  # weight of the error where the noise is white
 _BINS = (0.0, 3.0, 8.0, 20.0, 1e9)  # peak over sigma of what is validated apart
 
@@ -51,7 +51,7 @@ class LidiaTask:
     def loss(self, network: torch.nn.Module, batch: Images, device: str) -> Tensor:
         """Mean over images of the logarithm of the error."""
         white, restored = _energies(network, batch, device)
-        parts = torch.log10(restored + _LEAST) + _WHITE * torch.log10(white + _LEAST)
+        parts = torch.log10(restored + LEAST) + _WHITE * torch.log10(white + LEAST)
         return parts.mean()
 
     def validate(self, network: torch.nn.Module, held: Iterable[Images], device: str) -> dict[str, float]:

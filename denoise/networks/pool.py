@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.errors import InputError
-from denoise.networks.blocks import TRAIN, Blocks
+from denoise.networks.blocks import TRAIN, Blocks, check_judges
 from denoise.networks.pairs import Pair, Sky, Tile, block_numbers, make_pair, tile_at, tile_shape
 from denoise.networks.scalespace import Shape
 from denoise.transforms import detection
 
 _LOOKED_AT, _KEPT = 128, 32  # tiles: a large cube is judged by a part of it
-FEWEST = 8  # blocks that judge, for their scatter to be an error
 
 
 class Scored(NamedTuple):
@@ -61,13 +60,7 @@ class Pool:
         self.sizes = [tile_shape(wanted, sky.shape) for sky in skies]
         self.blocks = [Blocks.of(sky.field.noise, rng) for sky in skies]
         self._first = np.cumsum([0, *(one.uses.size for one in self.blocks)])
-        judges = sum(one.judges for one in self.blocks)
-        if judges < FEWEST:
-            raise InputError(
-                "the data are too small to judge a fine-tuning by parts of them that it did not see",
-                value=f"{judges} independent blocks for that, {FEWEST} needed",
-                action="give larger cubes, or more of them",
-            )
+        check_judges(sum(one.judges for one in self.blocks))
         self.tiles = self._chosen(rng)
         self._odds = self._shares()
 

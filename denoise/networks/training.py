@@ -376,13 +376,8 @@ def _ratios(found: Terms, batch: Examples) -> NDArray[np.float32]:
     return np.stack([column.float().cpu().numpy() for column in columns], axis=1)
 
 
-def build_like(state: State, recipe: TrainingRecipe, device: str) -> ScaleSpaceUNet:
-    """A network with the mean of the weights."""
-    return mean_of(state, build(recipe), device)
-
-
 def mean_of(state: State, network: Net, device: str) -> Net:
-    """The same, of a network that is given."""
+    """A network, that is given, with the mean of the weights."""
     network.to(device).load_state_dict(state.mean)
     network.eval()
     return network

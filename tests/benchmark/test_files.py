@@ -106,3 +106,15 @@ def test_missing_data_are_told_before_anything_is_run(folder, tmp_path):
     with pytest.raises(InputError, match="--data"):
         run_suite(found, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_rows_of_a_figure_are_told_apart():
+    from denoise.benchmark.figure import STYLES, _style
+
+    for rows in (
+        ["ist", "unet", "lidia", "noiser restored"],
+        list("abcdef"),
+        ["ist", "pca", "ica", "x", "y", "z"],
+    ):
+        assert len({_style(row, rows) for row in rows}) == len(rows)
+    assert _style("ist", ["other", "ist"]) == _style("ist", ["ist"]) == STYLES[0]

@@ -1,6 +1,7 @@
 """``denoise fine-tune`` as a user meets it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from astropy.io import fits
 pytest.importorskip("torch")
 
 from denoise.cli.app import execute
-from denoise.networks import finetune
+from denoise.networks import cells, finetune, gate, lidia_tuning
+from denoise.networks.blocks import CHOOSE, JUDGE, TRAIN
 from denoise.networks.recipe import checked_recipe
 from denoise.networks.weights import build, write_model
 
@@ -102,7 +104,7 @@ def test_a_refusal_is_one_line_and_a_record(tmp_path, model, halves, capsys):
 
 
 def test_what_is_adopted_denoises(tmp_path, model, halves, capsys, monkeypatch):
-    monkeypatch.setattr(finetune, "ERRORS", -100.0)  # any change is an improvement
+    monkeypatch.setattr(gate, "ERRORS", -100.0)  # any change is an improvement
     assert tune(tmp_path, halves[0]) == 0
     assert f"use it: denoise run OBS.fits -m unet --set model={tmp_path / 'new'}" in capsys.readouterr().err
     made = {path.name for path in (tmp_path / "new").iterdir()}
@@ -117,6 +119,42 @@ def test_what_is_adopted_denoises(tmp_path, model, halves, capsys, monkeypatch):
     monkeypatch.undo()
     assert tune(tmp_path, halves[0], "--overwrite") == 0  # a refusal takes the old model away
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["fine-tune.json"]
+
+
+@pytest.mark.parametrize("how", ["r2r", "halves"])
+def test_a_lidia_network_learns_from_another_cube_or_from_halves(tmp_path, halves, capsys, monkeypatch, how):
+    monkeypatch.setattr(gate, "ERRORS", -100.0)  # any change is an improvement
+    monkeypatch.setattr(gate, "FLUX", 100.0)
+    monkeypatch.setattr(cells, "_KEPT", {TRAIN: 4, CHOOSE: 4, JUDGE: 40})
+    few = replace(finetune.LIDIA, rehearsal=0.0, pairs=1, sources=4)
+    monkeypatch.setattr(finetune, "LIDIA", few)
+    given = [halves[0]] if how == "r2r" else ["--half", halves[0], "--half", halves[1]]
+    new = tmp_path / "new"
+    words = ["fine-tune", *given, "-m", "lidia-beams", "-o", new, "--workers", "0", "--steps", "1"]
+    assert execute([*map(str, words)]) == 0
+    assert f"use it: denoise run OBS.fits -m lidia --set model={new}" in capsys.readouterr().err
+    assert {path.name for path in new.iterdir()} == {"fine-tune.json", "recipe.yaml", "weights.safetensors"}
+    record = json.loads((new / "fine-tune.json").read_text())
+    assert record["from"]["how"] == how
+    assert record["from"]["model"] == "lidia-beams"
+    output = tmp_path / "out.fits"
+    run = ["run", str(halves[1]), "-m", "lidia", "--set", f"model={new}", "-o", str(output), "--no-report"]
+    assert execute(run) == 0
+    with fits.open(output) as file:
+        science = dict(zip(file["PROVENANCE"].data["KEY"], file["PROVENANCE"].data["VALUE"], strict=True))
+    assert science["weights"] == record["sha256"]
+
+
+def test_an_adaptation_is_in_the_history(tmp_path, halves, monkeypatch):
+    monkeypatch.setattr(cells, "_KEPT", {TRAIN: 4, CHOOSE: 4, JUDGE: 40})
+    few = replace(lidia_tuning.TUNING, rehearsal=0.0, pairs=1, sources=4, rate=1e-9)
+    monkeypatch.setattr(lidia_tuning, "TUNING", few)
+    output = tmp_path / "out.fits"
+    words = ["run", halves[0], "-m", "lidia", "--set", "adapt=r2r", "--set", "adapt_steps=1", "-o", output]
+    assert execute([*map(str, words), "--no-report"]) == 0
+    with fits.open(output) as file:
+        history = " ".join(str(file[0].header["HISTORY"]).split())
+    assert "adaptation refused, the universal network is used" in history
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ class Tiled:
         for outer, inner, _ in self.tiles():
             yield Sample(self.data[outer], self.noise.window(outer), inner)
 
+    def tell(self, stage, done, total, seconds_left=None):
+        pass
+
     def denoise(self, denoiser, *, seed=0):
         state = denoiser.fit(self, self.noise, seed=seed)
         data, variance = np.empty(self.shape, np.float32), np.empty(self.shape, np.float32)

@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("torch")
 
 from denoise.errors import ParameterError
-from denoise.methods.lidia import MOST, Lidia
+from denoise.methods.lidia import Lidia
+from denoise.networks.lidia_inference import MOST
 from denoise.noise import NoiseModel
 from denoise.testing.subject import blob
 

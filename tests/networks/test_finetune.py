@@ -14,10 +14,11 @@ from denoise.methods import get_method  # noqa: E402
 from denoise.networks import gate, pool  # noqa: E402
 from denoise.networks.blocks import CHOOSE, JUDGE, TRAIN, Blocks  # noqa: E402
 from denoise.networks.examples import Observed, example  # noqa: E402
-from denoise.networks.finetune import RECORD, Tuning, TuningRun, fine_tune, noisy_loss, write_verdict  # noqa: E402
+from denoise.networks.finetune import RECORD, fine_tune, noisy_loss, write_verdict  # noqa: E402
 from denoise.networks.pairs import RECORRUPTION, Sky, as_pair, make_pair, tile_at, tile_shape  # noqa: E402
 from denoise.networks.pool import Pool, Scored  # noqa: E402
 from denoise.networks.recipe import checked_recipe, load_recipe  # noqa: E402
+from denoise.networks.tuning import Tuning, TuningRun  # noqa: E402
 from denoise.networks.weights import Model, build, checksum_of, load_model  # noqa: E402
 from denoise.noise import NoiseModel  # noqa: E402
 from denoise.transforms.whitening import whiten  # noqa: E402
