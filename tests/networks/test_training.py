@@ -214,9 +214,12 @@ def test_a_wrong_recipe_is_one_line_with_its_place(tiny, place, value, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["unet3d-small", "unet3d-base"])
-def test_the_recipes_of_the_models_are_valid(name):
-    recipe = load_recipe(resource("models", name, "recipe.yaml"))
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("unet3d-small", "recipe.yaml"), ("unet3d-base", "recipe.yaml"), ("unet3d-base", "gpu.yaml")],
+)
+def test_the_recipes_of_the_models_are_valid(name, file):
+    recipe = load_recipe(resource("models", name, file))
     assert recipe.name == name
     assert recipe.simulation.kinds["empty"] == 0.2
     assert not set(recipe.simulation.kinds) & {"ring", "shell"}  # left out for the guard
