@@ -9,7 +9,9 @@ from denoise.errors import ParameterError
 from denoise.methods.lidia import Lidia
 from denoise.networks.lidia_inference import MOST
 from denoise.noise import NoiseModel
-from denoise.testing.subject import blob
+from denoise.testing import Subject
+from denoise.testing.laws import ITERATIVE
+from denoise.testing.subject import blob, observation
 
 SHAPE = (1, 32, 30)
 
@@ -43,6 +45,15 @@ def test_patches_come_from_their_own_channel_unless_asked():
         method = Lidia(neighbours=neighbours)
         one, other = (method._denoised(values, valid)[1] for values in (data, changed))
         assert np.array_equal(one, other) == same
+
+
+@pytest.mark.parametrize(("shape", "core"), [((1, 40, 170), (1, 40, 60)), ((3, 12, 150), (2, 12, 80))])
+def test_tiles_equal_the_whole(shape, core):
+    data, _, noise = observation(shape, at=(0.0, shape[1] / 2, core[2] + 1.0))
+    subject = Subject("lidia")
+    assert subject.make().halo(shape, noise).x + core[2] < shape[2]
+    whole, tiled = subject.tiled(data, noise), subject.tiled(data, noise, core=core)
+    assert np.abs(tiled - whole).max() < ITERATIVE
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 3, 5), (2, 20, 20)])
