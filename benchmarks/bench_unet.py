@@ -205,7 +205,7 @@ def _whole(model: Model, shape: tuple[int, int, int], threads: int, least: float
         write_model(model.network.state_dict(), model.recipe, Path(folder))
         method = Unet(model=folder, positivity=True, threads=threads)
         took = seconds(lambda: method.apply(data, noise, None), least=least)
-    print(f"        all of apply, by {method.backend}: {data.size / took / 1e6:.2f} Mvoxel/s", flush=True)
+        print(f"        all of apply, by {method.backend}: {data.size / took / 1e6:.2f} Mvoxel/s", flush=True)
 
 
 def _eager(model: Model, inputs: np.ndarray, numbers: np.ndarray) -> Callable[[], Tensor]:
