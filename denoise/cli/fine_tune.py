@@ -130,7 +130,7 @@ def fine_tune(
     options = run_options(
         continuum=continuum, companion=companion, vst=None if vst is None else parse.stabilisation(vst)
     )
-    usual, method = usual_tuning(begun), "unet" if isinstance(begun, Model) else "lidia"
+    usual, method = usual_tuning(begun), begun.recipe.family
     tuning = replace(usual, steps=usual.steps if steps is None else steps, seed=seed)
     messages, cores = Messages(as_json=json_log), usable_cores()
     processes = cores if workers is None else workers

@@ -46,6 +46,7 @@ Range = tuple[float, float]
 FIT, SCORE = 10, 11  # streams of the seed
 EMPTY: Range = (0.0, 0.0)
 EDGES = (2.5, 3.5, 6.0, 9.0)  # of the ranges of peak SNR
+_TOLD_APART: tuple[Where, ...] = ("found", "rest")  # what is fitted to: the data tell these from each other
 _MOST = 1000  # voxels of a cube that are fitted to, in the emission found and as many elsewhere
 _SOFT = 0.08  # width of the step of a quantile, in the logarithm of the error
 _STIFF = 1e-3  # weight of the curvature of the curves
@@ -150,9 +151,9 @@ def sampled(recipe: TrainingRecipe, examine: Examine, number: int) -> list[Voxel
     rng = np.random.default_rng((recipe.seed, FIT, number, 1))
     seen = (found.spread, found.strength, size_of(found.data))
     error = np.maximum(np.abs(found.data - cube.truth), _LEAST)
-    voxels = []
-    for where, mask in _told_apart(cube, found):
-        at = np.flatnonzero(mask)
+    parts, voxels = _parts(cube, found), []
+    for where in _TOLD_APART:
+        at = np.flatnonzero(parts[where])
         if at.size:
             at = rng.choice(at, min(at.size, _MOST), replace=False)
             features = np.stack([logs(values.ravel()[at]) for values in seen]).astype(np.float64)
@@ -167,25 +168,18 @@ def marked(recipe: TrainingRecipe, examine: Examine, factor: Factor, number: int
     found = examine(cube.noisy, cube.model)
     error = factor.error(found)
     marks = []
-    for where, mask in (*_told_apart(cube, found), *_by_truth(cube, found)):
+    for where, mask in _parts(cube, found).items():
         got = coverage(cube.truth, found.data, error, mask)
         if got is not None:
             marks.append(Mark(snr, where, got))
     return marks
 
 
-def _told_apart(cube: Observed, examined: Examined) -> Iterator[tuple[Where, NDArray[np.bool_]]]:
-    """Voxels that are scored, in the emission found and elsewhere."""
-    known = scored(cube.truth, examined.data, 1.0) & examined.valid
-    yield "found", known & examined.found
-    yield "rest", known & ~examined.found
-
-
-def _by_truth(cube: Observed, examined: Examined) -> Iterator[tuple[Where, NDArray[np.bool_]]]:
-    """The same, in the emission and outside: what only a simulation can tell."""
+def _parts(cube: Observed, examined: Examined) -> dict[Where, NDArray[np.bool_]]:
+    """Voxels that are scored, by what was found, and by the truth: what only a simulation can tell."""
     known, emission = scored(cube.truth, examined.data, 1.0) & examined.valid, emission_mask(cube.truth)
-    yield "emission", known & emission
-    yield "sky", known & ~emission
+    masks = examined.found, ~examined.found, emission, ~emission
+    return {where: known & mask for where, mask in zip(PARTS, masks, strict=True)}
 
 
 def fit_factor(voxels: Iterable[Voxels]) -> Factor:

@@ -23,9 +23,8 @@ from denoise.networks.lidia_examples import GRAIN, UNIT
 from denoise.networks.neighbours import BORDER, PIXELS, Array, Neighbours, find_neighbours
 from denoise.transforms._jit import run_ranges
 
-MOST = np.float32(
-    5
-)  # sigma: noise that is further from zero does not occur, and what is taken for it is signal
+# sigma: noise that is further from zero does not occur, and what is taken for it is signal
+MOST = np.float32(5)
 _CHUNK = 384  # patches: what they become stays in cache
 
 
