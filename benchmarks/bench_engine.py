@@ -2,6 +2,7 @@
 
     python benchmarks/bench_engine.py            # full sizes: 2 GB, and 1 to 16 GB within 2 GB; takes hours
     python benchmarks/bench_engine.py --quick    # a thirtieth of them
+    python benchmarks/bench_engine.py --only peak --methods lidia --minutes 20
 
 Cubes are generated as they are read: noise of a beam repeated over the field, with a source in every repeat. Results go
 to a file (DATA alone) in the folder for temporary files, and are removed. ``ist`` with its noise model given, so that
@@ -28,11 +29,13 @@ import psutil
 from denoise.cores import usable_cores
 from denoise.cube import Cube
 from denoise.engine import open_runner, run_options
-from denoise.engine.progress import Monitor
+from denoise.engine.progress import CancelToken, Monitor, ProgressEvent
 from denoise.engine.run import Run
 from denoise.engine.runners import Serial
 from denoise.engine.sinks import file_sink
 from denoise.engine.tiles import TileReader
+from denoise.errors import CancelledError
+from denoise.methods import get_method
 from denoise.noise import NoiseModel
 from denoise.testing.subject import BEAM, observation
 
@@ -41,8 +44,18 @@ Shape = tuple[int, int, int]
 PATCH = (256, 256)
 CHANNELS = 128  # of the patch, at most
 WARM = (32, 128, 128), 1 << 30  # a small cube, whole: imports and kernels
-# methods that tile, and channels of the cube: thin where little memory makes small tiles of much halo
-TILING = {"smooth": 16, "ist": 16, "pca": 16, "ica": 16, "unet": 4}
+# methods that tile; channels of the cube, and its size over that of the first: thin, and larger, where little memory
+# makes small tiles of much halo
+TILING = {
+    "smooth": (16, 1),
+    "ist": (16, 1),
+    "pca": (16, 1),
+    "ica": (16, 1),
+    "noiser": (4, 1),
+    "unet": (4, 1),
+    "hybrid": (4, 2),
+    "lidia": (4, 2),
+}
 SMALL = 256_000_000  # bytes for cubes of unusual shapes
 UNUSUAL = ((16384, 64, 64), (1800, 6, 8))
 
@@ -90,7 +103,8 @@ def make_run(
 ) -> Run:
     """A run on a generated cube."""
     noise = NoiseModel.from_beam(shape, 1.0, BEAM)
-    options = run_options(method=method, memory=memory, save=(), positivity="on", continuum="none")
+    positivity = "on" if get_method(method).info.category == "denoiser" else "auto"
+    options = run_options(method=method, memory=memory, save=(), positivity=positivity, continuum="none")
     return Run(
         Cube(Generated(patch(min(shape[0], CHANNELS)), shape)),
         options,
@@ -155,7 +169,35 @@ def workers(shape: Shape, memory: int) -> None:
     )
 
 
-def _child(shape: Shape, memory: int, method: str, answer) -> None:
+class Watched(Monitor):
+    """Follows the tiles of the last stage, and stops a run after some seconds."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.token, self.last = CancelToken(), ProgressEvent("", 0, 0, None)
+        super().__init__(self.follow, self.token)
+        self._until = time.perf_counter() + (seconds or np.inf)
+
+    def follow(self, event: ProgressEvent) -> None:
+        self.last = event
+        if event.done and time.perf_counter() > self._until:
+            self.token.cancel()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run in its own process: what it took above the imports' own, and the tiles it came to."""
+
+    seconds: float
+    used: int
+    done: int
+    total: int
+
+    @property
+    def part(self) -> str:
+        return "" if self.done == self.total else f", {self.done} of {self.total} tiles"
+
+
+def _child(shape: Shape, memory: int, method: str, limit: float | None, answer) -> None:
     patch(min(shape[0], CHANNELS))
     write(make_run(*WARM, method=method))
     gc.collect()
@@ -166,21 +208,25 @@ def _child(shape: Shape, memory: int, method: str, answer) -> None:
         while not over.wait(0.01):
             used.append(process.memory_info().rss)
 
-    watcher = threading.Thread(target=watch)
+    watcher, monitor = threading.Thread(target=watch), Watched(limit)
     watcher.start()
+    start = time.perf_counter()
     try:
-        seconds = write(make_run(shape, memory, method=method))
+        write(make_run(shape, memory, method=method, monitor=monitor))
+    except CancelledError:
+        pass  # the time allowed is over
     finally:
         over.set()
     watcher.join()
-    answer.put((seconds, max(used) - before))
+    seconds = time.perf_counter() - start
+    answer.put(Measured(seconds, max(used) - before, monitor.last.done, monitor.last.total))
 
 
-def in_a_process(shape: Shape, memory: int, method: str = "ist") -> tuple[float, float]:
-    """Seconds and bytes above the imports' own of a run in a fresh process."""
+def in_a_process(shape: Shape, memory: int, method: str = "ist", limit: float | None = None) -> Measured:
+    """A run in a fresh process, stopped after `limit` seconds."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
-    process = context.Process(target=_child, args=(shape, memory, method, answer))
+    process = context.Process(target=_child, args=(shape, memory, method, limit, answer))
     process.start()
     while process.is_alive() and answer.empty():
         time.sleep(0.1)
@@ -191,34 +237,36 @@ def in_a_process(shape: Shape, memory: int, method: str = "ist") -> tuple[float,
     return found
 
 
-def peak(gigabytes: float) -> None:
-    """Every method that tiles, on a cube of four times the budget; `ist` on unusual shapes."""
-    for method, channels in TILING.items():
-        shape = square(gigabytes, channels)
-        peak_of(shape, round(4 * np.prod(shape, dtype=float)) // 4, method)
-    for unusual in UNUSUAL:
-        peak_of(unusual, SMALL, "ist")
+def peak(gigabytes: float, methods: list[str], limit: float | None) -> None:
+    """Methods that tile, on a cube of four times the budget; `ist` on unusual shapes."""
+    for method in methods:
+        channels, times = TILING[method]
+        shape = square(times * gigabytes, channels)
+        peak_of(shape, round(4 * np.prod(shape, dtype=float)) // 4, method, limit)
+    if "ist" in methods:
+        for unusual in UNUSUAL:
+            peak_of(unusual, SMALL, "ist", limit)
 
 
-def peak_of(shape: Shape, memory: int, method: str) -> None:
-    seconds, used = in_a_process(shape, memory, method)
+def peak_of(shape: Shape, memory: int, method: str, limit: float | None = None) -> None:
+    found = in_a_process(shape, memory, method, limit)
     say(
-        f"peak memory of {method}, {size(shape)}, {seconds:.0f} s",
-        f"{used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
+        f"peak memory of {method}, {size(shape)}, {found.seconds:.0f} s{found.part}",
+        f"{found.used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
         "within the budget",
-        used <= memory,
+        found.used <= memory,
     )
 
 
 def growth(shapes: list[Shape], memory: int) -> None:
     seconds, most = np.zeros(len(shapes)), 0.0
     for number, shape in enumerate(shapes):
-        seconds[number], used = in_a_process(shape, memory)
+        found = in_a_process(shape, memory)
+        seconds[number], most = found.seconds, max(most, found.used)
         print(
-            f"        {size(shape)}: {seconds[number]:.1f} s, {used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
+            f"        {size(shape)}: {found.seconds:.1f} s, {found.used / 1e6:.0f} MB of {memory / 1e6:.0f} MB",
             flush=True,
         )
-        most = max(most, used)
     sizes = np.array([4e-9 * np.prod(shape, dtype=float) for shape in shapes])
     slope, start = np.polyfit(sizes, seconds, 1)
     worst = float(np.abs(start + slope * sizes - seconds).max() / seconds.max())
@@ -238,15 +286,19 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=float, nargs="+", metavar="GB", help="of the cubes whose time is to grow"
     )
+    parser.add_argument("--methods", nargs="+", choices=list(TILING), default=list(TILING), help="for peak")
+    parser.add_argument(
+        "--minutes", type=float, help="for peak: stop a run after this time, and say its tiles"
+    )
     options = parser.parse_args()
-    quick = options.quick
+    quick, limit = options.quick, options.minutes and 60 * options.minutes
     channels = 32 if quick else CHANNELS
     cube, memory = (1 / 16, 400_000_000) if quick else (2, 4_000_000_000)
     sizes = options.sizes or ([1 / 32, 1 / 16, 1 / 8] if quick else [1, 2, 4, 8, 16])
     jobs = {
         "overhead": lambda: overhead(square(cube, channels), memory),
         "workers": lambda: workers(square(cube, channels), memory),
-        "peak": lambda: peak(1 / 4 if quick else 1),
+        "peak": lambda: peak(1 / 4 if quick else 1, options.methods, limit),
         "growth": lambda: growth([square(one, channels // 2) for one in sizes], memory // 2),
     }
     for name, job in jobs.items():

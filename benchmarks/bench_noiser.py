@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 import denoise
 from denoise.cores import usable_cores
-from denoise.networks.noiser import Moments, enhance, freeze, neighbourhoods
+from denoise.networks.noiser import TAPS, Moments, enhance, freeze, moments_of, neighbourhoods
 from denoise.networks.noiser_training import NoiserRecipe, default_smoothing, train, trained
 
 SHAPE = (1, 400, 600)
@@ -45,7 +45,7 @@ def show_inference(threads: int) -> None:
     weights = trained(default_smoothing()).weights
 
     def statistics() -> Moments:
-        return Moments.of(neighbourhoods(image[0], everywhere))
+        return moments_of(neighbourhoods(image[0], everywhere), TAPS)
 
     network = freeze(weights, statistics())
     sigma = FWHM / 2.3548

@@ -17,7 +17,7 @@ import yaml
 
 from denoise.atomic import put
 from denoise.networks.card import CARD, machine
-from denoise.networks.noiser import Moments, Weights, enhance, freeze, neighbourhoods
+from denoise.networks.noiser import TAPS, Weights, enhance, freeze, moments_of, neighbourhoods
 from denoise.networks.noiser_training import NAME, RECIPE, WEIGHTS, NoiserRecipe, load_recipe, packed, train
 from denoise.resources import resource
 
@@ -27,7 +27,7 @@ SIZE, WIDTH = 256, 3.0  # of a map of noise, and sigma of the source in its midd
 
 def response(weights: Weights, draw: np.ndarray) -> tuple[float, list[float]]:
     """Spread of the output for noise alone, and the value in the middle of sources of these peaks in sigma."""
-    network = freeze(weights, Moments.of(neighbourhoods(draw, np.ones(draw.shape, bool))))
+    network = freeze(weights, moments_of(neighbourhoods(draw, np.ones(draw.shape, bool)), TAPS))
     y, x = np.indices(draw.shape) - SIZE // 2
     source = np.exp(-(y**2 + x**2) / (2 * WIDTH**2)).astype(np.float32)
     made = [enhance((draw + peak * source)[None], network)[0] for peak in AMPLITUDES]

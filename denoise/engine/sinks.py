@@ -353,7 +353,8 @@ def _noise_extensions(save: tuple[str, ...], noise: NoiseModel) -> dict[str, Any
     if "noise" not in save:
         return {}
     typical = float(np.nanmedian(noise.channel_sigma))
-    plane = (typical * noise.relative.astype(np.float64)).astype(np.float32)
+    plane = np.empty(noise.relative.shape, np.float32)
+    np.multiply(noise.relative, typical, dtype=np.float64, out=plane, casting="same_kind")
     if np.ptp(noise.channel_sigma) == 0:
         return {"NOISE": Extension(plane)}
     factor = (noise.channel_sigma / typical).astype(np.float32)

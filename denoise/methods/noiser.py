@@ -8,7 +8,8 @@ back with their flux, or the result stays one for display.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import prod
 from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -29,7 +30,18 @@ from denoise.methods.contract import (
     Source,
 )
 from denoise.methods.smooth import beam_widths
-from denoise.networks.noiser import REACH, TAPS, Frozen, Moments, enhance, freeze, neighbourhoods
+from denoise.networks.noiser import (
+    AT_ONCE,
+    REACH,
+    TAPS,
+    Frozen,
+    Moments,
+    enhance,
+    freeze,
+    moments_of,
+    neighbourhoods,
+    values,
+)
 from denoise.noise import NoiseModel
 from denoise.transforms.guided import guided_mean, reach
 
@@ -184,9 +196,8 @@ class Noiser(Denoiser):
         return Halo(*_probe(noise).reach(shape[0]))
 
     def workspace(self, shape: tuple[int, int, int]) -> int:
-        """Standardised data, result and guide; the neighbourhoods of one channel in double precision."""
-        plane = shape[1] * shape[2]
-        return (16 + 16 * self._restores) * shape[0] * plane + 24 * TAPS * plane
+        """Standardised data, result and guide; the neighbourhoods of a part of a channel in double precision."""
+        return (16 + 16 * self._restores) * prod(shape) + 24 * TAPS * AT_ONCE
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> State:
         """Contrast of the cube; restored, calibrate the weights and inject sources."""
@@ -237,10 +248,15 @@ class Noiser(Denoiser):
         ParameterError
             There are none with contrast in the region.
         """
-        total = Moments.of(np.empty((1, 0)))
-        for sample in source:
-            chosen = self._chosen(sample)
-            total = total.merged(Moments.of(sample.data[chosen][None].astype(np.float64)))
+        total = moments_of(
+            (
+                part
+                for sample in source
+                for plane, wanted in zip(sample.data, self._chosen(sample), strict=True)
+                for part in values(plane, wanted)
+            ),
+            1,
+        )
         spread = float(np.sqrt(total.covariance[0, 0]))
         if not spread > 0:
             raise ParameterError(
@@ -252,14 +268,16 @@ class Noiser(Denoiser):
 
     def _around(self, source: Source, mean: float, spread: float) -> Moments:
         """Statistics of the 3 x 3 neighbourhoods of the voxels that count and are not clipped."""
-        total = Moments.of(np.empty((TAPS, 0)))
         limit = self.parameters.clip or np.inf
-        for sample in source:
-            chosen, data = self._chosen(sample), _standard(sample.data, mean, spread)
-            chosen &= np.abs(data) <= limit
-            for plane, wanted in zip(data, chosen, strict=True):
-                total = total.merged(Moments.of(neighbourhoods(plane, wanted)))
-        return total
+
+        def parts() -> Iterator[Block]:
+            for sample in source:
+                chosen = self._chosen(sample)
+                for data, wanted in zip(sample.data, chosen, strict=True):
+                    plane = _standard(data, mean, spread)
+                    yield from neighbourhoods(plane, wanted & (np.abs(plane) <= limit))
+
+        return moments_of(parts(), TAPS)
 
     def _chosen(self, sample: Sample) -> NDArray[np.bool_]:
         """Voxels of the block that this sample answers for, with data and in the region."""
@@ -285,8 +303,11 @@ class Noiser(Denoiser):
 
 
 def _standard(block: Block, mean: float, spread: float) -> Block:
-    """``(x - mean) / spread`` in float32, 0 where data are missing."""
-    out = np.asarray((block - np.float64(mean)) / spread, np.float32)
+    """``(x - mean) / spread`` in float32, worked out in double precision, no copy in it; 0 where data are missing."""
+    out = np.subtract(
+        block, np.float64(mean), dtype=np.float64, out=np.empty(block.shape, np.float32), casting="same_kind"
+    )
+    np.divide(out, np.float64(spread), dtype=np.float64, out=out, casting="same_kind")
     return np.nan_to_num(out, copy=False, nan=0.0)
 
 

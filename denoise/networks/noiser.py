@@ -16,6 +16,7 @@ Nothing here needs torch; training does (`denoise.networks.noiser_training`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ Floats = NDArray[np.float64]
 REACH = 2  # pixels that the output looks around itself
 TAPS = 9
 _GRAIN = 24  # rows: each piece works out two hidden rows more
+AT_ONCE = 2**16  # pixels whose neighbourhoods are held
 
 
 class Weights(NamedTuple):
@@ -88,11 +90,34 @@ class Moments(NamedTuple):
         return self.scatter / max(self.number, 1)
 
 
-def neighbourhoods(plane: Array, chosen: NDArray[np.bool_]) -> Array:
-    """The 3 x 3 pixels around each chosen pixel of a map (y, x), shape (9, chosen), borders reflected."""
-    ny, nx = plane.shape
+def moments_of(vectors: Iterator[Array], length: int) -> Moments:
+    """Of vectors of this length that come in parts, each of shape (length, count)."""
+    total = Moments.of(np.empty((length, 0)))
+    for part in vectors:
+        total = total.merged(Moments.of(part))
+    return total
+
+
+def values(plane: Array, chosen: NDArray[np.bool_]) -> Iterator[Array]:
+    """The chosen pixels of a map (y, x), in parts of shape (1, count)."""
+    for low, high in _bands(plane.shape):
+        yield plane[low:high][chosen[low:high]][None]
+
+
+def neighbourhoods(plane: Array, chosen: NDArray[np.bool_]) -> Iterator[Array]:
+    """The 3 x 3 pixels around each chosen pixel of a map (y, x), in parts of shape (9, count), borders reflected."""
+    nx = plane.shape[1]
     padded = np.pad(plane, 1, mode="reflect")
-    return np.stack([padded[j : j + ny, i : i + nx][chosen] for j in range(3) for i in range(3)])
+    for low, high in _bands(plane.shape):
+        wanted = chosen[low:high]
+        yield np.stack([padded[low + j : high + j, i : i + nx][wanted] for j in range(3) for i in range(3)])
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """First row and end of parts of a map, few enough pixels each."""
+    rows = max(1, AT_ONCE // shape[1])
+    for low in range(0, shape[0], rows):
+        yield low, min(low + rows, shape[0])
 
 
 class Frozen(NamedTuple):

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Region = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
 _PROBE = 65536  # voxels looked at for the typical sigma of a stored array
+_PROBE_MAP = 2**22  # and pixels of a map over the field
 
 
 class SigmaPixels(Protocol):
@@ -166,9 +168,13 @@ class NoiseModel:
 
     @cached_property
     def typical(self) -> float:
-        """Median sigma, in the unit of the data (of a stored array: of evenly spaced channels)."""
+        """Median sigma, in the unit of the data.
+
+        Of a stored array, and of a map larger than four million pixels: of evenly spaced channels, or rows.
+        """
         if self.pixels is None:
-            return _median(self.channel_sigma) * _median(self.relative)
+            field = _stored(self.relative)
+            return _median(self.channel_sigma) * _median(field[:: ceil(field.size / _PROBE_MAP)])
         count = max(1, min(self.shape[0], _PROBE // max(1, self.shape[1] * self.shape[2])))
         picked = np.unique(np.linspace(0, self.shape[0] - 1, count).round().astype(int))
         everywhere = (slice(0, self.shape[1]), slice(0, self.shape[2]))
@@ -246,7 +252,7 @@ class NoiseModel:
     @property
     def map_bytes(self) -> int:
         """Bytes of the map over the field: one number where it is flat."""
-        return 0 if self.relative.strides == (0, 0) else self.relative.nbytes
+        return 0 if _stored(self.relative).size == 1 else self.relative.nbytes
 
     @property
     def correlation_fwhm(self) -> tuple[float, float]:
@@ -261,16 +267,16 @@ class NoiseModel:
 
     def describe(self) -> dict[str, float | str | bool]:
         """Numbers for `denoise info` and the report: sigmas in the unit of the data, widths in pixels."""
-        finite = self.channel_sigma[np.isfinite(self.channel_sigma)]
-        spread = self.relative[np.isfinite(self.relative)]
+        lowest, highest = _range(self.channel_sigma[None])
+        least, most = _range(_stored(self.relative))
         width_y, width_x = self.correlation_fwhm
         numbers: dict[str, float | str | bool] = {
             "origin": self.origin,
             "typical_sigma": self.typical,
-            "channel_sigma_min": float(finite.min(initial=np.inf)) if finite.size else float("nan"),
-            "channel_sigma_max": float(finite.max(initial=0.0)) if finite.size else float("nan"),
-            "relative_sigma_min": float(spread.min()) if spread.size else float("nan"),
-            "relative_sigma_max": float(spread.max()) if spread.size else float("nan"),
+            "channel_sigma_min": lowest,
+            "channel_sigma_max": highest,
+            "relative_sigma_min": least,
+            "relative_sigma_max": most,
             "spatial_lag1_y": _lag(self.spatial_acf, 1, 0),
             "spatial_lag1_x": _lag(self.spatial_acf, 0, 1),
             "correlation_fwhm_y": width_y,
@@ -342,9 +348,23 @@ def _check_acf(acf: NDArray[np.float64]) -> None:
         raise NoiseError("a spatial ACF is 2D, of odd shape, finite, with 1 in its centre", value=acf.shape)
 
 
+def _stored(field: NDArray[Any]) -> NDArray[Any]:
+    """The numbers of a map (y, x) that are in memory: one where it is flat."""
+    return field[:1, :1] if field.strides == (0, 0) else field
+
+
 def _median(values: NDArray[Any]) -> float:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _range(field: NDArray[Any]) -> tuple[float, float]:
+    """Smallest and largest finite value of a map (y, x), a row at a time; NaN where there is none."""
+    low, high = np.inf, -np.inf
+    for row in field:
+        finite = row[np.isfinite(row)]
+        low, high = finite.min(initial=low), finite.max(initial=high)
+    return (float(low), float(high)) if low <= high else (float("nan"), float("nan"))
 
 
 def _lag(acf: NDArray[np.float64], dy: int, dx: int) -> float:
@@ -361,12 +381,18 @@ def full_width(profile: NDArray[np.float64]) -> float:
 
 
 def _pack(array: NDArray[Any]) -> dict[str, Any]:
-    native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    stored = _stored(array) if array.ndim == 2 else array
+    native = np.ascontiguousarray(stored, dtype=array.dtype.newbyteorder("<"))
     packed = base64.b64encode(zlib.compress(native.tobytes(), 6)).decode("ascii")
     return {"dtype": native.dtype.str, "shape": list(array.shape), "zlib": packed}
 
 
 def _unpack(value: Mapping[str, Any]) -> NDArray[Any]:
     raw = zlib.decompress(base64.b64decode(value["zlib"]))
-    flat = np.frombuffer(raw, dtype=np.dtype(value["dtype"])).reshape(value["shape"])
-    return flat.astype(flat.dtype.newbyteorder("="))
+    read = np.frombuffer(raw, dtype=np.dtype(value["dtype"]))
+    native = read.astype(read.dtype.newbyteorder("="))
+    return (
+        native.reshape(value["shape"])
+        if native.size == prod(value["shape"])
+        else np.broadcast_to(native[0], value["shape"])
+    )

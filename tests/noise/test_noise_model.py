@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -261,3 +262,17 @@ def test_models_that_are_none_are_refused(fields):
 def test_beams_that_are_none_are_refused(beam):
     with pytest.raises(NoiseError, match="beam"):
         NoiseModel.from_beam(SHAPE, 1.0, beam)
+
+
+def test_a_flat_map_is_one_number_whatever_the_field():
+    model = NoiseModel.from_beam((2, 4000, 4000), 3.0, (4.0, 4.0, 0.0))
+    tracemalloc.start()
+    try:
+        found = model.typical, model.describe()["relative_sigma_max"], NoiseModel.from_dict(model.to_dict())
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found[:2] == (3.0, 1.0)
+    assert found[2].relative.shape == (4000, 4000)
+    assert found[2].map_bytes == 0
+    assert most < 1e6  # the map would be 64 MB
