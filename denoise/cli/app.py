@@ -23,6 +23,7 @@ from denoise.cli import (
     run,
     simulate,
     train,
+    view,
 )
 from denoise.cli.console import Messages, explain
 from denoise.errors import CancelledError
@@ -75,6 +76,7 @@ app.command("benchmark")(benchmark.benchmark)
 app.command("train")(train.train)
 app.command("fine-tune")(fine_tune.fine_tune)
 app.command("demo")(demo.demo)
+app.command("view")(view.view)
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,0 +1,96 @@
+"""Open the viewer with files and the docks; what ``denoise view`` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+TITLE = "astro-denoise"
+
+
+def open_viewer(
+    paths: Sequence[str | Path] = (), reading: Mapping[str, Any] | None = None, *, show: bool = True
+) -> Any:
+    """A napari viewer with the layers of some files and our docks.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Cubes, images, or outputs of ``denoise run``.
+    reading : mapping, optional
+        Keywords of ``denoise.read`` for the first of them.
+    show : bool
+        Whether the window is shown now.
+
+    Returns
+    -------
+    napari.viewer.Viewer
+
+    Raises
+    ------
+    InputError, UsageError
+        A file cannot be read; before a window appears.
+    """
+    # slices are read in a thread of napari's: a slow disk does not freeze the window; read at its import
+    os.environ.setdefault("NAPARI_ASYNC", "1")
+    from napari_denoise.layers import entry_of
+    from napari_denoise.reader import layers_of_file
+    from napari_denoise.sky_view import add_beam, show_as_sky
+
+    layers = [
+        layer
+        for number, path in enumerate(paths)
+        for layer in layers_of_file(path, **(dict(reading or {}) if number == 0 else {}))
+    ]
+    import napari
+
+    viewer = napari.Viewer(title=TITLE, show=show)
+    show_as_sky(viewer)
+    for data, kwargs, _ in layers:
+        entry = entry_of(viewer.add_image(data, **kwargs))
+        if entry is not None:
+            add_beam(viewer, entry)
+    add_docks(viewer)
+    _look_at_the_middle(viewer)
+    return viewer
+
+
+def add_docks(viewer: Any) -> dict[str, Any]:
+    """Our docks as tabs on the right: name and widget of each."""
+    from qtpy.QtCore import QTimer
+
+    from napari_denoise.compare_dock import CompareDock
+    from napari_denoise.denoise_dock import DenoiseDock
+    from napari_denoise.inspect_dock import InspectDock
+    from napari_denoise.provenance_dock import ProvenanceDock
+
+    kinds = {
+        "Denoise": DenoiseDock,
+        "Inspect": InspectDock,
+        "Compare": CompareDock,
+        "Provenance": ProvenanceDock,
+    }
+    widgets = {name: kind(viewer) for name, kind in kinds.items()}
+    docks = [
+        viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)
+        for name, widget in widgets.items()
+    ]
+    QTimer.singleShot(0, docks[0].raise_)  # once the tabs are there
+    return widgets
+
+
+def run(paths: Sequence[str | Path], reading: Mapping[str, Any] | None = None) -> None:
+    """Open the viewer and stay until it is closed."""
+    import napari
+
+    open_viewer(paths, reading)
+    napari.run()
+
+
+def _look_at_the_middle(viewer: Any) -> None:
+    """The whole field, in the middle channel."""
+    viewer.reset_view()
+    if viewer.dims.ndim > 2:
+        viewer.dims.set_current_step(0, viewer.dims.nsteps[0] // 2)

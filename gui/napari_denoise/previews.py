@@ -1,0 +1,116 @@
+"""A method on a corner of the cube, within a second: the engine on a crop, with the noise of the whole."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from denoise.cores import usable_cores
+from denoise.cube import Cube, Region
+from denoise.cube.crop import crop
+from denoise.engine import CancelToken, RunOptions
+from denoise.engine.progress import Monitor
+from denoise.engine.run import Run
+from denoise.engine.sinks import ArraySink
+from denoise.noise import NoiseModel
+
+SIDE = 128  # pixels: the largest box
+_AROUND = 16  # pixels beside the box that the method sees too
+_VOXELS = 1 << 20  # denoised at most; fewer channels where the box is large
+_LEAST = 16  # channels
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a method makes of a box.
+
+    Attributes
+    ----------
+    region : Region
+        The box and the channels, in the cube.
+    cube : Cube
+        Its result: shape of `region`.
+    result : Result
+        Of the run on the crop around it.
+    seconds : float
+    """
+
+    region: Region
+    cube: Cube
+    result: Any
+    seconds: float
+
+
+def box_around(cube: Cube, centre: tuple[float, float], side: int = SIDE) -> tuple[slice, slice]:
+    """Rows and columns of a box of at most `side` pixels around a pixel (y, x), inside the field."""
+    spans = []
+    for size, at in zip(cube.shape[1:], centre, strict=True):
+        length = min(side, size)
+        first = min(max(0, round(at - length / 2)), size - length)
+        spans.append(slice(first, first + length))
+    return spans[0], spans[1]
+
+
+def region_of(cube: Cube, box: tuple[slice, slice], channel: int, options: RunOptions) -> Region:
+    """The box, the current channel and as many around it as a second allows; all where a continuum is subtracted."""
+    pixels = (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
+    channels = cube.shape[0]
+    count = min(channels, max(_LEAST, _VOXELS // pixels))
+    if options.continuum != "none" and _has_continuum(cube, options):
+        count = channels
+    first = min(max(0, channel - count // 2), channels - count)
+    return slice(first, first + count), *box
+
+
+def _has_continuum(cube: Cube, options: RunOptions) -> bool:
+    """Whether "auto" may subtract one: not from radio data, which have a beam."""
+    return options.continuum != "auto" or cube.beams is None
+
+
+def preview(
+    cube: Cube, noise: NoiseModel, options: RunOptions, region: Region, token: CancelToken | None = None
+) -> Preview:
+    """Run a method on a region.
+
+    Parameters
+    ----------
+    cube : Cube
+        Shape (channel, y, x).
+    noise : NoiseModel
+        Of the whole cube.
+    options : RunOptions
+        What to do. What a method learns from a cube (components, scales) it learns from the crop here.
+    region : Region
+        What is wanted; the method sees some pixels more around it.
+    token : CancelToken, optional
+
+    Raises
+    ------
+    DenoiseError
+        As a run: no data in the region, a parameter out of range.
+    """
+    start = time.perf_counter()
+    outer = _with_margin(region, cube.shape)
+    run = Run(
+        crop(cube, outer),
+        options,
+        Monitor(None, token),
+        noise=noise.window(outer),
+        threads=usable_cores(),
+    )
+    result = run.into(ArraySink())
+    inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, outer, strict=True))
+    cube_part = crop(result.cube, (inner[0], inner[1], inner[2]))
+    pixels = np.ascontiguousarray(cube_part.data)
+    return Preview(region, cube_part.with_pixels(pixels), result, time.perf_counter() - start)
+
+
+def _with_margin(region: Region, shape: tuple[int, int, int]) -> Region:
+    rows, columns = (
+        slice(max(0, part.start - _AROUND), min(size, part.stop + _AROUND))
+        for part, size in zip(region[1:], shape[1:], strict=True)
+    )
+    return region[0], rows, columns

@@ -1,0 +1,268 @@
+"""The dock that denoises, in a real window: preview, run, cancel, save, recipe."""
+
+import numpy as np
+import pytest
+import yaml
+from astropy.io import fits
+from astropy.wcs import WCS
+
+import denoise
+from denoise.cli.app import execute
+from denoise.report.labels import number
+from napari_denoise.denoise_dock import BOX, PREVIEW, DenoiseDock
+from napari_denoise.layers import entry_of
+from napari_denoise.reader import layers_of_file
+from napari_denoise.writer import write_layer
+
+SHAPE = (24, 48, 56)
+
+
+@pytest.fixture(scope="module")
+def observation(tmp_path_factory):
+    """A simulated disc in a FITS file."""
+    from denoise.simulate import simulate_cube
+    from denoise.simulate.files import write_simulation
+
+    folder = tmp_path_factory.mktemp("view")
+    simulation = simulate_cube(3, shape=SHAPE, kind="disc", peak_snr=10.0)
+    return write_simulation(simulation, folder, "disc", axis="velocity")["noisy"]
+
+
+@pytest.fixture
+def dock(viewer, observation, until):
+    """The dock beside the cube, its noise measured."""
+    made = DenoiseDock(viewer)
+    viewer.window.add_dock_widget(made, name="Denoise", area="right")
+    for data, options, _ in layers_of_file(observation):
+        viewer.add_image(data, **options)
+    until(lambda: made.study is not None)
+    viewer.reset_view()  # now that the dock has its place
+    return made
+
+
+def finished(dock, until):
+    until(lambda: dock.job is None)
+
+
+def test_the_noise_and_a_method_are_told_on_load(dock):
+    text = dock.facts.text()
+    assert "24 channels x 48 x 56" in text
+    assert "Jy beam⁻¹ (1 σ)" in text
+    assert "suggested: ist" in text
+
+
+def test_every_parameter_has_a_widget_with_its_range(dock):
+    from denoise.methods import get_method, list_methods
+
+    for name in list_methods():
+        dock.method.set(name, {})
+        form = dock.method.form
+        for parameter in get_method(name).Parameters.model_fields:
+            assert "default" in form.field(parameter).widget.toolTip()
+        assert dock.options().parameters == {}  # what is shown are the defaults
+    dock.method.set("ist", {})
+    box = dock.method.form.field("threshold").widget
+    assert (box.minimum(), box.maximum(), box.value()) == (pytest.approx(1e-4), 20.0, 5.5)
+
+
+def test_a_moved_parameter_changes_the_preview(dock, viewer, until):
+    dock.live.setChecked(True)
+    until(lambda: PREVIEW in viewer.layers and dock.previews.idle)
+    before = np.array(viewer.layers[PREVIEW].data)
+    dock.method.form.field("threshold").widget.setValue(12.0)
+    until(lambda: dock.previews.idle and not np.array_equal(viewer.layers[PREVIEW].data, before))
+    assert (np.nansum(viewer.layers[PREVIEW].data)) < np.nansum(before)  # less is found above 12 sigma
+    dock.live.setChecked(False)
+    assert PREVIEW not in viewer.layers
+
+
+def test_a_preview_is_the_run_of_the_crop(dock, viewer, until):
+    dock.live.setChecked(True)
+    until(lambda: PREVIEW in viewer.layers and dock.previews.idle)
+    layer, entry = viewer.layers[PREVIEW], dock.entry
+    assert layer.data.shape == SHAPE  # it all fits
+    whole = denoise.denoise(entry.cube, "ist", noise=dock.study.noise)
+    assert np.nanmax(np.abs(layer.data - whole.cube.data)) < 0.02 * dock.study.noise.typical
+    assert np.allclose(layer.translate, viewer.layers[0].translate)
+
+
+def test_a_drawn_box_is_previewed_alone(dock, viewer, until):
+    dock.where.setCurrentIndex(1)
+    world = dock.entry.world
+    corners = [[10, 20], [10, 39], [25, 39], [25, 20]]  # rows and columns
+    points = [(world.origin + world.matrix @ np.array([0, *corner]))[1:] for corner in corners]
+    layer = viewer.layers[BOX]
+    layer.add_rectangles([layer.world_to_data(point) for point in points])
+    dock.live.setChecked(True)
+    until(lambda: PREVIEW in viewer.layers and dock.previews.idle)
+    made = viewer.layers[PREVIEW]
+    assert made.data.shape[1:] == (16, 20)
+    first = (world.origin + world.matrix @ np.array([0.0, 10, 20]))[1:]
+    assert np.allclose(made.translate[1:], first)
+
+
+def test_a_run_gives_layers_whose_numbers_are_those_of_denoise_run(
+    dock, viewer, until, tmp_path, observation
+):
+    dock.run()
+    assert dock.cancel_button.isEnabled()
+    finished(dock, until)
+    entry = entry_of(viewer.layers["ist"])
+    options = dock.options()
+    from denoise.engine import run_file
+
+    by_file = run_file(observation, tmp_path / "out.fits", options)
+    assert entry.result.metrics == by_file.metrics
+    assert np.array_equal(entry.cube.data, by_file.cube.data, equal_nan=True)
+    assert np.array_equal(viewer.layers["ist"].data, by_file.cube.data, equal_nan=True)
+    residual = np.asarray(viewer.layers["ist residual"].data)
+    assert np.array_equal(residual, entry.source.data - entry.cube.data, equal_nan=True)
+    assert number(by_file.metrics["noise_before"]) in dock.message.text()
+
+
+def test_a_method_with_an_error_bar_gives_its_layer(dock, viewer, until):
+    dock.method.set("smooth", {})
+    dock.run()
+    finished(dock, until)
+    assert entry_of(viewer.layers["smooth uncertainty"]).role == "uncertainty"
+
+
+@pytest.fixture
+def tiled(dock, viewer, until, tmp_path, monkeypatch):
+    """The dock with a wider cube that is cut into many slow tiles; the shapes of those that were begun."""
+    import time
+
+    from denoise.methods import get_method
+
+    data = np.random.default_rng(8).normal(size=(6, 300, 320)).astype(np.float32)
+    fits.writeto(tmp_path / "wide.fits", data)
+    for pixels, options, _ in layers_of_file(tmp_path / "wide.fits"):
+        dock.source.choose(viewer.add_image(pixels, **options))
+    until(lambda: dock.study is not None)
+    kind, begun = get_method("smooth"), []
+    plain = kind.apply
+
+    def slow(self, block, noise, state):
+        begun.append(block.shape)
+        time.sleep(0.1)
+        return plain(self, block, noise, state)
+
+    monkeypatch.setattr(kind, "apply", slow)
+    monkeypatch.setattr(kind, "workspace", lambda self, shape: int(np.prod(shape)) * 1000)
+    dock.method.set("smooth", {"fwhm": 1.5})
+    dock.around.memory.setValue(0.1)
+    return begun
+
+
+def test_cancel_stops_within_a_tile_and_leaves_no_layer(dock, viewer, until, tiled):
+    before = list(viewer.layers)
+    dock.run()
+    until(lambda: len(tiled) > 1)
+    begun = len(tiled)
+    dock.cancel()
+    finished(dock, until)
+    assert len(tiled) <= begun + 2  # one for each of two threads
+    assert list(viewer.layers) == before
+    assert "nothing was kept" in dock.message.text()
+
+
+def test_tiles_appear_one_by_one_with_the_time_left(dock, viewer, until, tiled):
+    counts, said = [], []
+    dock.progress.valueChanged.connect(counts.append)
+    dock.run()
+    until(lambda: dock._running is not None and 0 < np.isfinite(dock._running.data).mean() < 1)
+    until(lambda: said.append(dock.left.text()) or " s left" in said[-1])
+    finished(dock, until)
+    assert max(counts) == len(tiled) > 5
+    assert np.isfinite(viewer.layers["smooth"].data).all()
+
+
+def test_progress_has_tiles_and_time(dock, viewer, until):
+    seen = []
+    dock.progress.valueChanged.connect(lambda value: seen.append((value, dock.progress.maximum())))
+    dock.run()
+    finished(dock, until)
+    assert any(done == total > 0 for done, total in seen)
+
+
+def test_an_error_is_one_readable_line(dock, viewer, until):
+    dock.method.set("noiser", {"region": (0, 5)})
+    dock.run()
+    assert dock.job is None
+    assert "region" in dock.message.text()
+    assert "Traceback" not in dock.message.text()
+
+
+def test_a_file_that_goes_away_is_told(dock, viewer, until, monkeypatch):
+    def gone(self, region=None):
+        raise FileNotFoundError("gone")
+
+    monkeypatch.setattr(type(dock.entry.cube), "read", gone)
+    dock.run()
+    finished(dock, until)
+    assert "gone" in dock.message.text()
+    assert "Traceback" not in dock.message.text()
+    assert not [layer for layer in viewer.layers if "running" in layer.name]
+
+
+def test_a_saved_result_opens_with_the_same_world(dock, viewer, until, tmp_path, observation):
+    dock.run()
+    finished(dock, until)
+    layer = viewer.layers["ist"]
+    path = tmp_path / "saved.fits"
+    assert write_layer(str(path), layer.data, {"metadata": layer.metadata}) == [str(path)]
+    with fits.open(path) as saved, fits.open(observation) as source:
+        one, two = WCS(saved[0].header), WCS(source[0].header)
+        assert one.wcs.compare(two.wcs)
+        assert {"RESIDUAL", "PROVENANCE"} <= {hdu.name for hdu in saved}
+    again = {name: options for _, options, _ in layers_of_file(path) for name in [options["name"]]}
+    assert set(again) == {"saved.fits", "saved.fits residual", "saved.fits noise"}
+    assert np.allclose(again["saved.fits"]["scale"], layer.scale)
+    assert np.allclose(again["saved.fits"]["translate"], layer.translate)
+    assert again["saved.fits"]["units"] == ("km/s", "arcsec", "arcsec")
+
+
+def test_a_run_to_a_file_opens_it(dock, viewer, until, tmp_path):
+    dock.run(tmp_path / "big.fits")
+    finished(dock, until)
+    assert entry_of(viewer.layers["big.fits"]).role == "denoised"
+    assert viewer.layers["big.fits residual"].visible is False
+
+
+def test_the_recipe_repeats_the_result(dock, viewer, until, tmp_path):
+    dock.method.set("ist", {"threshold": 7.0})
+    dock.run()
+    finished(dock, until)
+    recipe = tmp_path / "session.yaml"
+    dock.save_recipe(recipe)
+    assert yaml.safe_load(recipe.read_text())["version"] == 1
+    assert execute(["run", "-r", str(recipe), "-o", str(tmp_path / "out"), "--no-report"]) == 0
+    (made,) = (tmp_path / "out").glob("*.fits")
+    assert np.array_equal(denoise.read(made).data, entry_of(viewer.layers["ist"]).cube.data, equal_nan=True)
+
+
+def test_the_copied_command_is_on_the_clipboard(dock, qapp):
+    text = dock.copy_command()
+    assert text.startswith("denoise run ")
+    assert qapp.clipboard().text() == text
+
+
+def test_closing_the_window_cancels(dock, viewer, until, monkeypatch):
+    import time
+
+    from denoise.methods import get_method
+
+    kind = get_method("ist")
+    plain = kind.apply
+
+    def slow(self, block, noise, state):
+        time.sleep(0.5)
+        return plain(self, block, noise, state)
+
+    monkeypatch.setattr(kind, "apply", slow)
+    dock.run()
+    job = dock.job
+    until(lambda: job.running)
+    dock.window().close()
+    assert job.token.cancelled
+    assert not job.running
