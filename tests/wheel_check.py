@@ -25,6 +25,9 @@ def main() -> None:
         sys.exit("the recipes are not in the wheel")
     if resource("pipelines", "recipe.schema.json").read_text(encoding="utf-8") != schema():
         sys.exit("the schema of recipes is not that of the code")
+    viewer = importlib.util.find_spec("napari_denoise")
+    if viewer is None or not (home.parent / "napari_denoise" / "napari.yaml").is_file():
+        sys.exit("the viewer's plugin is not in the wheel")
     if not (home / "py.typed").is_file():
         sys.exit("py.typed is missing")
     sys.stdout.write(f"wheel {denoise.__version__} is fine: {home}\n")

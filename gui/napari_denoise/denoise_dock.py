@@ -6,12 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -19,23 +17,19 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
-from denoise.cube import Cube
 from denoise.engine import ProgressEvent, RunOptions
 from denoise.errors import DenoiseError
 from napari_denoise.around import Around, MethodBox
-from napari_denoise.jobs import Job, Newest
+from napari_denoise.jobs import Job
 from napari_denoise.layers import COLOURS, KEY, Entry, Role, layer_of
 from napari_denoise.panel import LayerChoice, Panel, heading
-from napari_denoise.previews import Preview, box_around, preview, region_of
+from napari_denoise.preview_box import PreviewBox
 from napari_denoise.runs import fits_memory, run_live, run_to_file
 from napari_denoise.settings import command_line, recipe_of, recipe_text, source_of
 from napari_denoise.studies import Study, studies_of
-from napari_denoise.summary import preview_line, result_line, study_lines, time_left
-from napari_denoise.world import World
+from napari_denoise.summary import result_line, study_lines, time_left
 
-PREVIEW, BOX = "preview", "preview box"
 INPUTS: tuple[Role, ...] = ("input",)
-_PAUSE = 150  # ms without a change before a preview starts
 _REDRAW = 200  # ms between two drawings of a result that fills
 
 
@@ -51,7 +45,6 @@ class DenoiseDock(Panel):
         super().__init__(viewer)
         self.studies = studies_of(viewer)
         self.job: Job | None = None
-        self.previews = Newest(self._preview, delay=_PAUSE, parent=self)
         self._running: Any = None  # the layer that fills
         self._redraw = QTimer(self)
         self._redraw.setInterval(_REDRAW)
@@ -67,12 +60,7 @@ class DenoiseDock(Panel):
         self.facts.setWordWrap(True)
         self.method = MethodBox()
         self.around = Around()
-        self.live = QCheckBox("Preview while I look")
-        self.live.setToolTip("Denoise what is on screen, as parameters and channels change")
-        self.where = QComboBox()
-        self.where.addItems(["on screen", "in a box"])
-        self.where.setToolTip("The middle of what is shown, 128 pixels at most; or a rectangle that you draw")
-        self.grid = QPushButton("Preview all methods")
+        self.preview = PreviewBox(self.viewer, self.source, lambda: self.study, self._checked, self.message)
         self.to_file = QCheckBox("Write to a file")
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
         self.progress, self.left = QProgressBar(), QLabel()
@@ -82,12 +70,9 @@ class DenoiseDock(Panel):
 
     def _lay_out(self) -> None:
         body = self.body
-        for widget in (heading("Input"), self.source, self.facts, self.method, self.around):
+        upper = (self.source, self.facts, self.method, self.around, self.preview, heading("Run"))
+        for widget in (heading("Input"), *upper):
             body.addWidget(widget)
-        body.addWidget(heading("Preview"))
-        body.addLayout(_row(self.live, self.where))
-        body.addWidget(self.grid)
-        body.addWidget(heading("Run"))
         body.addLayout(_row(self.run_button, self.cancel_button, self.to_file))
         body.addWidget(self.progress)
         body.addWidget(self.left)
@@ -98,20 +83,12 @@ class DenoiseDock(Panel):
         self.studies.ready.connect(self._study_ready)
         self.studies.failed.connect(self._study_failed)
         for signal in (self.method.changed, self.around.changed):
-            signal.connect(self.look)
-        self.live.toggled.connect(self._live_toggled)
-        self.where.currentIndexChanged.connect(self._where_changed)
-        self.grid.clicked.connect(self.preview_all)
+            signal.connect(self.preview.look)
         self.run_button.clicked.connect(self._run_clicked)
         self.cancel_button.clicked.connect(self.cancel)
         self.recipe_button.clicked.connect(self._recipe_clicked)
         self.command_button.clicked.connect(self.copy_command)
-        self.previews.answered.connect(self._previewed)
-        self.previews.failed.connect(self.message.error)
         self._redraw.timeout.connect(self._draw_running)
-        self.viewer.dims.events.current_step.connect(self.look)
-        self.viewer.scene.camera.events.zoom.connect(self.look)
-        self.viewer.scene.camera.events.center.connect(self.look)
 
     # the input and what is known of it
 
@@ -134,7 +111,7 @@ class DenoiseDock(Panel):
         self.to_file.setChecked(not fits_memory(entry.cube))
         self._show_facts()
         self.studies.want(entry.cube)
-        self.look()
+        self.preview.look()
 
     def _show_facts(self) -> None:
         if self.entry is not None:
@@ -145,7 +122,7 @@ class DenoiseDock(Panel):
             self._show_facts()
             if self.study is not None:
                 self.method.suggest(self.study.method)
-            self.look()
+            self.preview.look()
 
     def _study_failed(self, cube: Any, text: str) -> None:
         if self.entry is not None and cube is self.entry.cube:
@@ -175,114 +152,6 @@ class DenoiseDock(Panel):
         except DenoiseError as err:
             self.message.error(str(err))
             return None
-
-    # preview
-
-    def look(self, _event: Any = None) -> None:
-        """Ask for a preview, where previews are wanted."""
-        if not self.live.isChecked() or self.entry is None or self.study is None:
-            return
-        options, box = self._checked(), self._box()
-        if options is None or box is None:
-            return
-        entry, study = self.entry, self.study
-        channel = self._channel(entry)
-        self.previews.ask((entry, study, options, region_of(entry.cube, box, channel, options)))
-
-    def _channel(self, entry: Entry) -> int:
-        """The channel on screen."""
-        at = entry.world.pixel(self.viewer.dims.point)[0]
-        return int(np.clip(round(at), 0, entry.cube.shape[0] - 1))
-
-    def _box(self) -> tuple[slice, slice] | None:
-        """Rows and columns of the preview; None until a box is drawn."""
-        assert self.entry is not None
-        cube = self.entry.cube
-        if self.where.currentIndex() == 0:
-            corners = self.source.layer.corner_pixels[:, -2:]
-            low = np.clip(corners[0], 0, np.array(cube.shape[1:]) - 1)
-            high = np.clip(corners[1] + 1, low + 1, cube.shape[1:])
-            return box_around(cube, tuple((low + high) / 2), int(max(16, min(128, (high - low).max()))))
-        return self._drawn(cube, self.entry.world)
-
-    def _drawn(self, cube: Cube, world: World) -> tuple[slice, slice] | None:
-        if BOX not in self.viewer.layers or not self.viewer.layers[BOX].data:
-            self.message.say("Draw a rectangle: the preview follows it")
-            return None
-        layer = self.viewer.layers[BOX]
-        corners = np.array([world.pixel(layer.data_to_world(one)[-2:])[1:] for one in layer.data[-1]])
-        low = np.clip(np.floor(corners.min(axis=0) + 0.5), 0, np.array(cube.shape[1:]) - 2).astype(int)
-        high = np.clip(np.ceil(corners.max(axis=0) + 0.5), low + 2, cube.shape[1:]).astype(int)
-        return slice(low[0], high[0]), slice(low[1], high[1])
-
-    def _where_changed(self, index: int) -> None:
-        if index == 1 and self.entry is not None:
-            self._box_layer().mode = "add_rectangle"
-        self.look()
-
-    def _box_layer(self) -> Any:
-        if BOX in self.viewer.layers:
-            return self.viewer.layers[BOX]
-        placed = self.entry.world.placed() if self.entry is not None else {}
-        layer = self.viewer.add_shapes(
-            None, ndim=2, name=BOX, face_color="transparent", edge_color="cyan", **_flat(placed)
-        )
-        layer.events.data.connect(self.look)
-        return layer
-
-    def _live_toggled(self, on: bool) -> None:
-        if on and self.entry is not None and self.study is None:
-            self.message.say("Measuring the noise; the preview comes then")
-            self.studies.want(self.entry.cube, large=True)
-        if not on:
-            self.previews.forget()
-            self._remove(PREVIEW)
-        self.look()
-
-    @staticmethod
-    def _preview(request: Any, job: Job) -> Preview:
-        study, options, region = request[1:]
-        return preview(study.cube, study.noise, options, region, job.token)
-
-    def _previewed(self, found: Preview, request: Any) -> None:
-        entry: Entry = request[0]
-        if not self.live.isChecked() or entry is not self.entry:
-            return
-        start = tuple(part.start for part in found.region)
-        data = found.cube.data[0] if entry.world.image else found.cube.data
-        placed = entry.world.placed(start)
-        self.message.say(preview_line(found))
-        if PREVIEW in self.viewer.layers:
-            layer = self.viewer.layers[PREVIEW]
-            layer.data = data
-            layer.translate, layer.affine = placed.get("translate", 0), placed.get("affine", layer.affine)
-            self._contrast(layer, found.result.display)
-            return
-        layer = self.viewer.add_image(
-            data,
-            name=PREVIEW,
-            colormap=COLOURS["denoised"],
-            contrast_limits=self.source.layer.contrast_limits,
-            **placed,
-        )
-        self._contrast(layer, found.result.display)
-
-    def _contrast(self, layer: Any, display: bool) -> None:
-        """That of the input, or the whole range of a result without a unit."""
-        layer.colormap = COLOURS["display" if display else "denoised"]
-        if display:
-            layer.contrast_limits = float(np.nanmin(layer.data)), float(np.nanmax(layer.data)) + 1e-6
-        else:
-            layer.contrast_limits = self.source.layer.contrast_limits
-
-    def preview_all(self) -> None:
-        """Every method on what is shown, side by side."""
-        from napari_denoise.side_by_side import show_all
-
-        if self.entry is None or self.study is None or (box := self._box()) is None:
-            self.message.say("The noise is measured first; then preview all methods")
-            return
-        show_all(self.viewer, self.source.layer, self.study, box, self._channel(self.entry))
 
     # run
 
@@ -373,7 +242,7 @@ class DenoiseDock(Panel):
 
     def _done(self, entry: Entry, options: RunOptions, result: Any) -> None:
         self._idle()
-        self.live.setChecked(False)
+        self.preview.live.setChecked(False)
         if self._running is None:
             self._open_written(result)
         else:
@@ -460,23 +329,9 @@ class DenoiseDock(Panel):
         self.message.say(f"Copied: {text}")
         return text
 
-    def _remove(self, name: str) -> None:
-        if name in self.viewer.layers:
-            self.viewer.layers.remove(name)
-
 
 def _row(*widgets: Any) -> QHBoxLayout:
     row = QHBoxLayout()
     for widget in widgets:
         row.addWidget(widget)
     return row
-
-
-def _flat(placed: dict[str, Any]) -> dict[str, Any]:
-    """The sky part of where a layer lies."""
-    out = {name: value[-2:] for name, value in placed.items() if name != "affine"}
-    if "affine" in placed:
-        matrix = placed["affine"]
-        keep = np.arange(len(matrix))[-3:]
-        out["affine"] = matrix[np.ix_(keep, keep)]
-    return out

@@ -68,6 +68,11 @@ class World:
             return {**where, "affine": affine}
         return {**where, "scale": np.diag(matrix), "translate": origin}
 
+    @property
+    def pixel_size(self) -> float:
+        """Side of a pixel on the sky, in the unit of the two last axes."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[1:, 1:]))))
+
     def pixel(self, point: Sequence[float]) -> NDArray[np.float64]:
         """Pixel (channel, y, x) of a point of the viewer, whose last axes are those of this map."""
         given = np.zeros(3)

@@ -9,8 +9,9 @@ from astropy.wcs import WCS
 import denoise
 from denoise.cli.app import execute
 from denoise.report.labels import number
-from napari_denoise.denoise_dock import BOX, PREVIEW, DenoiseDock
+from napari_denoise.denoise_dock import DenoiseDock
 from napari_denoise.layers import entry_of
+from napari_denoise.preview_box import BOX, PREVIEW
 from napari_denoise.reader import layers_of_file
 from napari_denoise.writer import write_layer
 
@@ -66,19 +67,19 @@ def test_every_parameter_has_a_widget_with_its_range(dock):
 
 
 def test_a_moved_parameter_changes_the_preview(dock, viewer, until):
-    dock.live.setChecked(True)
-    until(lambda: PREVIEW in viewer.layers and dock.previews.idle)
+    dock.preview.live.setChecked(True)
+    until(lambda: PREVIEW in viewer.layers and dock.preview.idle)
     before = np.array(viewer.layers[PREVIEW].data)
     dock.method.form.field("threshold").widget.setValue(12.0)
-    until(lambda: dock.previews.idle and not np.array_equal(viewer.layers[PREVIEW].data, before))
+    until(lambda: dock.preview.idle and not np.array_equal(viewer.layers[PREVIEW].data, before))
     assert (np.nansum(viewer.layers[PREVIEW].data)) < np.nansum(before)  # less is found above 12 sigma
-    dock.live.setChecked(False)
+    dock.preview.live.setChecked(False)
     assert PREVIEW not in viewer.layers
 
 
 def test_a_preview_is_the_run_of_the_crop(dock, viewer, until):
-    dock.live.setChecked(True)
-    until(lambda: PREVIEW in viewer.layers and dock.previews.idle)
+    dock.preview.live.setChecked(True)
+    until(lambda: PREVIEW in viewer.layers and dock.preview.idle)
     layer, entry = viewer.layers[PREVIEW], dock.entry
     assert layer.data.shape == SHAPE  # it all fits
     whole = denoise.denoise(entry.cube, "ist", noise=dock.study.noise)
@@ -87,14 +88,14 @@ def test_a_preview_is_the_run_of_the_crop(dock, viewer, until):
 
 
 def test_a_drawn_box_is_previewed_alone(dock, viewer, until):
-    dock.where.setCurrentIndex(1)
+    dock.preview.where.setCurrentIndex(1)
     world = dock.entry.world
     corners = [[10, 20], [10, 39], [25, 39], [25, 20]]  # rows and columns
     points = [(world.origin + world.matrix @ np.array([0, *corner]))[1:] for corner in corners]
     layer = viewer.layers[BOX]
     layer.add_rectangles([layer.world_to_data(point) for point in points])
-    dock.live.setChecked(True)
-    until(lambda: PREVIEW in viewer.layers and dock.previews.idle)
+    dock.preview.live.setChecked(True)
+    until(lambda: PREVIEW in viewer.layers and dock.preview.idle)
     made = viewer.layers[PREVIEW]
     assert made.data.shape[1:] == (16, 20)
     first = (world.origin + world.matrix @ np.array([0.0, 10, 20]))[1:]
