@@ -87,6 +87,11 @@ format: $(VENV)/.stamp-test ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# On a virtual screen: the pictures have the same size on every machine.
+.PHONY: screenshots
+screenshots: $(VENV)/.stamp-test $(VENV)/.stamp-system ## pictures of the viewer into docs/pictures
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python docs/screenshots.py
+
 .PHONY: wheel
 wheel: $(VENV)/.stamp-base ## build the wheel into dist/
 	@$(PIP) wheel --no-deps -w dist .

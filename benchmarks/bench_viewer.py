@@ -119,8 +119,8 @@ def session(path: Path) -> None:
 
 def previews(viewer, dock) -> None:
     """Seconds from a moved parameter to the new layer."""
-    dock.live.setChecked(True)
-    until(lambda: "preview" in viewer.layers and dock.previews.idle)
+    dock.preview.live.setChecked(True)
+    until(lambda: "preview" in viewer.layers and dock.preview.idle)
     taken = []
     for number in range(5):
         before = viewer.layers["preview"].data
@@ -130,7 +130,7 @@ def previews(viewer, dock) -> None:
         taken.append(time.perf_counter() - start)
     shape = " x ".join(map(str, viewer.layers["preview"].data.shape))
     say(f"preview of ist, {shape}, from the change to the layer", float(np.median(taken)), 1.0)
-    dock.live.setChecked(False)
+    dock.preview.live.setChecked(False)
 
 
 def large(path: Path) -> None:

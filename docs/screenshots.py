@@ -82,8 +82,8 @@ def main() -> None:
 def session(theme: str) -> None:
     """The pictures of one theme."""
     viewer, docks = opened(theme)
-    docks["Denoise"].live.setChecked(True)
-    until(lambda: "preview" in viewer.layers and docks["Denoise"].previews.idle)
+    docks["Denoise"].preview.live.setChecked(True)
+    until(lambda: "preview" in viewer.layers and docks["Denoise"].preview.idle)
     settle()
     viewer.screenshot(str(HERE / f"viewer-preview-{theme}.png"), canvas_only=False)
     docks["Denoise"].run()

@@ -12,6 +12,7 @@ from denoise.atomic import put
 from denoise.cores import usable_cores
 from denoise.networks.calibration import Calibration, Covered
 from denoise.networks.checkpoint import Progress, progress_of
+from denoise.networks.curves import snr_range
 from denoise.networks.recipe import LidiaRecipe, Recipe, SimulationRecipe, TrainingRecipe, load_any_recipe
 from denoise.networks.weights import RECIPE, WEIGHTS
 from denoise.simulate import SceneKind
@@ -123,7 +124,7 @@ def _lidia_validation(progress: Progress) -> list[str]:
         return []
     kept = min(progress.validations, key=lambda numbers: numbers["loss"])
     ranges = [key.removeprefix("rmse ") for key in kept if key.startswith("rmse ")]
-    rows = [[_snr_label(label), _number(kept, f"rmse {label}")] for label in ranges]
+    rows = [[snr_range(label), _number(kept, f"rmse {label}")] for label in ranges]
     said = _joined(
         f"On images that it was not trained on, of the network alone, after step {kept['step']:,.0f}: root mean square",
         "error in units of the noise, by the peak of the image where its noise is white.",
@@ -220,7 +221,7 @@ def _validation(progress: Progress) -> list[str]:
         return []
     kept = min(progress.validations, key=lambda numbers: numbers["loss"])
     ranges = [key.removeprefix("flux ") for key in kept if key.startswith("flux ")]
-    rows = [[_snr_label(label), *(_number(kept, f"{name} {label}") for name in _SCORES)] for label in ranges]
+    rows = [[snr_range(label), *(_number(kept, f"{name} {label}") for name in _SCORES)] for label in ranges]
     said = _joined(
         f"On cubes that it was not trained on, of the network alone, after step {kept['step']:,.0f}: medians of the",
         "RMSE over that of the data, and mean flux.",
@@ -230,11 +231,6 @@ def _validation(progress: Progress) -> list[str]:
         said,
         _table(["peak SNR", "RMSE aperture", "RMSE emission", "flux in the emission %"], rows),
     ]
-
-
-def _snr_label(label: str) -> str:
-    low, _, high = label.partition("-")
-    return f"{low} to {high}" if high else f"above {low}"
 
 
 def _number(values: Mapping[str, float], key: str) -> str:

@@ -39,7 +39,7 @@ def draw_curves(progress: Progress, path: Path) -> None:
     for panel, (title, prefix) in zip(panels, [("loss", ""), *shown], strict=True):
         for name in [name for name in last if prefix and name.startswith(prefix)]:
             values = [row.get(name, np.nan) for row in rows]
-            panel.plot(steps, values, "o-", ms=3, label=f"peak SNR {name.removeprefix(prefix)}")
+            panel.plot(steps, values, "o-", ms=3, label=f"peak SNR {snr_range(name.removeprefix(prefix))}")
         panel.set(title=title, xlabel="step")
         panel.grid(alpha=0.3)
         if panel.get_legend_handles_labels()[0]:
@@ -47,3 +47,9 @@ def draw_curves(progress: Progress, path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     put(path, content.getvalue())
+
+
+def snr_range(label: str) -> str:
+    """A range as the validation names it, "3.5-6" or "9", in words: "3.5 to 6", "above 9"."""
+    low, _, high = label.partition("-")
+    return f"{low} to {high}" if high else f"above {low}"

@@ -29,7 +29,7 @@ from denoise.networks.lidia_weights import LidiaModel, load_lidia
 from denoise.networks.losses import pixels
 from denoise.networks.pairs import Sky
 from denoise.networks.pool import Pool, Scored
-from denoise.networks.recipe import LidiaRecipe, TunedFrom, load_any_recipe
+from denoise.networks.recipe import LidiaRecipe, TrainingRecipe, TunedFrom, load_any_recipe
 from denoise.networks.scalespace import Shape
 from denoise.networks.training import on_device, simulated_loss
 from denoise.networks.tuning import Tuning, TuningRun, Verdict, tune
@@ -44,7 +44,8 @@ _DRAWS = {CHOOSE: 2, JUDGE: 4}  # of the noise, for each tile that scores
 
 def load_trained(name: str) -> Trained:
     """A model of either kind; raises as ``load_model`` and ``load_lidia``."""
-    recipe = load_any_recipe(model_folder(name) / RECIPE)
+    folder = model_folder(name, TrainingRecipe.family, LidiaRecipe.family)
+    recipe = load_any_recipe(folder / RECIPE)
     return load_lidia(name) if isinstance(recipe, LidiaRecipe) else load_model(name)
 
 

@@ -39,7 +39,7 @@ class Model(NamedTuple):
     checksum: str
 
 
-def model_folder(name: str, family: str = "unet") -> Path:
+def model_folder(name: str, *families: str) -> Path:
     """Folder of a model that ships with the package, or of one's own by its path.
 
     Raises
@@ -57,7 +57,7 @@ def model_folder(name: str, family: str = "unet") -> Path:
             raise ParameterError(
                 "there is no such model",
                 value=name,
-                action=f"known: {', '.join(known_models(family))}; or a folder",
+                action=f"known: {', '.join(known_models(*families))}; or a folder",
             ) from None
     if not (folder / WEIGHTS).is_file():
         raise ParameterError(
@@ -68,10 +68,11 @@ def model_folder(name: str, family: str = "unet") -> Path:
     return folder
 
 
-def known_models(family: str = "unet") -> list[str]:
-    """Names of the trained models of a family that ship with the package."""
+def known_models(*families: str) -> list[str]:
+    """Names of the trained models of some families (of "unet" where none is named) that ship with the package."""
     root = resource("models")
-    return sorted(path.parent.name for path in root.glob(f"{family}*/{WEIGHTS}"))
+    found = [path for family in families or ("unet",) for path in root.glob(f"{family}*/{WEIGHTS}")]
+    return sorted(path.parent.name for path in found)
 
 
 @cache

@@ -60,7 +60,7 @@ class DenoiseDock(Panel):
         self.facts.setWordWrap(True)
         self.method = MethodBox()
         self.around = Around()
-        self.preview = PreviewBox(self.viewer, self.source, lambda: self.study, self._checked, self.message)
+        self.preview = PreviewBox(self.viewer, self.source, self.studies, self._checked, self.message)
         self.to_file = QCheckBox("Write to a file")
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
         self.progress, self.left = QProgressBar(), QLabel()

@@ -77,7 +77,7 @@ def add_docks(viewer: Any) -> dict[str, Any]:
         viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)
         for name, widget in widgets.items()
     ]
-    QTimer.singleShot(0, docks[0].raise_)  # once the tabs are there
+    QTimer.singleShot(0, docks[0], docks[0].raise_)  # once the tabs are there
     return widgets
 
 

@@ -14,7 +14,7 @@ from napari_denoise.jobs import Job, Newest
 from napari_denoise.layers import COLOURS, Entry
 from napari_denoise.panel import LayerChoice, Message, heading
 from napari_denoise.previews import SIDE, Preview, box_around, preview, region_of
-from napari_denoise.studies import Study
+from napari_denoise.studies import Studies, Study
 from napari_denoise.summary import preview_line
 from napari_denoise.world import World
 
@@ -31,8 +31,10 @@ class PreviewBox(QWidget):
     viewer : napari.viewer.Viewer
     source : LayerChoice
         The input.
-    study, options : callable
-        What is known of it, and the run that is asked for; None where there is none.
+    studies : Studies
+        What is known of the inputs; that of a large one is asked for by the first preview.
+    options : callable
+        The run that is asked for; None where there is none.
     message : Message
         For what is to be said.
     """
@@ -41,14 +43,14 @@ class PreviewBox(QWidget):
         self,
         viewer: Any,
         source: LayerChoice,
-        study: Callable[[], Study | None],
+        studies: Studies,
         options: Callable[[], RunOptions | None],
         message: Message,
     ) -> None:
         super().__init__()
         self.viewer = viewer
         self.message = message
-        self._source, self._study, self._options = source, study, options
+        self._source, self._studies, self._options = source, studies, options
         self.work = Newest(_preview, delay=_PAUSE, parent=self)
         self.live = QCheckBox("Preview while I look")
         self.live.setToolTip("Denoise what is on screen, as parameters and channels change")
@@ -84,6 +86,10 @@ class PreviewBox(QWidget):
     def idle(self) -> bool:
         """Whether nothing is asked for or being made."""
         return self.work.idle
+
+    def _study(self) -> Study | None:
+        entry = self._source.entry
+        return None if entry is None else self._studies.of(entry.cube)
 
     def look(self, _event: Any = None) -> None:
         """Ask for a preview, where previews are wanted."""
@@ -149,8 +155,8 @@ class PreviewBox(QWidget):
             self.work.forget()
             if PREVIEW in self.viewer.layers:
                 self.viewer.layers.remove(PREVIEW)
-        elif self._study() is None:
-            self.message.say("The noise is being measured; the preview comes then")
+        else:
+            self._measured()
         self.look()
 
     def _answered(self, found: Preview, request: Any) -> None:
@@ -175,13 +181,21 @@ class PreviewBox(QWidget):
         layer.colormap = COLOURS["display" if display else "denoised"]
         layer.contrast_limits = (-1, 1) if display else self._source.layer.contrast_limits
 
+    def _measured(self) -> bool:
+        """Whether the noise is known; if not, it is asked for, and the user told."""
+        entry = self._source.entry
+        if entry is None or self._study() is not None:
+            return entry is not None
+        self._studies.want(entry.cube, large=True)
+        self.message.say("The noise is being measured first")
+        return False
+
     def all_methods(self) -> None:
         """Every method on what is shown, side by side."""
         from napari_denoise.side_by_side import show_all
 
         entry, study = self._source.entry, self._study()
-        if entry is None or study is None or (box := self.box(entry)) is None:
-            self.message.say("The noise is measured first; then preview all methods")
+        if entry is None or not self._measured() or study is None or (box := self.box(entry)) is None:
             return
         show_all(self.viewer, self._source.layer, study, box, self.channel(entry))
 

@@ -17,7 +17,7 @@ from denoise.methods import choose
 from denoise.noise import NoiseModel, estimate_noise
 from napari_denoise.jobs import Job
 
-LARGE = 1 << 31  # voxels: a pass over more of them is not made without being asked for
+LARGE = 1 << 26  # voxels: more of them are not all read without being asked for
 
 
 @dataclass(frozen=True)

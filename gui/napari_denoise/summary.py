@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from denoise.cli.info import header_facts
@@ -9,7 +10,7 @@ from denoise.cube import Cube
 from denoise.engine import ProgressEvent
 from denoise.report.labels import number, unit_text
 from napari_denoise.previews import Preview
-from napari_denoise.studies import Study
+from napari_denoise.studies import LARGE, Study
 
 _SHOWN = ("shape", "beam")
 _MINUTE = 60
@@ -19,6 +20,8 @@ def study_lines(cube: Cube, study: Study | None) -> list[str]:
     """Shape, beam, noise, peak and the suggested method of an input."""
     facts = header_facts(cube)
     lines = [facts["shape"], *([f"beam {facts['beam']}"] if cube.beams is not None else [])]
+    if study is None and prod(cube.shape) > LARGE:
+        return [*lines, "a large cube: its noise is measured when a preview or a run needs it"]
     if study is None:
         return [*lines, "measuring the noise…"]
     unit = unit_text(cube.unit, cube.unit_text)

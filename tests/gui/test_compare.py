@@ -54,7 +54,7 @@ def sky(turned=0.0, mirrored=False):
 
 
 def cube_of(data, wcs=None, **options):
-    return Cube(data, wcs=wcs or sky(), unit="Jy/beam", beam=(3.0, 3.0, 0.0), **options)
+    return Cube(data, wcs=wcs or sky(), unit="Jy/beam", beam="3pix,3pix,0deg", **options)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,8 @@ class Counted:
         self.regions = []
 
     def read(self, region):
-        self.regions.append(region)
+        if self.data[region].size:  # Dask asks for nothing, to see what it gets
+            self.regions.append(region)
         return self.data[region].copy()
 
 
@@ -193,7 +194,7 @@ def test_a_part_lies_where_it_was_in_the_whole(wcs):
     part = part_of(whole, region, image=False)
     inside = np.array([1.0, 2.0, 3.0])
     np.testing.assert_allclose(
-        part.matrix @ inside + part.origin, whole.matrix @ (inside + [4, 10, 5]) + whole.origin
+        part.matrix @ inside + part.origin, whole.matrix @ (inside + np.array([4, 10, 5])) + whole.origin
     )
     np.testing.assert_allclose(part.sky.offsets(3.0, 2.0), whole.sky.offsets(8.0, 12.0))
     assert part.spectral.values[0] == whole.spectral.values[4]
@@ -211,7 +212,7 @@ def test_a_part_lies_where_it_was_in_the_whole(wcs):
         (sky(mirrored=True), "vertical", 2, False),
         (sky(turned=180), "vertical", 2, False),
         (sky(turned=180), "horizontal", 1, False),
-        (sky(turned=90), "vertical", 1, False),
+        (sky(turned=90), "vertical", 1, True),
     ],
 )
 def test_a_is_left_of_the_line_or_below_it(wcs, line, axis, a_has_the_first):
@@ -322,7 +323,7 @@ def test_methods_are_cancelled(noisy, noise):
 def test_the_part_is_read_once_and_never_the_file(tmp_path, noisy, noise):
     path = tmp_path / "cube.fits"
     fits.PrimaryHDU(noisy.data, sky().to_header()).writeto(path)
-    cube = denoise.read(path, beam=(3.0, 3.0, 0.0))
+    cube = denoise.read(path, beam="3pix,3pix,0deg")
     region = (slice(4, 18), slice(0, 30), slice(4, 36))
     reads = []
     source = cube.source
