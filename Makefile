@@ -98,7 +98,7 @@ wheel: $(VENV)/.stamp-base ## build the wheel into dist/
 
 # The wheel alone, in an environment of its own, away from the checkout.
 .PHONY: wheel-check
-wheel-check: ## build the wheel, install it in a clean environment, run it there
+wheel-check: $(VENV)/.stamp-system ## build the wheel, install it in a clean environment, run it there
 	@rm -rf dist $(VENV)-wheel
 	@$(MAKE) --no-print-directory wheel
 	@$(BIN)/python -m venv $(VENV)-wheel
@@ -106,6 +106,9 @@ wheel-check: ## build the wheel, install it in a clean environment, run it there
 	@dir=$$(mktemp -d) && py="$$PWD/$(VENV)-wheel/bin/python" && bin="$$PWD/$(VENV)-wheel/bin" && \
 		test="$$PWD/tests/wheel_check.py" && cd "$$dir" && "$$py" -I "$$test" && "$$bin/denoise" --version && \
 		"$$bin/denoise" methods && rm -rf "$$dir"
+	@$(VENV)-wheel/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt "$$(ls dist/*.whl)[gui]"
+	@dir=$$(mktemp -d) && py="$$PWD/$(VENV)-wheel/bin/python" && test="$$PWD/tests/wheel_viewer_check.py" && cd "$$dir" && \
+		xvfb-run -a -s "-screen 0 1600x1000x24" "$$py" -I "$$test" && rm -rf "$$dir"
 	@rm -rf $(VENV)-wheel
 
 .PHONY: test-full

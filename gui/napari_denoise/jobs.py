@@ -83,7 +83,11 @@ class Job(QObject):
             log.debug("nobody is there for the outcome of a job")
 
     def _forget(self, *_: Any) -> None:
-        """A job without a name lives until everybody who waits for its outcome has heard it."""
+        """A job without a name lives until everybody who waits for its outcome has heard it.
+
+        The thread ends first: it must not be the one that lets go of the job, whose Qt part belongs to this thread.
+        """
+        self._thread.join()
         QTimer.singleShot(0, partial(_LIVE.discard, self))
 
 

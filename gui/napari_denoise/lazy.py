@@ -44,4 +44,5 @@ def planes(source: PixelSource, *, image: bool = False) -> Any:
     held = Planes(source, image=image)
     chunks = held.shape if image else (1, *held.shape[1:])
     # a name of its own: hashing the pixels would read them
-    return array.from_array(held, chunks=chunks, name=f"planes-{next(_NAMES)}", asarray=False, fancy=False)
+    name, empty = f"planes-{next(_NAMES)}", np.empty((0,) * held.ndim, held.dtype)
+    return array.from_array(held, chunks=chunks, name=name, asarray=False, fancy=False, meta=empty)

@@ -21,6 +21,7 @@ from napari_denoise.layers import Entry, Role, entry_of
 from napari_denoise.sky_view import show_as_sky
 
 _TONES = {"error": "#e5484d", "warning": "#f5a524", "note": ""}
+_CHANGES = ("inserted", "removed", "reordered", "renamed")  # of the viewer's layers
 CUBES: tuple[Role, ...] = ("input", "denoised", "display")
 
 
@@ -101,9 +102,8 @@ class LayerChoice(QComboBox):
         self.setMinimumContentsLength(12)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.currentIndexChanged.connect(lambda _: self.chosen.emit(self.layer))
-        viewer.layers.events.inserted.connect(self.refresh)
-        viewer.layers.events.removed.connect(self.refresh)
-        viewer.layers.events.reordered.connect(self.refresh)
+        for event in _CHANGES:
+            getattr(viewer.layers.events, event).connect(self.refresh)
         self.destroyed.connect(self._leave)
         self.refresh()
 
@@ -127,12 +127,13 @@ class LayerChoice(QComboBox):
         """Take the viewer's layers again; the choice stays where it can."""
         before = self.layer
         found = [layer for layer in self._viewer.layers if self._fits(layer)]
-        if found == self._layers:
+        names = [layer.name for layer in found]
+        if found == self._layers and names == [self.itemText(i) for i in range(self.count())]:
             return
         self.blockSignals(True)
         self.clear()
         self._layers = found
-        self.addItems([layer.name for layer in found])
+        self.addItems(names)
         self.setCurrentIndex(self._place(before))
         self.blockSignals(False)
         if self.layer is not before:
@@ -149,7 +150,7 @@ class LayerChoice(QComboBox):
         return preferred[-1] if preferred else 0
 
     def _leave(self) -> None:
-        for event in ("inserted", "removed", "reordered"):
+        for event in _CHANGES:
             getattr(self._viewer.layers.events, event).disconnect(self.refresh)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from denoise.cube import Cube, read
 from denoise.errors import DenoiseError, DenoiseWarning
-from napari_denoise.layers import LayerData, Role, layer_of
-from napari_denoise.sky_view import north_up
+from napari_denoise.layers import KEY, LayerData, Role, layer_of
+from napari_denoise.sky_view import orient_current
 
 ENDINGS = (".fits", ".fit", ".fts", ".fz", ".zarr", ".fits.gz", ".fits.bz2", ".fits.xz")
 # extensions of our own outputs: name of the layer, what it is
@@ -30,9 +30,10 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 def read_layers(path: str | Sequence[str]) -> list[LayerData]:
     """Layers of every cube in one or several files; headers are read now, planes when they are shown."""
-    north_up()
     paths = [path] if isinstance(path, str) else list(path)
-    return [layer for one in paths for layer in layers_of_file(one)]
+    layers = [layer for one in paths for layer in layers_of_file(one)]
+    orient_current(layers[0][1]["metadata"][KEY].world)
+    return layers
 
 
 def layers_of_file(path: str | Path, **options: Any) -> list[LayerData]:

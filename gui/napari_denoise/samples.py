@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_denoise.layers import LayerData
-from napari_denoise.reader import layers_of_file
-from napari_denoise.sky_view import north_up
+from napari_denoise.reader import read_layers
 
 _SHAPE = (48, 96, 96)
 _SEED = 2026
@@ -31,19 +30,17 @@ def muse() -> list[LayerData]:
     """An emission line of a galaxy in the Hubble Ultra Deep Field, from MUSE."""
     from denoise.resources import resource
 
-    north_up()
-    return layers_of_file(resource("samples", "muse_udf_line.fits"))
+    return read_layers(str(resource("samples", "muse_udf_line.fits")))
 
 
 def _simulated(kind: Literal["disc", "merger"], snr: float) -> list[LayerData]:
     from denoise.simulate import simulate_cube
     from denoise.simulate.files import write_simulation
 
-    north_up()
     simulation = simulate_cube(_SEED, shape=_SHAPE, kind=kind, peak_snr=snr, noise="imaged")
     # a file like any other: the recipe and the command that a session ends with name it
     paths = write_simulation(simulation, _folder(), f"{kind}_simulated", axis="velocity", overwrite=True)
-    return layers_of_file(paths["noisy"])
+    return read_layers(str(paths["noisy"]))
 
 
 @cache

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from denoise.report.labels import number
 from denoise.report.sky import beam_shape
 from napari_denoise.layers import Entry, entry_of
+from napari_denoise.world import World
 
 BEAM = "beam"
 _POINTS = 48
@@ -19,17 +20,25 @@ _CORNER = 0.08  # of the field: where the beam is drawn
 _SEEN: WeakSet[Any] = WeakSet()
 
 
-def north_up(viewer: Any = None) -> None:
-    """North up and east to the left, in this viewer or the current one."""
-    if viewer is None and "napari.viewer" in sys.modules:  # else there is none, and its import takes seconds
-        viewer = sys.modules["napari.viewer"].current_viewer()
+def orient(viewer: Any, world: World | None = None) -> None:
+    """Up is north, or the last row; east to the left, or the first column where a field has no sky coordinates."""
+    on_sky = world is None or world.sky.on_sky
+    viewer.scene.camera.orientation2d = ("up", "left" if on_sky else "right")
+
+
+def orient_current(world: World) -> None:
+    """The same for the current viewer, if there is one."""
+    module = sys.modules.get(
+        "napari.viewer"
+    )  # not imported: then there is none, and its import takes seconds
+    viewer = None if module is None else module.current_viewer()
     if viewer is not None:
-        viewer.scene.camera.orientation2d = ("up", "left")
+        orient(viewer, world)
 
 
 def show_as_sky(viewer: Any) -> None:
     """North up, a scale bar, and the channel in words, which follows the slider."""
-    north_up(viewer)
+    orient(viewer, next((entry.world for layer in viewer.layers if (entry := entry_of(layer))), None))
     if viewer in _SEEN:
         return
     _SEEN.add(viewer)
@@ -42,8 +51,14 @@ def show_as_sky(viewer: Any) -> None:
     def say(_event: Any = None) -> None:
         overlays.text.text = channel_text(viewer)
 
+    def added(event: Any) -> None:
+        entry = entry_of(event.value)
+        if entry is not None:
+            orient(viewer, entry.world)
+        say()
+
     viewer.dims.events.current_step.connect(say)
-    viewer.layers.events.inserted.connect(say)
+    viewer.layers.events.inserted.connect(added)
     viewer.layers.events.removed.connect(say)
     say()
 

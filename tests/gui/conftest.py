@@ -1,5 +1,6 @@
 """A real napari window for each test, on a screen that pytest-xvfb provides."""
 
+import gc
 import os
 import sys
 import time
@@ -35,19 +36,53 @@ def _missing() -> str:
     return ""
 
 
-@pytest.fixture
-def viewer(qapp):
-    """A viewer with a window, closed after the test with everything that ran in it."""
+@pytest.fixture(scope="session")
+def window(qapp):
+    """One napari window for all tests of a process: Qt and GL do not bear dozens that come and go."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of napari's own plugins and of Qt
         made = napari.Viewer(show=True)
+        made.window.resize(1200, 1000)
         yield made
-        from napari_denoise.jobs import stop_all
+        cleared(made)
+        made.close()
 
-        stop_all()
-        with suppress(RuntimeError):  # the test closed the window
-            made.close()
-        qapp.processEvents()
+
+@pytest.fixture(scope="session")
+def clear():
+    """``clear(viewer)``: empty the window; for fixtures of whole modules."""
+    return cleared
+
+
+@pytest.fixture
+def viewer(window):
+    """The window, empty; what a test leaves in it is taken away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield cleared(window)
+        cleared(window)
+
+
+def cleared(viewer):
+    """Without docks, layers and work; as it was when it opened."""
+    from qtpy.QtWidgets import QApplication
+
+    from napari_denoise.jobs import stop_all
+
+    stop_all()
+    docks = list(viewer.window.dock_widgets.values())
+    for dock in docks:
+        viewer.window.remove_dock_widget(dock)
+        dock.deleteLater()
+    del docks
+    viewer.layers.clear()
+    viewer.dims.ndisplay = 2
+    viewer.theme = "dark"
+    viewer.scene.camera.orientation2d = ("down", "right")
+    for _ in range(3):
+        QApplication.processEvents()
+        gc.collect()  # the docks, so that they do not follow the next test
+    return viewer
 
 
 @pytest.fixture

@@ -242,15 +242,16 @@ def test_the_wipe_has_the_pixels_of_both(noisy):
     np.testing.assert_array_equal(cut_line(cut, SHAPE, 0.3), [[-0.5, 11.5], [29.5, 11.5]])
 
 
-def test_only_the_shown_halves_of_the_shown_plane_are_read(noisy):
+def test_only_the_shown_plane_is_read(noisy):
     sources = [Counted(noisy.data), Counted(noisy.data)]
     cut = cut_of(world_of(noisy), SHAPE, "horizontal")
     picture = wiped(*(planes(one) for one in sources), cut, 0.5)
     assert picture.shape == SHAPE
     assert not sources[0].regions
     np.asarray(picture[7])
-    assert sources[0].regions == [(slice(7, 8), slice(0, 15), slice(0, 40))]
-    assert sources[1].regions == [(slice(7, 8), slice(15, 30), slice(0, 40))]
+    assert [one.regions for one in sources] == [[(slice(7, 8), slice(0, 30), slice(0, 40))]] * 2
+    np.asarray(wiped(*(planes(one) for one in sources), cut, 1.0)[3])  # nothing of the second is shown
+    assert [len(one.regions) for one in sources] == [2, 1]
 
 
 def test_images_are_wiped_too(noisy):
@@ -370,8 +371,10 @@ def test_titles_say_what_was_found(noisy, noise):
     assert title_of(found[0]).startswith("noise 1 σ\npeak ")
     assert title_of(found[1]).startswith("noise left 0.")
     assert "no unit" in title_of(found[2])
-    text = heading_of("cube.fits", world_of(noisy), 4, "1 mJy")
-    assert text == "cube.fits, −60 km/s (channel 5 of 20). σ: noise of the input, 1 mJy"
+    text = heading_of("cube.fits", world_of(noisy), 4, "1 mJy", 17)
+    assert (
+        text == "cube.fits, −60 km/s (channel 5 of 20). σ: noise of the input, 1 mJy; numbers of 17 channels"
+    )
 
 
 @pytest.mark.parametrize(

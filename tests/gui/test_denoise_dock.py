@@ -251,6 +251,8 @@ def test_the_copied_command_is_on_the_clipboard(dock, qapp):
 def test_closing_the_window_cancels(dock, viewer, until, monkeypatch):
     import time
 
+    from qtpy.QtWidgets import QMainWindow
+
     from denoise.methods import get_method
 
     kind = get_method("ist")
@@ -261,9 +263,13 @@ def test_closing_the_window_cancels(dock, viewer, until, monkeypatch):
         return plain(self, block, noise, state)
 
     monkeypatch.setattr(kind, "apply", slow)
-    dock.run()
-    job = dock.job
+    other = QMainWindow()
+    mine = DenoiseDock(viewer)
+    other.setCentralWidget(mine)
+    other.show()
+    mine.run()
+    job = mine.job
     until(lambda: job.running)
-    dock.window().close()
+    other.close()
     assert job.token.cancelled
     assert not job.running
