@@ -18,13 +18,12 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["NAPARI_CONFIG"] = ""
-os.environ["NAPARI_ASYNC"] = "1"
-warnings.simplefilter("ignore")
-
 import numpy as np
 from astropy.io import fits
 from qtpy.QtWidgets import QApplication
+
+os.environ["NAPARI_CONFIG"] = ""  # read when napari is imported, later: its settings would persist
+warnings.simplefilter("ignore")
 
 SMALL, LARGE = (64, 256, 256), (200, 1024, 1024)
 REPEATS = 20
@@ -100,12 +99,10 @@ def opens(path: Path) -> None:
 
 def session(path: Path) -> None:
     """Preview and live numbers on the smaller cube."""
-    from napari_denoise.launch import add_docks
-    from napari_denoise.layers import entry_of
     from napari_denoise.launch import open_viewer
 
     viewer = open_viewer([path])
-    docks = {name: widget for name, widget in viewer.window.dock_widgets.items()}
+    docks = dict(viewer.window.dock_widgets)
     denoise = docks["Denoise"]
     until(lambda: denoise.study is not None)
     viewer.reset_view()
@@ -136,8 +133,8 @@ def previews(viewer, dock) -> None:
 def large(path: Path) -> None:
     """The slider of a large cube: how long the window does not answer, and what is read."""
     from denoise.cube.sources import RawSource
-    from napari_denoise.layers import layer_of
     from napari_denoise.launch import open_viewer
+    from napari_denoise.reader import layers_of_file
 
     voxels = [0]
     plain = RawSource.read
@@ -149,31 +146,48 @@ def large(path: Path) -> None:
     RawSource.read = counted
     start = time.perf_counter()
     viewer = open_viewer()
-    from napari_denoise.reader import layers_of_file
-
     for data, options, _ in layers_of_file(path):
         viewer.add_image(data, **options)
     until(lambda: viewer.layers[0].loaded)
     print(f"        opening {' x '.join(map(str, LARGE))}: {time.perf_counter() - start:.1f} s")
     share = voxels[0] / np.prod(LARGE)
-    print(f"{'met   ' if share < 0.2 else 'MISSED'}  read of it when opened: {100 * share:.1f} % (no full read)")
+    print(
+        f"{'met   ' if share < 0.2 else 'MISSED'}  read of it when opened: {100 * share:.1f} % (no full read)"
+    )
     worst = 0.0
     for channel in np.linspace(0, LARGE[0] - 1, REPEATS).astype(int):
         begun = time.perf_counter()
         viewer.dims.set_current_step(0, int(channel))
         QApplication.processEvents()
         worst = max(worst, time.perf_counter() - begun)
-        while not viewer.layers[0].loaded:
-            begun = time.perf_counter()
-            QApplication.processEvents()
-            worst = max(worst, time.perf_counter() - begun)
     say(f"longest freeze in {REPEATS} channel steps", worst, 0.2)
     viewer.close()
     RawSource.read = plain
 
 
 def drags(viewer, dock) -> None:
-    """To be filled in by the live numbers of the dock."""
+    """From a moved aperture to the new spectrum and table on screen, for apertures of several sizes."""
+    dock.window().activateWindow()
+    until(lambda: dock.pair is not None and dock.pair.after is not None)
+    from napari_denoise.aperture import circle
+
+    dock.start_aperture("circle")
+    for radius in (5, 10, 20, 40):
+        side = dock.chosen.entry.world.matrix[1:, 1:]
+        dock.drawn.show(circle((128.0, 128.0), radius * abs(side[0, 0]), side))
+        dock.drawn.moved.emit()
+        until(lambda: dock.live.idle and dock.measured is not None)
+        taken = []
+        for number in range(REPEATS):
+            before = dock.measured
+            dock.drawn.show(dock.aperture.at((100.0 + 2 * number, 120.0)))
+            start = time.perf_counter()
+            dock.drawn.moved.emit()
+            until(lambda before=before: dock.measured is not before)
+            QApplication.processEvents()
+            taken.append(time.perf_counter() - start)
+        pixels = dock.measured.foot.pixels
+        say(f"spectrum and table after a drag, aperture of {pixels} pixels", float(np.median(taken)), 0.05)
 
 
 def main() -> None:

@@ -15,11 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["NAPARI_CONFIG"] = ""
-os.environ.setdefault("NAPARI_ASYNC", "1")
-warnings.simplefilter("ignore")
+from qtpy.QtWidgets import QApplication, QDockWidget
 
-from qtpy.QtWidgets import QApplication
+from napari_denoise.aperture import circle
+from napari_denoise.side_by_side_window import window_of
+from napari_denoise.volume_window import open_volume
+
+os.environ["NAPARI_CONFIG"] = ""  # read when napari is imported, later: its settings would persist
+warnings.simplefilter("ignore")
 
 HERE = Path(__file__).resolve().parent / "pictures"
 SIZE = (1500, 940)
@@ -62,16 +65,30 @@ def opened(theme: str) -> tuple[Any, dict[str, Any]]:
     return viewer, docks
 
 
-def show(viewer: Any, dock: Any) -> None:
-    """Bring a dock to the front."""
+def front(dock: Any) -> None:
+    """Bring a dock to the front of its tabs."""
     parent = dock
-    while parent is not None and not hasattr(parent, "raise_") or type(parent).__name__ != "QtViewerDockWidget":
+    while not isinstance(parent, QDockWidget):
         parent = parent.parent()
+    parent.show()
     parent.raise_()
     settle()
 
 
+def taken(viewer: Any, name: str, theme: str) -> None:
+    """A picture of the whole window."""
+    settle()
+    viewer.screenshot(str(HERE / f"viewer-{name}-{theme}.png"), canvas_only=False, flash=False)
+
+
+def window_taken(widget: Any, name: str, theme: str) -> None:
+    """A picture of another window."""
+    settle()
+    widget.grab().save(str(HERE / f"viewer-{name}-{theme}.png"))
+
+
 def main() -> None:
+    """Both themes."""
     HERE.mkdir(exist_ok=True)
     app = QApplication.instance() or QApplication([])
     for theme in ("dark", "light"):
@@ -82,16 +99,43 @@ def main() -> None:
 def session(theme: str) -> None:
     """The pictures of one theme."""
     viewer, docks = opened(theme)
-    docks["Denoise"].preview.live.setChecked(True)
-    until(lambda: "preview" in viewer.layers and docks["Denoise"].preview.idle)
-    settle()
-    viewer.screenshot(str(HERE / f"viewer-preview-{theme}.png"), canvas_only=False)
-    docks["Denoise"].run()
-    until(lambda: docks["Denoise"].job is None)
-    show(viewer, docks["Inspect"])
+    denoise, inspect, compare = (docks[name] for name in ("Denoise", "Inspect", "Compare"))
+    denoise.preview.live.setChecked(True)
+    until(lambda: "preview" in viewer.layers and denoise.preview.idle)
+    taken(viewer, "preview", theme)
+    denoise.run()
+    until(lambda: denoise.job is None)
+    inspected(viewer, inspect)
+    taken(viewer, "inspect", theme)
+    viewer.layers.remove(inspect.drawn.layer)
+    front(compare)
+    compare.wipe.button.setChecked(True)
+    taken(viewer, "wipe", theme)
+    compare.wipe.button.setChecked(False)
+    denoise.preview.all_methods()
+    grid = window_of(viewer)
+    until(lambda: not grid.running)
+    window_taken(grid, "methods", theme)
+    grid.close()
+    volume = open_volume(viewer, viewer.layers["disc_simulated_noisy.fits"], viewer.layers["ist"])
+    until(lambda: volume.scene is not None)
     settle(2)
-    viewer.screenshot(str(HERE / f"viewer-inspect-{theme}.png"), canvas_only=False)
-    viewer.close()
+    volume.viewer.screenshot(str(HERE / f"viewer-volume-{theme}.png"), canvas_only=False, flash=False)
+    volume.close()
+    viewer.layers.clear()
+    settle()
+    viewer.window._qt_window.hide()  # closed with the process: another window of it may be drawing
+
+
+def inspected(viewer: Any, dock: Any) -> None:
+    """An aperture on the source."""
+    front(dock)
+    until(lambda: dock.pair is not None and dock.pair.after is not None)
+    dock.start_aperture("circle")
+    side = dock.chosen.entry.world.matrix[1:, 1:]
+    dock.drawn.show(circle((62.0, 42.0), 9 * abs(side[0, 0]), side))
+    dock.drawn.moved.emit()
+    until(lambda: dock.live.idle and dock.fits is not None)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 os.environ["NAPARI_CONFIG"] = ""
-os.environ["NAPARI_ASYNC"] = "1"
 warnings.simplefilter("ignore")
 
 

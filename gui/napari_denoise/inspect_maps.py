@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
+from denoise.cube import Cube
 from denoise.metrics import Moments
 from napari_denoise.jobs import Job
-from napari_denoise.layers import Entry
+from napari_denoise.layers import KEY, Entry
 from napari_denoise.measure import Pair
 from napari_denoise.measure_moments import moment_units, moments, threshold
 
 Floats = NDArray[np.float64]
+_KEPT = ("OBJECT", "BMAJ", "BMIN", "BPA", "TELESCOP")  # cards that a map shares with its cube
 _RED_UP, _RED_DOWN = "RdYlBu_r", "RdYlBu"
 
 
@@ -94,7 +96,7 @@ def moment_layers(found: Moments, request: MapRequest) -> list[tuple[Floats, dic
     units = moment_units(pair.before, pair.spectral)
     name = "denoised" if request.denoised else pair.name
     velocity = _RED_UP if pair.spectral.red_grows else _RED_DOWN
-    place = replace(request.entry.world, image=True).placed()
+    world = replace(request.entry.world, image=True)
     looks = (("inferno", _around_zero), (velocity, _middle), ("viridis", _from_zero))
     return [
         (
@@ -103,11 +105,23 @@ def moment_layers(found: Moments, request: MapRequest) -> list[tuple[Floats, dic
                 "name": f"moment {order} of {name} ({units[order]})",
                 "colormap": _colormap(colours),
                 "contrast_limits": limits(image),
-                **place,
+                "metadata": {KEY: Entry(map_cube(pair, image, order), world, "map", source=pair.before)},
+                **world.placed(),
             },
         )
         for order, (image, (colours, limits)) in enumerate(zip(found, looks, strict=True))
     ]
+
+
+def map_cube(pair: Pair, image: Floats, order: int) -> Cube:
+    """A moment map with the sky coordinates and the unit that it is saved with."""
+    cube, unit = pair.before, pair.spectral.native
+    if order == 0:
+        unit = None if cube.unit is None or unit is None else cube.unit * unit
+    header = None if cube.wcs is None or not cube.wcs.has_celestial else cube.wcs.celestial.to_header()
+    if header is not None and cube.header is not None:
+        header.extend(card for card in cube.header.cards if card.keyword in _KEPT)
+    return Cube(image.astype(np.float32), header=header, unit=unit, name=f"moment {order}")
 
 
 def _colormap(name: str) -> Any:

@@ -33,8 +33,9 @@ def open_viewer(
     InputError, UsageError
         A file cannot be read; before a window appears.
     """
-    # slices are read in a thread of napari's: a slow disk does not freeze the window; read at its import
-    os.environ.setdefault("NAPARI_ASYNC", "1")
+    # slices in threads of napari's own can deadlock with Qt where layers come and go (napari 0.9, PySide 6.10); a plane
+    # is read in tens of milliseconds
+    os.environ.setdefault("NAPARI_ASYNC", "0")
     from napari_denoise.layers import entry_of
     from napari_denoise.reader import layers_of_file
     from napari_denoise.sky_view import add_beam, show_as_sky

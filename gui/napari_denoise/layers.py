@@ -15,7 +15,7 @@ from napari_denoise.world import World, world_of
 
 KEY = "astro-denoise"  # in the metadata of a layer
 Role = Literal[
-    "input", "denoised", "display", "residual", "uncertainty", "noise", "reliability", "difference"
+    "input", "denoised", "display", "residual", "uncertainty", "noise", "reliability", "difference", "map"
 ]
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -28,6 +28,7 @@ COLOURS: dict[Role, str] = {
     "noise": "viridis",
     "reliability": "viridis",
     "difference": "PiYG",
+    "map": "inferno",
 }
 _SAMPLED = 5  # planes that set the limits
 _MOST = 1 << 18  # pixels of each

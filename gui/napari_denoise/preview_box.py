@@ -10,17 +10,17 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QVBox
 
 from denoise.cube import Cube
 from denoise.engine import RunOptions
+from napari_denoise.comparison import SIDE, viewed_region
 from napari_denoise.jobs import Job, Newest
 from napari_denoise.layers import COLOURS, Entry
 from napari_denoise.panel import LayerChoice, Message, heading
-from napari_denoise.previews import SIDE, Preview, box_around, preview, region_of
+from napari_denoise.previews import Preview, preview, region_of
 from napari_denoise.studies import Studies, Study
 from napari_denoise.summary import preview_line
 from napari_denoise.world import World
 
 PREVIEW, BOX = "preview", "preview box"
 _PAUSE = 150  # ms without a change before a preview starts
-_SMALLEST = 16  # pixels of a box
 
 
 class PreviewBox(QWidget):
@@ -111,12 +111,8 @@ class PreviewBox(QWidget):
         """Rows and columns to denoise; None until a box is drawn."""
         if self.where.currentIndex() == 1:
             return self._drawn(entry.cube, entry.world)
-        field = np.array(entry.cube.shape[1:])
         corners = self._source.layer.corner_pixels[:, -2:]
-        low = np.clip(corners[0], 0, field - 1)
-        high = np.clip(corners[1] + 1, low + 1, field)
-        side = int(np.clip((high - low).max(), _SMALLEST, SIDE))
-        return box_around(entry.cube, tuple((low + high) / 2), side)
+        return viewed_region(entry.cube.shape, self.channel(entry), corners)[1:]
 
     def _drawn(self, cube: Cube, world: World) -> tuple[slice, slice] | None:
         if BOX not in self.viewer.layers or not self.viewer.layers[BOX].data:

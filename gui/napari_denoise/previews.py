@@ -16,8 +16,8 @@ from denoise.engine.progress import Monitor
 from denoise.engine.run import Run
 from denoise.engine.sinks import ArraySink
 from denoise.noise import NoiseModel
+from napari_denoise.comparison_methods import held
 
-SIDE = 128  # pixels: the largest box
 _AROUND = 16  # pixels beside the box that the method sees too
 _VOXELS = 1 << 20  # denoised at most; fewer channels where the box is large
 _LEAST = 16  # channels
@@ -42,16 +42,6 @@ class Preview:
     cube: Cube
     result: Any
     seconds: float
-
-
-def box_around(cube: Cube, centre: tuple[float, float], side: int = SIDE) -> tuple[slice, slice]:
-    """Rows and columns of a box of at most `side` pixels around a pixel (y, x), inside the field."""
-    spans = []
-    for size, at in zip(cube.shape[1:], centre, strict=True):
-        length = min(side, size)
-        first = min(max(0, round(at - length / 2)), size - length)
-        spans.append(slice(first, first + length))
-    return spans[0], spans[1]
 
 
 def region_of(cube: Cube, box: tuple[slice, slice], channel: int, options: RunOptions) -> Region:
@@ -95,7 +85,7 @@ def preview(
     start = time.perf_counter()
     outer = _with_margin(region, cube.shape)
     run = Run(
-        crop(cube, outer),
+        held(cube, outer),
         options,
         Monitor(None, token),
         noise=noise.window(outer),

@@ -9,9 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-# settings of the user would persist into the tests, and slices are read in a thread as in our launcher
+# settings of the user would persist into the tests
 os.environ["NAPARI_CONFIG"] = ""
-os.environ["NAPARI_ASYNC"] = "1"
 with suppress(ImportError), warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own, at import
     import napari

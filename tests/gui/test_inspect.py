@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.table import Table
 from matplotlib.backend_bases import MouseButton, MouseEvent
 
@@ -15,6 +16,7 @@ from napari_denoise.inspect_dock import InspectDock
 from napari_denoise.inspect_view import CUT, RESIDUAL, SPECTRUM
 from napari_denoise.layers import layer_of
 from napari_denoise.reader import layers_of_file
+from napari_denoise.writer import write_layer
 
 SHAPE = (24, 48, 56)
 
@@ -222,7 +224,7 @@ def test_the_line_is_fitted_or_told_to_be_missing(dock, until, result):
     assert not dock.fit_table.isVisible()
 
 
-def test_moment_maps_of_the_chosen_channels(dock, until, result):
+def test_moment_maps_of_the_chosen_channels(dock, until, result, tmp_path):
     dock.choose_channels(slice(4, 20))
     dock.moments.source.setCurrentIndex(0)
     dock.moments.clip.setValue(2.5)
@@ -237,6 +239,13 @@ def test_moment_maps_of_the_chosen_channels(dock, until, result):
     assert velocity.min() <= low < high <= velocity.max()
     assert dock.viewer.layers[-1] is dock.drawn.layer  # the maps lie below the aperture
     until(dock.moments.button.isEnabled)
+    layer = dock.viewer.layers[names[0]]
+    write_layer(str(tmp_path / "m0.fits"), layer.data, {"metadata": layer.metadata})
+    saved = denoise.read(tmp_path / "m0.fits")
+    assert saved.unit == u.Jy / u.beam * u.km / u.s
+    np.testing.assert_allclose(saved.data[0], layer.data, rtol=1e-6)
+    ours, theirs = saved.wcs.celestial, result.input.wcs.celestial
+    np.testing.assert_allclose(ours.wcs_pix2world([[3, 7]], 0), theirs.wcs_pix2world([[3, 7]], 0))
     for name in names:
         dock.viewer.layers.remove(name)
 
