@@ -53,7 +53,7 @@ def written(path: Path, shape: tuple[int, int, int]) -> Path:
 
     side = 128
     simulation = simulate_cube(5, shape=(shape[0], side, side), kind="disc", peak_snr=8.0)
-    data = np.tile(simulation.noisy.data, (1, shape[1] // side, shape[2] // side)) * np.float32(5e-4)
+    data = np.tile(simulation.noisy, (1, shape[1] // side, shape[2] // side)) * np.float32(5e-4)
     header = header_of(simulation, "velocity")
     fits.writeto(path, data, header)
     return path

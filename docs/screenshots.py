@@ -26,7 +26,7 @@ warnings.simplefilter("ignore")
 
 HERE = Path(__file__).resolve().parent / "pictures"
 SIZE = (1500, 940)
-CHANNEL = 30
+CHANNEL = 26
 
 
 def until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
@@ -133,7 +133,7 @@ def inspected(viewer: Any, dock: Any) -> None:
     until(lambda: dock.pair is not None and dock.pair.after is not None)
     dock.start_aperture("circle")
     side = dock.chosen.entry.world.matrix[1:, 1:]
-    dock.drawn.show(circle((62.0, 42.0), 9 * abs(side[0, 0]), side))
+    dock.drawn.show(circle((26.0, 55.0), 13 * abs(side[0, 0]), side))
     dock.drawn.moved.emit()
     until(lambda: dock.live.idle and dock.fits is not None)
 

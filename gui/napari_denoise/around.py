@@ -94,6 +94,7 @@ class MethodBox(QWidget):
         self.cite.setToolTip(f"Copy the BibTeX entry:\n{info.citation}")
         if self._form is not None:
             self._layout.removeWidget(self._form)
+            self._form.setParent(None)  # gone now; it is deleted when Qt comes to it
             self._form.deleteLater()
         self._form = ParameterForm(get_method(self.name).Parameters)
         self._form.changed.connect(self.changed)
@@ -151,6 +152,7 @@ class Around(QWidget):
             signal.connect(lambda *_: self.changed.emit())
         fold = QCollapsible("More")
         fold.setContent(inner)
+        fold.collapse(animate=False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(fold)

@@ -113,7 +113,7 @@ def layer_of(
 def contrast(cube: Cube, role: Role) -> tuple[float, float]:
     """Contrast limits from a few planes, never from all of them.
 
-    Data from 2 sigma below zero (below the median of an image with a sky) to their brightest 0.05 per cent, 6 sigma at
+    Data from 1 sigma below zero (below the median of an image with a sky) to their brightest 0.05 per cent, 6 sigma at
     least; residuals 4 sigma to both sides; errors from zero up.
     """
     values = sampled(cube)
@@ -127,7 +127,7 @@ def contrast(cube: Cube, role: Role) -> tuple[float, float]:
     sigma = _positive(1.4826 * float(np.median(np.abs(values - middle))), float(values.std()))
     if role in ("residual", "difference"):
         return middle - 4 * sigma, middle + 4 * sigma
-    return middle - 2 * sigma, max(float(np.percentile(values, 99.95)), middle + 6 * sigma)
+    return middle - sigma, max(float(np.percentile(values, 99.95)), middle + 6 * sigma)
 
 
 def sampled(cube: Cube) -> NDArray[np.float64]:

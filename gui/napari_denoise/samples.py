@@ -13,17 +13,17 @@ from napari_denoise.layers import LayerData
 from napari_denoise.reader import read_layers
 
 _SHAPE = (48, 96, 96)
-_SEED = 2026
+_SEED = 2036
 
 
 def disc() -> list[LayerData]:
-    """A rotating disc, peak SNR 7, with the noise of imaged visibilities."""
-    return _simulated("disc", 7.0)
+    """A rotating disc, peak SNR 12, with the noise of imaged visibilities."""
+    return _simulated("disc", 12.0)
 
 
 def merger() -> list[LayerData]:
-    """Two discs that merge, peak SNR 5."""
-    return _simulated("merger", 5.0)
+    """Two discs that merge, peak SNR 8."""
+    return _simulated("merger", 8.0)
 
 
 def muse() -> list[LayerData]:

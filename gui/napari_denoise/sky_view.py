@@ -55,6 +55,8 @@ def show_as_sky(viewer: Any) -> None:
         entry = entry_of(event.value)
         if entry is not None:
             orient(viewer, entry.world)
+        if BEAM in viewer.layers and viewer.layers[-1].name != BEAM:
+            viewer.layers.move(viewer.layers.index(BEAM), len(viewer.layers))
         say()
 
     viewer.dims.events.current_step.connect(say)
@@ -115,7 +117,7 @@ def add_beam(viewer: Any, entry: Entry) -> None:
         name=BEAM,
         face_color=[1, 1, 1, 0.5],
         edge_color="white",
-        edge_width=float(np.ptp(outline)) / 40,
+        edge_width=float(np.ptp(outline, axis=0).max()) / 40,
         units=entry.world.units[1:],
         axis_labels=entry.world.names[1:],
     )
