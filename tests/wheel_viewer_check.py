@@ -13,15 +13,17 @@ warnings.simplefilter("ignore")
 
 
 def main() -> None:
-    import napari_denoise
     from npe2 import PluginManifest
     from qtpy.QtWidgets import QApplication
+
+    import napari_denoise
 
     if "site-packages" not in Path(napari_denoise.__file__).resolve().parts:
         sys.exit(f"the plugin was imported from {napari_denoise.__file__}, not from the installed wheel")
     PluginManifest.from_distribution("astro-denoise").validate_imports()
     app = QApplication([])
     import napari
+
     from napari_denoise.launch import add_docks
 
     viewer = napari.Viewer()

@@ -193,7 +193,7 @@ def test_mistakes_are_one_line(tmp_path, model, halves, capsys):
         ([halves[0], "--half", halves[1]], 2, "and not both"),
         (["--half", halves[1]], 2, "two files for each field"),
         ([halves[0], "-o", model, "--overwrite"], 2, "would replace the one it begins with"),
-        ([halves[0], "-m", "nosuch"], 2, "known: lidia-beams, unet3d-base"),
+        ([halves[0], "-m", "nosuch"], 2, "known: lidia-beams, lidia-white"),
         ([observed(tmp_path / "small.fits", 1, shape=(4, 32, 32))], 3, "too small to judge"),
         ([observed(tmp_path / "flat.fits", 1, data=np.full(SHAPE, 2.0))], 3, "constant"),
         ([tmp_path / "none.fits"], 3, "none.fits"),
