@@ -237,7 +237,7 @@ class DifferenceSection(Section):
         names = tuple(layer.name for layer in self.pair.layers)
         source = input_of(*found)
         study = None if source is None else studies_of(self.viewer).of(source)
-        noise = known_noise(*found) if study is None else study.noise
+        noise = known_noise(*found) or (None if study is None else study.noise)
         if noise is not None:
             self._add(found, names, noise)
         elif source is None:

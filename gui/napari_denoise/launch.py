@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ def open_viewer(
     # slices in threads of napari's own can deadlock with Qt where layers come and go (napari 0.9, PySide 6.10); a plane
     # is read in tens of milliseconds
     os.environ.setdefault("NAPARI_ASYNC", "0")
-    from napari_denoise.layers import entry_of
+    from qtpy.QtCore import QTimer
+
     from napari_denoise.reader import layers_of_file
-    from napari_denoise.sky_view import add_beam, show_as_sky
+    from napari_denoise.sky_view import show_as_sky
 
     layers = [
         layer
@@ -50,12 +52,23 @@ def open_viewer(
     viewer = napari.Viewer(title=TITLE, show=show)
     show_as_sky(viewer)
     for data, kwargs, _ in layers:
-        entry = entry_of(viewer.add_image(data, **kwargs))
+        viewer.add_image(data, **kwargs)
+    docks = add_docks(viewer)
+    _look_at_the_middle(viewer)
+    # once the window is there: napari's shapes take a second to import
+    QTimer.singleShot(0, docks["Denoise"], partial(_add_beam, viewer))
+    return viewer
+
+
+def _add_beam(viewer: Any) -> None:
+    """That of the first cube that has one."""
+    from napari_denoise.layers import entry_of
+    from napari_denoise.sky_view import add_beam
+
+    for layer in list(viewer.layers):
+        entry = entry_of(layer)
         if entry is not None:
             add_beam(viewer, entry)
-    add_docks(viewer)
-    _look_at_the_middle(viewer)
-    return viewer
 
 
 def add_docks(viewer: Any) -> dict[str, Any]:

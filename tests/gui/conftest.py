@@ -73,14 +73,16 @@ def cleared(viewer):
     for dock in docks:
         viewer.window.remove_dock_widget(dock)
         dock.deleteLater()
-    del docks
+        del dock
     viewer.layers.clear()
     viewer.dims.ndisplay = 2
     viewer.theme = "dark"
     viewer.scene.camera.orientation2d = ("down", "right")
-    for _ in range(3):
-        QApplication.processEvents()
-        gc.collect()  # the docks, so that they do not follow the next test
+    QApplication.processEvents()
+    if docks:
+        docks.clear()
+        gc.collect()  # so that they do not follow the next test
+    QApplication.processEvents()
     return viewer
 
 

@@ -10,9 +10,11 @@ import denoise
 from denoise.cli.app import execute
 from denoise.report.labels import number
 from napari_denoise.denoise_dock import DenoiseDock
+from napari_denoise.forms import ParameterForm
 from napari_denoise.layers import entry_of
 from napari_denoise.preview_box import BOX, PREVIEW
 from napari_denoise.reader import layers_of_file
+from napari_denoise.summary import study_lines
 from napari_denoise.writer import write_layer
 
 SHAPE = (24, 48, 56)
@@ -64,6 +66,25 @@ def test_every_parameter_has_a_widget_with_its_range(dock):
     dock.method.set("ist", {})
     box = dock.method.form.field("threshold").widget
     assert (box.minimum(), box.maximum(), box.value()) == (pytest.approx(1e-4), 20.0, 5.5)
+
+
+def test_there_is_one_form_at_a_time(dock):
+    for name in ("pca", "ist"):
+        dock.method.set(name, {})
+        assert dock.method.findChildren(ParameterForm) == [dock.method.form]
+
+
+def test_a_large_cube_is_not_read_without_being_asked(dock):
+    class Unread:
+        shape, dtype = (2000, 400, 400), np.dtype(np.float32)
+
+        def read(self, region):
+            raise AssertionError("it was read")
+
+    cube = denoise.Cube(Unread())
+    dock.studies.want(cube)
+    assert not dock.studies.busy
+    assert "large cube" in "\n".join(study_lines(cube, None))
 
 
 def test_a_moved_parameter_changes_the_preview(dock, viewer, until):

@@ -98,6 +98,7 @@ def test_the_pair_is_in_the_picture(opened, qapp):
     assert (high < np.array(picture.shape[:2]) - 3).all()
 
 
+@pytest.mark.full
 def test_the_theme_is_followed(opened, viewer):
     viewer.theme = "light"
     assert opened.viewer.theme == "light"
@@ -163,6 +164,7 @@ def test_the_dock_opens_it(viewer, pair, until):
     dock.volume.opening.close()
 
 
+@pytest.mark.full
 def test_the_main_window_closes_first(tmp_path):
     """In a process of its own, whose window may close."""
     code = """
