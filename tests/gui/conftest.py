@@ -35,16 +35,30 @@ def _missing() -> str:
     return ""
 
 
-@pytest.fixture(scope="session")
+_WINDOW = []  # the one napari window of a process: Qt and GL do not bear dozens that come and go
+
+
+@pytest.fixture(scope="module")
 def window(qapp):
-    """One napari window for all tests of a process: Qt and GL do not bear dozens that come and go."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of napari's own plugins and of Qt
-        made = napari.Viewer(show=True)
-        made.window.resize(1200, 1000)
-        yield made
-        cleared(made)
-        made.close()
+    """The window, opened where there is none."""
+    if not _WINDOW:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of napari's own plugins and of Qt
+            _WINDOW.append(napari.Viewer(show=True))
+        _WINDOW[0].window.resize(1200, 1000)
+    return _WINDOW[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """The window closes when the tests of this folder are over, not with the process."""
+    done = yield
+    if _WINDOW and (nextitem is None or item.path.parent not in nextitem.path.parents):
+        with warnings.catch_warnings(), suppress(RuntimeError):
+            warnings.simplefilter("ignore")
+            cleared(_WINDOW[0]).close()
+        _WINDOW.clear()
+    return done
 
 
 @pytest.fixture(scope="session")
