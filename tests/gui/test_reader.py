@@ -102,6 +102,7 @@ def test_a_layer_of_another_plugin_is_written_without_coordinates(tmp_path):
     assert np.array_equal(denoise.read(tmp_path / "plain.fits").data, values)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of npe2 and napari, when they are imported
 def test_the_manifest_is_valid():
     from npe2 import PluginManifest
 

@@ -128,6 +128,7 @@ def test_nothing_is_read_on_the_qt_thread(viewer, cube, until):
     made.close()
 
 
+@pytest.mark.full
 def test_the_window_closes_alone(opened, viewer, until):
     opened.close()
     until(lambda: opened not in _OPEN)
