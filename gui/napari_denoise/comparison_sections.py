@@ -25,7 +25,6 @@ from napari_denoise.comparison import DifferenceInSigma, check_units, input_of, 
 from napari_denoise.comparison_pair import NoiseWait, Pair
 from napari_denoise.layers import Entry, LayerData, layer_of
 from napari_denoise.panel import Message, heading
-from napari_denoise.studies import studies_of
 from napari_denoise.wipe import Line
 from napari_denoise.wipe_layer import LINKED, WipeLayer
 
@@ -235,9 +234,7 @@ class DifferenceSection(Section):
         if found is None:
             return
         names = tuple(layer.name for layer in self.pair.layers)
-        source = input_of(*found)
-        study = None if source is None else studies_of(self.viewer).of(source)
-        noise = known_noise(*found) or (None if study is None else study.noise)
+        source, noise = input_of(*found), known_noise(*found)
         if noise is not None:
             self._add(found, names, noise)
         elif source is None:

@@ -99,20 +99,19 @@ class PreviewBox(QWidget):
         options, box = self._options(), self.box(entry)
         if options is None or box is None:
             return
-        region = region_of(entry.cube, box, self.channel(entry), options)
+        region = region_of(entry.cube, box, self._channel(entry), options)
         self.work.ask((entry, study, options, region))
 
-    def channel(self, entry: Entry) -> int:
+    def _channel(self, entry: Entry) -> int:
         """The channel on screen."""
-        at = entry.world.pixel(self.viewer.dims.point)[0]
-        return int(np.clip(round(at), 0, entry.cube.shape[0] - 1))
+        return entry.world.channel(self.viewer.dims.point)
 
     def box(self, entry: Entry) -> tuple[slice, slice] | None:
         """Rows and columns to denoise; None until a box is drawn."""
         if self.where.currentIndex() == 1:
             return self._drawn(entry.cube, entry.world)
         corners = self._source.layer.corner_pixels[:, -2:]
-        return viewed_region(entry.cube.shape, self.channel(entry), corners)[1:]
+        return viewed_region(entry.cube.shape, self._channel(entry), corners)[1:]
 
     def _drawn(self, cube: Cube, world: World) -> tuple[slice, slice] | None:
         if BOX not in self.viewer.layers or not self.viewer.layers[BOX].data:
@@ -193,7 +192,7 @@ class PreviewBox(QWidget):
         entry, study = self._source.entry, self._study()
         if entry is None or not self._measured() or study is None or (box := self.box(entry)) is None:
             return
-        show_all(self.viewer, self._source.layer, study, box, self.channel(entry))
+        show_all(self.viewer, self._source.layer, study, box, self._channel(entry))
 
 
 def _preview(request: Any, job: Job) -> Preview:

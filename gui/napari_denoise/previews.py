@@ -12,6 +12,7 @@ from denoise.cores import usable_cores
 from denoise.cube import Cube, Region
 from denoise.cube.crop import crop
 from denoise.engine import CancelToken, RunOptions
+from denoise.engine.conditioning import resolve_continuum
 from denoise.engine.progress import Monitor
 from denoise.engine.run import Run
 from denoise.engine.sinks import ArraySink
@@ -49,15 +50,10 @@ def region_of(cube: Cube, box: tuple[slice, slice], channel: int, options: RunOp
     pixels = (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
     channels = cube.shape[0]
     count = min(channels, max(_LEAST, _VOXELS // pixels))
-    if options.continuum != "none" and _has_continuum(cube, options):
+    if resolve_continuum(cube, options.continuum) != "none":
         count = channels
     first = min(max(0, channel - count // 2), channels - count)
     return slice(first, first + count), *box
-
-
-def _has_continuum(cube: Cube, options: RunOptions) -> bool:
-    """Whether "auto" may subtract one: not from radio data, which have a beam."""
-    return options.continuum != "auto" or cube.beams is None
 
 
 def preview(

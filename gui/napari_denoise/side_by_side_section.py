@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QSpinBox
 
 from denoise.cube import Cube
@@ -89,8 +88,7 @@ class MethodsSection(Section):
         methods = self.methods()
         if not methods:
             raise UsageError("no method is ticked", action="tick one or more")
-        at = entry.world.pixel(self.viewer.dims.point)[0]
-        channel = int(np.clip(round(float(at)), 0, cube.shape[0] - 1))
+        channel = entry.world.channel(self.viewer.dims.point)
         # in 3D there is no such box
         corners = layer.corner_pixels[:, -2:] if self.viewer.dims.ndisplay == 2 else None
         return task_of(

@@ -73,7 +73,7 @@ def channel_text(viewer: Any) -> str:
         return ""
     world = cubes[0].world
     size = world.spectral.values.size
-    channel = int(np.clip(round(world.pixel(viewer.dims.point)[0]), 0, size - 1))
+    channel = world.channel(viewer.dims.point)
     place = f"channel {channel + 1} of {size}"
     if world.spectral.unit == "channel":
         return place

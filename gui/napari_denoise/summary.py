@@ -12,7 +12,6 @@ from denoise.report.labels import number, unit_text
 from napari_denoise.previews import Preview
 from napari_denoise.studies import LARGE, Study
 
-_SHOWN = ("shape", "beam")
 _MINUTE = 60
 
 

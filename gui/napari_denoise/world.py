@@ -73,6 +73,10 @@ class World:
         """Side of a pixel on the sky, in the unit of the two last axes."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix[1:, 1:]))))
 
+    def channel(self, point: Sequence[float]) -> int:
+        """The channel of the cube that is nearest to a point of the viewer."""
+        return int(np.clip(round(float(self.pixel(point)[0])), 0, self.spectral.values.size - 1))
+
     def pixel(self, point: Sequence[float]) -> NDArray[np.float64]:
         """Pixel (channel, y, x) of a point of the viewer, whose last axes are those of this map."""
         given = np.zeros(3)
