@@ -271,6 +271,18 @@ def check_methods(options: RunOptions) -> None:
             check_enhancer(make_denoiser(one, positivity=False).info, options)
 
 
+def settled_options(options: RunOptions, prepared: Prepared) -> RunOptions:
+    """The options of a run on its conditioned data, with everything decided that "auto" left to the data."""
+    return options.model_copy(
+        update={
+            "method": prepared.denoiser.info.name,
+            "continuum": "none",
+            "vst": None,
+            "positivity": "on" if prepared.denoiser.positivity else "off",
+        }
+    )
+
+
 class Settled(NamedTuple):
     """What every method needs: the conditioned cube, its noise, and the largest voxel as it was read."""
 
