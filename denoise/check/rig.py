@@ -50,6 +50,8 @@ class Rig:
         Threads of each run.
     runner : Runner
         Who does the tiles.
+    continuum : str
+        Mode of the continuum that is off these data; "none".
     """
 
     cube: Cube
@@ -59,6 +61,7 @@ class Rig:
     monitor: Monitor
     threads: int
     runner: Runner
+    continuum: str = "none"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -158,4 +161,5 @@ def open_rig(
             told,
             run.threads,
             who,
+            prepared.data.continuum,
         )
