@@ -219,8 +219,8 @@ class _Search:
     def measured(self, sign: int, inside: Mask, window: Window) -> FalseRegion:
         """Centre, flux and the two SNR of one region."""
         values = np.where(inside, self.denoised[window], 0.0).astype(np.float64)
-        centre, covariance, line_width = _shape(np.abs(values), window)
-        g_line, g_sky, wide = _template(centre, covariance, line_width, self.denoised.shape)
+        centre, covariance, line_width = weighted_shape(np.abs(values), window)
+        g_line, g_sky, wide = gaussian_template(centre, covariance, line_width, self.denoised.shape)
         left = self.noise.filtered_sigma(g_sky, g_line)
         weight = (g_line[:, None, None] * g_sky[None]) ** 2
         # sigma changes slowly over a template, so its local mean square is enough
@@ -242,7 +242,9 @@ class _Search:
         return np.asarray(peak * np.sqrt(samples) >= self.threshold)
 
 
-def _shape(weight: NDArray[np.float64], window: Window) -> tuple[tuple[float, float, float], Array, float]:
+def weighted_shape(
+    weight: NDArray[np.float64], window: Window
+) -> tuple[tuple[float, float, float], Array, float]:
     """Centre, spatial covariance (2, 2) and line width (sigma, channels) of weights in a window."""
     total = weight.sum()
     axes = [np.arange(part.start, part.stop, dtype=np.float64) for part in window]
@@ -257,7 +259,7 @@ def _shape(weight: NDArray[np.float64], window: Window) -> tuple[tuple[float, fl
     return (c, y, x), covariance, math.sqrt(max(float((axes[0] - c) ** 2 @ line / total), 0.0))
 
 
-def _template(
+def gaussian_template(
     centre: tuple[float, float, float], covariance: Array, line_width: float, shape: tuple[int, int, int]
 ) -> tuple[Array, Array, Window]:
     """Gaussian line (channel,) and sky (y, x) out to 3 sigma, cut at the border, and their window."""

@@ -1,7 +1,7 @@
 """The audit in words: is the residual noise, was the flux kept, is there structure that the input does not
 hold.
 
-Pure functions on the numbers that :mod:`denoise.report.stream` and :mod:`denoise.report.structure` gather.
+Pure functions on the numbers that :mod:`denoise.report.stream` and :mod:`denoise.check.regions` gather.
 """
 
 from __future__ import annotations

@@ -268,14 +268,13 @@ def _level(scene: Scene, result: ReportInput) -> str:
 def _region_rows(scene: Scene) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for region in scene.unmatched[:_LISTED]:
-        place = f"{region.x}, {region.y}"
+        channel, y, x = region.at
+        place = f"{x}, {y}"
         where = (
-            ""
-            if scene.image
-            else f"{number(float(scene.spectral.values[region.channel]), 5)} {scene.spectral.unit}"
+            "" if scene.image else f"{number(float(scene.spectral.values[channel]), 5)} {scene.spectral.unit}"
         )
         rows.append(
-            (place, str(region.channel), where, number(region.peak), f"{region.voxels:,}", number(region.snr))
+            (place, str(channel), where, number(region.peak), f"{region.voxels:,}", number(region.snr))
         )
     return rows
 

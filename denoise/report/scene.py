@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.check.readers import readers_of, settled_data
+from denoise.check.regions import FoundRegion, find_regions
 from denoise.cube import Provenance
 from denoise.noise import NoiseModel
 from denoise.report import audit
@@ -25,8 +27,6 @@ from denoise.report.labels import (
 from denoise.report.sky import SkyFrame, sky_frame
 from denoise.report.stream import (
     Footprint,
-    Readers,
-    Region,
     SpatialAcf,
     Sums,
     accumulate,
@@ -34,7 +34,6 @@ from denoise.report.stream import (
     footprint,
     spatial_acf,
 )
-from denoise.report.structure import Structure, structures
 
 Floats = NDArray[np.float64]
 LAGS = 12
@@ -42,6 +41,7 @@ STRIP = 6
 REQUIRED_SNR = 3.0
 OUTPUT_SIGMAS = 5.0
 LOWEST_LEVEL = 0.25
+EXAMINED = 300
 
 
 class ReportInput(Protocol):
@@ -145,7 +145,7 @@ class Scene:
     spectra: Spectra
     flux: audit.FluxChange
     flux_unit: str
-    regions: tuple[Structure, ...]
+    regions: tuple[FoundRegion, ...]
     region_count: int
     level: float
     continuum: str
@@ -169,14 +169,14 @@ class Scene:
         return tuple(AcfCurve(*row[:4], audit.acf_error(row[4], spatial, spectral)) for row in rows)
 
     @property
-    def unmatched(self) -> tuple[Structure, ...]:
+    def unmatched(self) -> tuple[FoundRegion, ...]:
         """Regions of the output without a counterpart in the input."""
         return tuple(r for r in self.regions if not r.snr >= REQUIRED_SNR)
 
 
 def observe(result: ReportInput) -> Scene:
     """Measure a result, block by block (see :mod:`denoise.report.stream`)."""
-    settled = _settled(result)
+    settled = settled_data(result)
     readers = readers_of(result)
     cube, shape = result.input, readers.shape
     image = shape[0] == 1
@@ -191,10 +191,10 @@ def observe(result: ReportInput) -> Scene:
     error = partial(audit.flux_error, spatial=spatial, spectral_acf=models[1])
     flux = _flux(spectra, sums, where.channels, spectral.width, error)
     level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST_LEVEL)
-    regions: Sequence[Structure] = ()
+    regions: Sequence[FoundRegion] = ()
     count = 0
     if not result.display:
-        regions, count = structures(readers, result.noise, level=level, min_voxels=_smallest(models[0]))
+        regions, count = find_regions(readers, result.noise, level=level, limit=EXAMINED)
     in_aperture = float(np.sqrt(np.median(sums.variance / np.maximum(sums.pixels, 1))))
     typical = in_aperture if settled["vst"] else float(result.noise.typical)
     scene = Scene(
@@ -223,59 +223,6 @@ def observe(result: ReportInput) -> Scene:
     return replace(scene, findings=tuple(_findings(scene)))
 
 
-def readers_of(result: ReportInput) -> Readers:
-    """Functions that read a region of each cube of `result`; a missing residual is input minus output."""
-    before, after, support = result.input, result.cube, result.support
-    settled = _settled(result)
-
-    def found(region: Region) -> NDArray[np.bool_]:
-        if support is None:
-            return np.zeros(_extent(region), bool)
-        part = support[region] if isinstance(support, np.ndarray) else support.read(region)
-        return np.asarray(np.nan_to_num(np.asarray(part)) != 0)
-
-    stabiliser = _stabiliser(settled["vst"])
-
-    def sigma(region: Region) -> NDArray[Any]:
-        values = np.asarray(result.noise.sigma(region))
-        if stabiliser is not None:  # dx/dz of the forward transform z(x), at the output
-            values = values * (0.5 * stabiliser.gain) * stabiliser.forward(after.read(region))
-        return np.broadcast_to(np.where(values > 0, values, np.nan), _extent(region))
-
-    def excluded(region: Region) -> NDArray[np.bool_]:
-        return np.broadcast_to(before.excluded(region), _extent(region))
-
-    shape = tuple(int(n) for n in before.shape)
-    level = _continuum(settled["continuum"])
-    return Readers((shape[0], shape[1], shape[2]), before.read, after.read, sigma, found, excluded, level)
-
-
-def _settled(result: ReportInput) -> dict[str, Any]:
-    """What the run did to the data around the method: mode of the continuum, variance stabilisation."""
-    import yaml
-
-    science = result.provenance.science
-    settled = yaml.safe_load(science.get("settled", "{}")) or {}
-    configuration = yaml.safe_load(science.get("configuration", "{}")) or {}
-    return {"continuum": str(settled.get("continuum", "none")), "vst": configuration.get("vst")}
-
-
-def _stabiliser(vst: Mapping[str, float] | None) -> Any:
-    if not vst:
-        return None
-    from denoise.transforms.stabilise import Anscombe
-
-    return Anscombe(**vst)
-
-
-def _continuum(mode: str) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    if mode == "none":
-        return None
-    from denoise.transforms.continuum import estimate_continuum
-
-    return lambda block: np.asarray(estimate_continuum(block, mode))
-
-
 def _map_noise(
     typical: float, where: Footprint, spectral: SpectralLabel, spectral_acf: Floats
 ) -> tuple[float, float]:
@@ -284,16 +231,6 @@ def _map_noise(
     return typical, audit.flux_error(
         np.full(width.size, typical**2), width, spatial=1.0, spectral_acf=spectral_acf
     )
-
-
-def _extent(region: Region) -> tuple[int, int, int]:
-    c, y, x = (s.stop - s.start for s in region)
-    return c, y, x
-
-
-def _smallest(acf: Floats) -> int:
-    """Half an independent patch of noise: smaller specks cannot be a source."""
-    return max(1, round(0.5 * float(acf.sum())))
 
 
 def _spectra(cube: Any, where: Footprint, sums: Sums, acf: Floats) -> tuple[Spectra, float]:

@@ -6,57 +6,22 @@ correlation along the channels), and sampled planes (correlation over the sky).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Region = tuple[slice, slice, slice]
-Shape = tuple[int, int, int]
-Read = Callable[[Region], NDArray[Any]]
+from denoise.check.readers import BLOCK_VOXELS, Readers, Region, Shape
+
 Floats = NDArray[np.float64]
 
-BLOCK_VOXELS = 1 << 20
 MAP_PIXELS = 768
 ACF_VOXELS = 12 << 20
 EDGES = np.linspace(-10.0, 10.0, 201)
 _FINE = np.linspace(0.0, 10.0, 1001)
 _MIN_ROWS = 64
-
-
-@dataclass(frozen=True)
-class Readers:
-    """How to read each cube of a result; a region gives an array of the region's shape.
-
-    ``before`` and ``after`` are float with NaN where there is no data, ``sigma`` the noise model's standard
-    deviation, ``found`` and ``excluded`` are bool. ``level`` gives the continuum of a block of all channels
-    of the input, which both cubes hold unchanged; None: there is none to take off.
-    """
-
-    shape: Shape
-    before: Read
-    after: Read
-    sigma: Read
-    found: Read
-    excluded: Read
-    level: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-
-    def lines(self, region: Region) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Input and output without the continuum."""
-        if self.level is None:
-            return self.before(region), self.after(region)
-        whole = (slice(0, self.shape[0]), *region[1:])
-        before = self.before(whole)
-        level = np.broadcast_to(self.level(before), before.shape)[region[0]]
-        return before[region[0]] - level, self.after(region) - level
-
-    def scaled_residual(self, region: Region) -> NDArray[Any]:
-        """Input minus output in sigma; NaN where there is no data, no sigma, or the voxel is excluded."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scaled = (self.before(region) - self.after(region)) / self.sigma(region)
-        return np.where(self.excluded(region), np.nan, scaled)
 
 
 @dataclass(frozen=True)

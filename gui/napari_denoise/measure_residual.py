@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.check.readers import Readers
 from denoise.errors import InputError
 from denoise.report.audit import acf_error
 from denoise.report.scene import AcfCurve
-from denoise.report.stream import EDGES, Readers, accumulate, footprint, spatial_acf
+from denoise.report.stream import EDGES, accumulate, footprint, spatial_acf
 from napari_denoise.measure import Pair
 
 Floats = NDArray[np.float64]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from denoise.check.matched import matched_snr
 from denoise.noise import NoiseModel
 from denoise.report import audit
 from denoise.report.scene import observe
-from denoise.report.structure import matched_snr
 
 from .conftest import BEAM, toy_result
 
@@ -59,7 +59,7 @@ def test_invented_structure_is_found_and_the_source_is_not():
     for seed in range(8):
         result = toy_result(SHAPE, seed=seed)
         result.cube._data[5:7] += (2e-3 * blob).astype(np.float32)
-        flagged.append([(r.channel, r.y, r.x) for r in observe(result).unmatched])
+        flagged.append([r.at for r in observe(result).unmatched])
     exact = [f for f in flagged if len(f) == 1 and f[0][0] in (5, 6) and f[0][1:] == (10, 50)]
     assert len(exact) >= 7, flagged
 
@@ -67,7 +67,7 @@ def test_invented_structure_is_found_and_the_source_is_not():
 def test_invented_hole_is_found():
     result = toy_result(SHAPE, seed=3)
     result.cube._data[20, 8:13, 8:13] -= 3e-3
-    assert any(r.channel == 20 and r.peak < 0 for r in observe(result).unmatched)
+    assert any(r.at[0] == 20 and r.peak < 0 for r in observe(result).unmatched)
 
 
 def test_matched_snr_of_noise_has_unit_spread():

@@ -1,0 +1,206 @@
+"""What the method shows where there is nothing: regions of noise draws and of the negated cube.
+
+Draws of the noise model give as many cubes without a source as are wanted, if the model is right. The negated
+cube has the noise that is really there (and what else is symmetric: ripples, sidelobes, continuum left over), but
+there is one of it. Serra, Jurek & Floeer 2012, PASA 29, 296 use the negative detections alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from denoise.check.readers import Region, Shape, array_readers, extent
+from denoise.check.regions import FoundRegion, find_regions
+from denoise.check.rig import Rig
+from denoise.cube.crop import crop
+from denoise.cube.regions import full_region
+from denoise.metrics.photometry import Measurement
+
+BYTES_PER_VOXEL = 16  # a draw, what the method makes of it, and one cube of work
+FIRST_DRAW = 1000  # draws below are others' (bootstrap, gates)
+CHANNELS_AWAY = 2
+
+
+@dataclass(frozen=True)
+class NullRegions:
+    """Regions found where there is no source.
+
+    Attributes
+    ----------
+    regions : tuple of FoundRegion
+        Of all draws and of the negated cube; places are those in the cube.
+    volumes : float
+        How many cubes they stand for: the expected number in one is their number over this.
+    draws : int
+        Noise draws among them.
+    share : float
+        Part of the cube that each draw covers; below 1 for cubes that a draw of does not fit in memory.
+    negated : float
+        Part of the cube that the negated cube was searched in; 0: it was left out.
+    level : float
+        In sigma, at which the output was cut into regions.
+    min_snr : float
+        Regions below are not in the list.
+    """
+
+    regions: tuple[FoundRegion, ...]
+    volumes: float
+    draws: int
+    share: float
+    negated: float
+    level: float
+    min_snr: float
+
+    def expected(self, min_snr: float = 0.0) -> Measurement:
+        """Number of regions of at least this matched-filter SNR (of the input) in one cube without sources.
+
+        The error is Poisson's; without any region, that of one.
+        """
+        count = sum(region.snr >= min_snr for region in self.regions)
+        return Measurement(count / self.volumes, np.sqrt(max(count, 1)) / self.volumes)
+
+
+def find_null(
+    rig: Rig,
+    *,
+    level: float,
+    draws: int = 8,
+    seed: int | None = None,
+    min_snr: float = 3.0,
+    emission: Sequence[FoundRegion] = (),
+    negated: bool = True,
+    memory: int | None = None,
+) -> NullRegions:
+    """Run noise draws and the negated cube through a rig and find regions as in the cube itself.
+
+    Parameters
+    ----------
+    rig : Rig
+        The method on the cube.
+    level : float
+        As for the cube itself, see `output_level`.
+    draws : int
+        Number of noise draws.
+    seed : int, optional
+        Of the draws; that of the options if not given.
+    min_snr : float
+        As for `find_regions`.
+    emission : sequence of FoundRegion
+        What was found in the cube. In the negated cube, regions that touch it, dilated by the correlation of the
+        noise and by 2 channels, do not count.
+    negated : bool
+        Use the negated cube: its positive regions only, because those of negative sign are the sources.
+    memory : int, optional
+        Bytes. Where a draw of the whole cube does not fit, draws and the negated cube cover a part of the field
+        each, at different places. None: the limit of the rig's options, or none.
+
+    Raises
+    ------
+    DenoiseError
+        As a run of the method.
+    """
+    limit = memory or rig.options.memory
+    parts = _parts(rig.shape, limit, draws)
+    signs = 1 if rig.options.positivity == "on" else 2
+    total = _size(full_region(rig.shape))
+    found: list[FoundRegion] = []
+    volumes = away = 0.0
+    for draw, part in enumerate(rig.monitor.track(parts, stage="noise draws", total=len(parts))):
+        here = part_of_rig(rig, part)
+        pixels = here.sample(FIRST_DRAW + draw, seed=seed)
+        found += _regions(here, pixels, part, level, min_snr)
+        volumes += pixels.size / total
+    share = volumes / max(draws, 1)
+    if negated:
+        part = parts[0] if parts else full_region(rig.shape)
+        kept, away = _negated(part_of_rig(rig, part), part, emission, level, min_snr)
+        found += kept
+        away *= _size(part) / total
+        volumes += away / signs
+    return NullRegions(tuple(found), volumes, draws, share, away, level, min_snr)
+
+
+def part_of_rig(rig: Rig, region: Region) -> Rig:
+    """The same method and noise on a part of the cube."""
+    if region == full_region(rig.shape):
+        return rig
+    return replace(rig, cube=crop(rig.cube, region), noise=rig.noise.window(region))
+
+
+def dilated(
+    mask: NDArray[np.bool_], fwhm: tuple[float, float], channels: int = CHANNELS_AWAY
+) -> NDArray[np.bool_]:
+    """A mask (channel, y, x) grown by an ellipse of these half-axes (y, x) in pixels, and by channels."""
+    from scipy import ndimage
+
+    ry, rx = (max(1, int(np.ceil(width))) for width in fwhm)
+    y, x = np.arange(-ry, ry + 1)[:, None], np.arange(-rx, rx + 1)
+    ellipse = (y / ry) ** 2 + (x / rx) ** 2 <= 1.0
+    wide = ndimage.binary_dilation(mask, ellipse[None]) if mask.any() else mask
+    return np.asarray(ndimage.maximum_filter1d(wide.view(np.uint8), 2 * channels + 1, axis=0)).view(bool)
+
+
+def _regions(rig: Rig, pixels: NDArray[Any], part: Region, level: float, min_snr: float) -> list[FoundRegion]:
+    readers = array_readers(pixels, rig.apply(pixels), rig.noise)
+    found, _ = find_regions(readers, rig.noise, level=level, min_snr=min_snr)
+    c, y, x = part
+    return [region.moved((c.start, y.start, x.start)) for region in found]
+
+
+def _negated(
+    rig: Rig, part: Region, emission: Sequence[FoundRegion], level: float, min_snr: float
+) -> tuple[list[FoundRegion], float]:
+    """Positive regions of the negated part off the emission, and the share of the part that this is."""
+    pixels = -rig.data()
+    near = np.zeros(pixels.shape, bool)
+    for region in emission:
+        _paint(near, region, part)
+    near = dilated(near, rig.noise.correlation_fwhm)
+    found = _regions(rig, pixels, part, level, min_snr)
+    kept = [r for r in found if r.sign > 0 and not _touches(near, r, part)]
+    known = np.isfinite(pixels)
+    away = np.count_nonzero(known & ~near) / max(1, int(np.count_nonzero(known)))
+    return kept, float(away)
+
+
+def _size(region: Region) -> float:
+    return float(np.prod(extent(region)))
+
+
+def _paint(mask: NDArray[np.bool_], region: FoundRegion, part: Region) -> None:
+    for place, inside in _overlap(region, part):
+        mask[place] |= inside
+
+
+def _touches(mask: NDArray[np.bool_], region: FoundRegion, part: Region) -> bool:
+    return any(bool((mask[place] & inside).any()) for place, inside in _overlap(region, part))
+
+
+def _overlap(region: FoundRegion, part: Region) -> Iterator[tuple[Region, NDArray[np.bool_]]]:
+    """Where a region lies in a part of the cube, and its voxels there; nothing if it does not."""
+    common = [
+        slice(max(b.start, p.start), min(b.stop, p.stop)) for b, p in zip(region.box, part, strict=True)
+    ]
+    if all(s.stop > s.start for s in common):
+        c, y, x = (slice(s.start - p.start, s.stop - p.start) for s, p in zip(common, part, strict=True))
+        own = tuple(slice(s.start - a, s.stop - a) for s, a in zip(common, region.start, strict=True))
+        yield (c, y, x), region.footprint[own]
+
+
+def _parts(shape: Shape, memory: int | None, draws: int) -> list[Region]:
+    """Where each draw is made: everywhere, or squares of the field over all channels that fit in memory."""
+    nchan, ny, nx = shape
+    pixels = ny * nx if memory is None else memory // (BYTES_PER_VOXEL * nchan)
+    if pixels >= ny * nx:
+        return [full_region(shape)] * draws
+    rows = min(ny, max(1, int(np.sqrt(pixels))))
+    columns = min(nx, max(1, pixels // rows))
+    places = np.random.default_rng(0).random((draws, 2)) * (ny - rows + 1, nx - columns + 1)
+    return [
+        (slice(0, nchan), slice(y, y + rows), slice(x, x + columns)) for y, x in places.astype(int).tolist()
+    ]
