@@ -46,12 +46,30 @@ class Kind:
 
 @dataclass(frozen=True)
 class FalseRate:
-    """Regions found where there is no source: expected number in the cube, its error, and how it was counted."""
+    """Regions found where there is no source.
+
+    Attributes
+    ----------
+    expected, error : float
+        Number in the cube, and its error.
+    draws : int
+        Draws of noise that were searched.
+    negated : float
+        Part of the cube that was searched in the negated cube.
+    by_snr : tuple of (float, float, float)
+        The same (number, error) for regions of at least a matched-filter SNR (first), from low to high.
+    """
 
     expected: float
     error: float
     draws: int
     negated: float
+    by_snr: tuple[tuple[float, float, float], ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FalseRate:
+        """Inverse of ``vars`` after JSON."""
+        return cls(**{**values, "by_snr": tuple((a, b, c) for a, b, c in values["by_snr"])})
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,8 @@ class Check:
         Wall time.
     version : str
         Of this package.
+    weights : str
+        SHA-256 of the trained numbers that the method uses; "" if there are none.
     """
 
     input: str
@@ -142,6 +162,7 @@ class Check:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     version: str = ""
+    weights: str = ""
 
     def of_kind(self, name: str) -> list[Cell]:
         """The cells of a kind, from low to high peak SNR."""
@@ -202,7 +223,11 @@ class Check:
         values["axes"] = {**vars(self.axes), "beam": list(self.axes.beam)}
         values["kinds"] = [dict(vars(kind)) for kind in self.kinds]
         values["cells"] = [cell.to_dict() for cell in self.cells]
-        values["false"] = None if self.false is None else dict(vars(self.false))
+        values["false"] = (
+            None
+            if self.false is None
+            else {**vars(self.false), "by_snr": [list(row) for row in self.false.by_snr]}
+        )
         values["settings"] = self.settings.to_dict()
         return values
 
@@ -214,7 +239,7 @@ class Check:
         left["axes"] = Axes(**{**axes, "beam": tuple(axes["beam"])})
         left["kinds"] = tuple(Kind(**kind) for kind in left["kinds"])
         left["cells"] = tuple(Cell.from_dict(cell) for cell in left["cells"])
-        left["false"] = None if left["false"] is None else FalseRate(**left["false"])
+        left["false"] = None if left["false"] is None else FalseRate.from_dict(left["false"])
         left["settings"] = Settings.from_dict(left["settings"])
         left["shape"], left["notes"] = tuple(left["shape"]), tuple(left["notes"])
         return cls(**left)

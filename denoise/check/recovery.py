@@ -38,6 +38,7 @@ from denoise.noise import NoiseModel
 
 _BYTES = 36  # a voxel: data, field, two outputs and their copies, masks
 _SIDE = 64  # pixels of a part of the field that keeps all channels, at least
+_MATCHED = (3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0)  # matched-filter SNR at which false regions are counted
 _DRAWS = 10_000  # of the noise, from here: others use those below
 # what is asked of a run and must be the same where its output is corrected
 _ASKED = ("continuum", "positivity", "vst", "companion", "then")
@@ -215,7 +216,9 @@ def _false_rate(base: Baseline, settings: Settings, monitor: Monitor) -> FalseRa
         emission=base.emission,
     )
     rate = null.expected()
-    return FalseRate(float(rate.value), float(rate.error), null.draws, float(null.negated))
+    rows = [(snr, null.expected(snr)) for snr in _MATCHED]
+    by_snr = tuple((snr, float(one.value), float(one.error)) for snr, one in rows)
+    return FalseRate(float(rate.value), float(rate.error), null.draws, float(null.negated), by_snr)
 
 
 def _outcome(
@@ -253,6 +256,7 @@ def _outcome(
         notes=tuple(_notes(base, layout, settings, sources, options, part)),
         seconds=seconds,
         version=__version__,
+        weights=base.result.provenance.science.get("weights", ""),
     )
 
 

@@ -74,8 +74,8 @@ class Template:
 def source_beam(cube: Cube, noise: NoiseModel) -> tuple[Beam, str]:
     """The beam of the sources (FWHM in pixels, degrees) and where it is from.
 
-    The cube's own; without one that which white noise was smoothed by to have the correlation of this noise (its
-    autocorrelation is sqrt(2) wider), at least two pixels.
+    The cube's own; without one the core of the autocorrelation of its noise, which for imaged visibilities is the
+    beam (for smoothed white noise it is sqrt(2) wider); at least two pixels.
     """
     beams = cube.beams
     if beams is not None and beams.pixels is not None and np.isfinite(beams.pixels).all():
@@ -83,9 +83,9 @@ def source_beam(cube: Cube, noise: NoiseModel) -> tuple[Beam, str]:
         if minor >= _NYQUIST:
             return (major, minor, angle), "the beam of the cube"
         return (max(major, _NYQUIST), max(minor, _NYQUIST), angle), "the beam of the cube, at least 2 pixels"
-    along_y, along_x = (max(_NYQUIST, width / math.sqrt(2.0)) for width in noise.correlation_fwhm)
+    along_y, along_x = (max(_NYQUIST, width) for width in noise.correlation_fwhm)
     beam = (along_y, along_x, 0.0) if along_y >= along_x else (along_x, along_y, 90.0)
-    return beam, "no beam is stated: the correlation of the noise, at least 2 pixels"
+    return beam, "no beam is stated: the correlation of the noise, at least 2 pixels (--beam)"
 
 
 def unresolved(beam: Beam, width: float | None, rng: np.random.Generator) -> Template:

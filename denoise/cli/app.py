@@ -12,6 +12,7 @@ import typer
 from denoise._version import __version__
 from denoise.cli import (
     benchmark,
+    check,
     cite,
     demo,
     doctor,
@@ -67,6 +68,7 @@ def _global_options(
 
 app.command("info")(info.info)
 app.command("run")(run.run)
+app.command("check")(check.check)
 app.command("recipe")(recipe.recipe)
 app.command("rerun")(rerun.rerun)
 app.command("methods")(methods.methods)

@@ -99,6 +99,11 @@ def numbers(text: str, *, option: str, counts: Sequence[int], example: str) -> t
     return values
 
 
+def number_list(text: str, *, option: str, example: str) -> tuple[float, ...]:
+    """Comma-separated finite numbers, at least one."""
+    return numbers(text, option=option, counts=(len(text.split(",")),), example=example)
+
+
 def noise_kind(text: str | None) -> str | None:
     """What a noise file holds, one of three words."""
     known = ("sigma", "variance", "weight")
