@@ -203,11 +203,9 @@ class Check:
 
     def snr_of(self, peak: float, *, kind: str | None = None) -> float | None:
         """Peak SNR that sources had whose output peaks at `peak` sigma on average; None outside what was checked."""
-        points = [
-            (cell.scores["peak"].value, cell.snr, 0.0)
-            for cell in self.of_kind(kind or self.main_kind)
-            if cell.scores.get("peak") is not None
-        ]
+        cells = self.of_kind(kind or self.main_kind)
+        peaks = [(cell.scores.get("peak"), cell.snr) for cell in cells]
+        points = [(score.value, snr, 0.0) for score, snr in peaks if score is not None]
         found = Curve.through(points).at(peak) if len(points) > 1 else None
         return None if found is None else found[0]
 

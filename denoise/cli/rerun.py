@@ -12,7 +12,7 @@ from denoise.cli import options as opt
 from denoise.cli.batch import Job, plan_jobs, run_jobs, stem, stoppable
 from denoise.cli.console import Messages, out
 from denoise.cli.run import denoise_job
-from denoise.errors import InputError
+from denoise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from denoise.cube import Cube, Provenance
@@ -64,6 +64,8 @@ def recorded_options(record: Provenance, done: Path, *, overwrite: bool) -> tupl
     ------
     InputError
         The record is not one of a run.
+    UsageError
+        It cannot be repeated from the record alone.
     """
     import yaml
 
@@ -76,6 +78,11 @@ def recorded_options(record: Provenance, done: Path, *, overwrite: bool) -> tupl
         raise InputError(
             f"{done} does not record how it was made", action="give a file that `denoise run` wrote"
         ) from None
+    if "flux_correction" in record.science:
+        raise UsageError(
+            f"the fluxes of {done} were corrected by a check",
+            action="repeat it with `denoise run --correct-flux CHECK.json`",
+        )
     save = tuple(word for word in record.run.get("save", "").split(",") if word)
     layout = record.run.get("layout", "default")
     return run_options(**values, save=save, layout=layout, overwrite=overwrite), reading

@@ -20,6 +20,7 @@ from denoise.cli.leftovers import own_scratch, remove_leftovers
 from denoise.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
+    from denoise.check.correction import FluxCorrection
     from denoise.engine import CancelToken, Plan, Result, RunOptions
     from denoise.engine.recipe_tasks import Task
     from denoise.engine.runners import Runner
@@ -97,6 +98,14 @@ def run(
     continuum: opt.Continuum = "auto",
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
+    correct_flux: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CHECK.json",
+            help="Give every region the flux that this method takes from such sources, as `denoise check` measured it.",
+            rich_help_panel=opt.PHYSICS,
+        ),
+    ] = None,
     device: opt.Device = "auto",
     memory: opt.Memory = None,
     workers: opt.Workers = None,
@@ -119,6 +128,9 @@ def run(
     from denoise.engine.options import run_options
 
     messages, crew = Messages(as_json=json_log), (workers, scheduler, cluster)
+    rule = None
+    if correct_flux is not None:
+        rule = flux_rule(correct_flux, inputs or [], recipe=recipe, resume=resume)
     if recipe is not None:
         _refuse_beside_recipe(ctx)
         here = run_options(device=device, memory=None if memory is None else parse.size(memory))
@@ -159,7 +171,25 @@ def run(
             "no input was named", action="denoise run OBS.fits, or -r RECIPE whose inputs name some"
         )
     tasks = [Task(source, wanted, reading, report=not no_report) for source in inputs]
-    return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run)
+    return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run, rule=rule)
+
+
+def flux_rule(path: Path, inputs: Sequence[Path], *, recipe: str | None, resume: bool) -> FluxCorrection:
+    """The correction of a check, for the one input that it is about.
+
+    Raises
+    ------
+    InputError, UsageError
+    """
+    if recipe is not None or resume or len(inputs) != 1:
+        raise UsageError(
+            "--correct-flux is for one input, without a recipe and without --resume",
+            value=f"{len(inputs)} inputs",
+            action="check and run each input by itself",
+        )
+    from denoise.check.correction import FluxCorrection
+
+    return FluxCorrection.from_file(path)
 
 
 def _refuse_beside_recipe(ctx: typer.Context) -> None:
@@ -203,6 +233,7 @@ def run_tasks(
     *,
     resume: bool,
     dry_run: bool,
+    rule: FluxCorrection | None = None,
 ) -> int:
     """Run a batch, or one input, with these workers; returns the exit code.
 
@@ -232,7 +263,7 @@ def run_tasks(
             stack.enter_context(own_scratch())
         token = stack.enter_context(stoppable(messages))
         runner = stack.enter_context(open_runner(*workers))
-        work = partial(_run_task, jobs, ours, messages, token, runner)
+        work = partial(_run_task, jobs, ours, messages, token, runner, rule)
         return run_jobs(jobs, work, messages, ledger=ledger)
 
 
@@ -242,11 +273,12 @@ def _run_task(
     messages: Messages,
     token: CancelToken,
     runner: Runner,
+    rule: FluxCorrection | None,
     job: Job,
 ) -> Outcome:
     task = tasks[job]
     options = task.options.model_copy(update={"overwrite": task.options.overwrite or ours[job]})
-    return denoise_job(options, task.reading, messages, token, job, runner=runner)
+    return denoise_job(options, task.reading, messages, token, job, runner=runner, rule=rule)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -278,9 +310,10 @@ def denoise_job(
     job: Job,
     *,
     runner: Runner | None = None,
+    rule: FluxCorrection | None = None,
 ) -> Outcome:
     """Run one job, and its row of the summary."""
-    return outcome(run_job(wanted, reading, messages, token, job, runner=runner), job)
+    return outcome(run_job(wanted, reading, messages, token, job, runner=runner, rule=rule), job)
 
 
 def run_job(
@@ -291,12 +324,18 @@ def run_job(
     job: Job,
     *,
     runner: Runner | None = None,
+    rule: FluxCorrection | None = None,
 ) -> Result:
     """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
     from denoise.engine import run_file
 
     make_folder(job.output.parent)
-    result = run_file(
+    work = run_file
+    if rule is not None:
+        from denoise.check.corrected import run_corrected
+
+        work = partial(run_corrected, rule=rule)
+    result = work(
         job.source,
         job.output,
         wanted,
