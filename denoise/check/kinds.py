@@ -19,6 +19,7 @@ from denoise.check.regions import FoundRegion, find_regions, output_level
 from denoise.check.rig import Rig
 from denoise.check.settings import Settings
 from denoise.check.sources import (
+    FOUND,
     Block,
     Shape,
     Template,
@@ -40,6 +41,7 @@ _LOOKED_AT = 20  # brightest connected sets of the output
 _AT_ONCE = 6  # draws over which the sources are spread at least
 _TOGETHER = 4  # sources in a draw for a method that learns from the whole cube
 _ROOM = 10  # sources that must fit the cube's own emission-free regions at once
+_ABOVE = 1.15  # what was found is not the brightest of its kind that is checked
 _NEAR = (3, 8)  # channels and pixels over which detections support one another
 
 
@@ -154,6 +156,8 @@ class Layout:
         Sources in a draw.
     cut : frozenset of int
         Kinds that fit the field only in part.
+    levels : tuple of tuple of float
+        Peak SNR of each kind.
     """
 
     templates: tuple[Template, ...]
@@ -162,14 +166,17 @@ class Layout:
     gap: Shape
     most: int
     cut: frozenset[int]
+    levels: tuple[tuple[float, ...], ...]
+
+    def total(self, settings: Settings) -> int:
+        """Sources in all."""
+        return settings.per_cell(len(self.templates)) * sum(len(levels) for levels in self.levels)
 
     def wanted(self, settings: Settings, rng: np.random.Generator) -> list[Wanted]:
         """Every source that is to be placed, in random order; each cell has its share of any part of it."""
-        kinds = range(len(self.templates))
-        rounds = settings.per_cell(len(self.templates))
         order: list[Wanted] = []
-        for _ in range(rounds):
-            cells = [(kind, snr) for kind in kinds for snr in settings.snr]
+        for _ in range(settings.per_cell(len(self.templates))):
+            cells = [(kind, snr) for kind, levels in enumerate(self.levels) for snr in levels]
             for number in rng.permutation(len(cells)):
                 kind, snr = cells[number]
                 order.append(Wanted(kind, int(rng.integers(len(self.templates[kind].stamps))), snr))
@@ -190,7 +197,8 @@ def make_layout(
     known = np.isfinite(rig.data()) & (rig.noise.sigma() > 0)
     gap = source_gap(rig)
     quiet = known & clear_of(base.real(), gap)
-    total = settings.per_cell(len(templates)) * len(settings.snr) * len(templates)
+    levels = tuple(snr_levels(template, base, settings) for template in templates)
+    total = settings.per_cell(len(templates)) * sum(len(own) for own in levels)
     most = _TOGETHER if get_method(rig.options.method).info.passes else math.ceil(total / _AT_ONCE)
     fields, places, cut = [], {}, set()
     for kind, template in enumerate(templates):
@@ -210,7 +218,15 @@ def make_layout(
                 value=f"{_extent_text(template.core_extent)} needed, the field has {_extent_text(rig.shape)}",
                 action="choose smaller ones with --size and --width",
             )
-    return Layout(tuple(templates), tuple(fields), places, gap, most, frozenset(cut))
+    return Layout(tuple(templates), tuple(fields), places, gap, most, frozenset(cut), levels)
+
+
+def snr_levels(template: Template, base: Baseline, settings: Settings) -> tuple[float, ...]:
+    """Peak SNR of a kind: as asked, and for what was found brighter than that, its own with some room above it."""
+    peak = found_peak(base)
+    if template.name != FOUND or peak is None or peak <= settings.snr[-1]:
+        return settings.snr
+    return (*settings.snr, float(math.ceil(_ABOVE * peak)))
 
 
 def _extent_text(extent: Shape) -> str:
@@ -264,5 +280,5 @@ def describe_kinds(layout: Layout) -> tuple[Kind, ...]:
 
 
 def found_peak(base: Baseline) -> float | None:
-    """Peak SNR of the output in the emission of the most flux, if "as found" is one of the kinds."""
+    """Peak SNR of the output in the emission of the most flux; None where there is none."""
     return None if base.main is None else float(base.main.peak)

@@ -10,10 +10,10 @@ from typing import Any
 
 from denoise.check.cells import ALL, Cell, Curve
 from denoise.check.settings import Settings
+from denoise.check.sources import FOUND
 from denoise.errors import InputError
 
 FORMAT = 1
-FOUND = "as found"
 _QUOTED = 4.0  # peak SNR that the sentence is about, or the nearest to it
 
 

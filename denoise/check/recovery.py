@@ -295,9 +295,7 @@ def _notes(
 ) -> Iterator[str]:
     if part:
         yield f"checked on a part of the cube that fits the memory: {part}"
-    missing = settings.per_cell(len(layout.templates)) * len(settings.snr) * len(layout.templates) - len(
-        sources
-    )
+    missing = layout.total(settings) - len(sources)
     if missing > 0:
         yield f"{missing} of the sources that were asked for did not fit {settings.draws} draws (--draws)"
     into_noise = [

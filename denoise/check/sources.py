@@ -24,6 +24,7 @@ from denoise.simulate.clouds import line_profiles
 Block = NDArray[np.float32]
 Shape = tuple[int, int, int]
 
+FOUND = "as found"
 FOOTPRINT = 0.01  # of the peak: where fluxes are summed
 CORE = 0.5  # of the peak: where a source must be found
 _TRIM = 0.005  # of the peak: fainter skirts are left out
@@ -185,7 +186,7 @@ def found_template(output: Block, inside: NDArray[np.bool_]) -> Template | None:
     values = np.where(inside, np.nan_to_num(output), 0.0).astype(np.float64)
     if not values.max(initial=0.0) > 0:
         return None
-    return Template("as found", None, None, (trimmed(values),))
+    return Template(FOUND, None, None, (trimmed(values),))
 
 
 def trimmed(values: NDArray[Any]) -> Block:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from denoise.check.cells import Cell
-from denoise.check.outcome import FOUND, Check
+from denoise.check.outcome import Check
+from denoise.check.sources import FOUND
 from denoise.report.panels import LABEL, TICK, figure, style
 
 # Okabe and Ito's colours, each with its own marker; the first is for what was found in the cube
