@@ -28,6 +28,7 @@ _NUMBERS = (
     "flux_before",
     "flux_before_error",
     "flux_after",
+    "flux_after_error",
     "flux_change_percent",
 )
 

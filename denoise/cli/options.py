@@ -119,6 +119,15 @@ Vst = Annotated[
     ),
 ]
 
+Uncertainty = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Errors (UNCERT) from N draws of the noise, denoised again (16 are usual); 0: the method's own.",
+        rich_help_panel=PHYSICS,
+    ),
+]
+
 Device = Annotated[
     str,
     typer.Option(

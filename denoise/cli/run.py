@@ -42,7 +42,7 @@ _IN_RECIPE = (
         "noise_kind",
         "companion",
     ),
-    *("gain", "psf", "beam", "rest", "crop", "continuum", "positivity", "vst", "seed"),
+    *("gain", "psf", "beam", "rest", "crop", "continuum", "positivity", "vst", "uncertainty", "seed"),
 )
 
 Workers = tuple[int | None, str | None, str | None]  # number, scheduler, cluster: see ``open_runner``
@@ -98,6 +98,7 @@ def run(
     continuum: opt.Continuum = "auto",
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
+    uncertainty: opt.Uncertainty = 0,
     correct_flux: Annotated[
         Path | None,
         typer.Option(
@@ -157,6 +158,7 @@ def run(
         positivity=positivity,
         vst=None if vst is None else parse.stabilisation(vst),
         companion=companion,
+        uncertainty=uncertainty,
         device=device,
         memory=None if memory is None else parse.size(memory),
         save=parse.words(save, option="--save", allowed=("uncert", "residual", "noise")),

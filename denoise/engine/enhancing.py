@@ -22,6 +22,12 @@ def check_enhancer(info: MethodInfo, options: RunOptions) -> None:
             value=", ".join([options.method, *(step.method for step in options.then)]),
             action="denoise first, and enhance the output in a run of its own",
         )
+    if options.uncertainty:
+        raise ParameterError(
+            f"method {info.name} is an enhancer: draws of the noise give errors of denoisers",
+            value=f"uncertainty {options.uncertainty}",
+            action="leave uncertainty out",
+        )
     if options.positivity == "on":
         raise ParameterError(
             f"method {info.name} is an enhancer: positivity is for denoisers", action="leave positivity out"

@@ -7,6 +7,7 @@ told by their class and words: no library of a device is imported here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from math import prod
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Region
+from denoise.engine.bootstrap import Drawn, WithErrors
 from denoise.engine.plan import Shape, Tile, region_shape
 from denoise.errors import ResourceError
 from denoise.methods import Denoiser, Estimate
@@ -32,13 +34,15 @@ _HELPS = 0.9  # a half that needs more than this share of the whole is no help: 
 class CoreEstimate(NamedTuple):
     """What a method makes of the core of a tile: as in `Estimate`, over the core alone.
 
-    `short`: what was said when the memory ran out; "" if it did not.
+    `drawn`: what draws of the noise say of sums over it; None without draws. `short`: what was said when the memory ran
+    out; "" if it did not.
     """
 
     data: Floats
     variance: Floats | None
     support: NDArray[np.bool_] | None
     numbers: Mapping[str, float]
+    drawn: Drawn | None = None
     short: str = ""
 
 
@@ -53,7 +57,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def estimate_core(
-    apply: Callable[[Floats, NoiseModel], Estimate],
+    apply: Callable[[Tile, Floats, NoiseModel], Estimate],
     tile: Tile,
     block: Floats,
     noise: NoiseModel,
@@ -65,7 +69,7 @@ def estimate_core(
     Parameters
     ----------
     apply : callable
-        Denoises a block, given with its noise model.
+        Denoises a block, given the tile whose outer region it is, and its noise model.
     tile : Tile
         The tile.
     block : ndarray, shape (channel, y, x)
@@ -86,7 +90,9 @@ def estimate_core(
     todo = [tile]
     while todo:
         part = todo.pop(0)
-        estimate, said = _attempt(apply, block[_inside(part.outer, tile.outer)], noise.window(part.outer))
+        estimate, said = _attempt(
+            apply, part, block[_inside(part.outer, tile.outer)], noise.window(part.outer)
+        )
         if estimate is None:
             todo = _halves(part, halo, said) + todo
             short = short or said
@@ -96,10 +102,10 @@ def estimate_core(
 
 
 def _attempt(
-    apply: Callable[[Floats, NoiseModel], Estimate], block: Floats, noise: NoiseModel
+    apply: Callable[[Tile, Floats, NoiseModel], Estimate], part: Tile, block: Floats, noise: NoiseModel
 ) -> tuple[Estimate | None, str]:
     try:
-        return apply(block, noise), ""
+        return apply(part, block, noise), ""
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
@@ -147,6 +153,8 @@ def _inside(region: Region, outer: Region) -> Region:
 
 
 def _joined(tile: Tile, parts: list[Part], denoiser: Denoiser) -> CoreEstimate:
+    sums = [one.drawn for _, one in parts if isinstance(one, WithErrors)]
+    drawn = reduce(Drawn.plus, sums) if sums else None
     if len(parts) == 1:
         only = parts[0][1]
         return CoreEstimate(
@@ -154,6 +162,7 @@ def _joined(tile: Tile, parts: list[Part], denoiser: Denoiser) -> CoreEstimate:
             None if only.variance is None else only.variance[tile.inner],
             None if only.support is None else only.support[tile.inner],
             only.diagnostics,
+            drawn,
         )
     numbers: dict[str, float] = {}
     for _, estimate in parts:
@@ -163,6 +172,7 @@ def _joined(tile: Tile, parts: list[Part], denoiser: Denoiser) -> CoreEstimate:
         _filled(tile, ((part, one.variance) for part, one in parts)),
         _filled(tile, ((part, one.support) for part, one in parts)),
         numbers,
+        drawn,
     )
 
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from denoise.errors import ParameterError
 from denoise.methods import Device
 
+MOST_DRAWS = 1000  # more draws than that are a mistake
+
 Saved = Literal["uncert", "residual", "noise"]
 
 
@@ -66,12 +68,14 @@ class RunOptions(BaseModel):
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
     then : tuple of Stage
         Further denoise steps; each measures the noise that is left anew.
+    uncertainty : int
+        Draws of the noise that are denoised again for the errors; 0: none, only methods that know their own give them.
     device : {"auto", "cpu", "cuda"}
         Where methods that can choose compute; "auto": on a GPU that a worker sees.
     memory : int, optional
         Bytes above the imports' own; None: half of what is free.
     save : tuple of {"uncert", "residual", "noise"}
-        Extensions to write beside the data.
+        Extensions to write beside the data; "uncert" always where draws were asked for.
     overwrite : bool
         Replace an output that exists.
     layout : {"default", "like-input"}
@@ -88,6 +92,7 @@ class RunOptions(BaseModel):
     vst: Stabilisation | None = None
     companion: Literal["trust", "scale", "ignore"] = "trust"
     then: tuple[Stage, ...] = ()
+    uncertainty: int = Field(default=0, ge=0, le=MOST_DRAWS)
     device: Device = "auto"
     memory: int | None = Field(default=None, gt=0)
     save: tuple[Saved, ...] = ("residual", "noise")
@@ -96,11 +101,22 @@ class RunOptions(BaseModel):
 
     _known_continuum = field_validator("continuum")(known_continuum)
 
+    @field_validator("uncertainty")
+    @classmethod
+    def _enough_draws(cls, value: int, info: ValidationInfo) -> int:
+        if value == 1:
+            raise ValueError("one draw has no spread: take 2 or more, 16 are usual")
+        if value and info.data.get("then"):
+            raise ValueError("several denoise steps in a row give no 1 sigma error: leave it out")
+        return value
+
     @field_validator("save")
     @classmethod
     def _no_error_of_several(cls, value: tuple[Saved, ...], info: ValidationInfo) -> tuple[Saved, ...]:
         if "uncert" in value and info.data.get("then"):
             raise ValueError("several denoise steps in a row give no 1 sigma error: leave uncert out")
+        if info.data.get("uncertainty") and "uncert" not in value:
+            return ("uncert", *value)
         return value
 
     def stage(self, step: Stage) -> RunOptions:

@@ -22,6 +22,8 @@ Shape = tuple[int, int, int]
 MEBIBYTE = 1024**2
 _CUT_ROWS = 1.1  # what reading pieces of rows costs, against denoising them
 _FINER = 0.8
+DRAW_BYTES = 60  # a voxel, beside those of the method: sums over the draws, and what a calibration looks at
+REFITS = 4  # fits to redrawn cubes; the draws take turns
 MASK_SHARE = 8  # the mask of the emission takes no more of the budget in memory, else it is in a file
 
 
@@ -123,6 +125,7 @@ def make_plan(
     conditioned: bool,
     estimated: bool = False,
     separate: bool = False,
+    draws: int = 0,
 ) -> Plan:
     """Tiles of a run and what they cost.
 
@@ -142,13 +145,16 @@ def make_plan(
         Whether the noise is estimated in this run, which takes memory of its own before the first tile.
     separate : bool
         Whether other processes do the tiles: a conditioned copy of any size is a file then.
+    draws : int
+        Of the noise, for the errors.
     """
     halo = _joint_halo(cube.shape, denoiser, noise)
     itemsize = cube.dtype.itemsize
 
     def need(shape: Shape) -> int:
         # the block read, its scaled copy, the estimate, sigma and the support
-        return denoiser.workspace(shape) + int(np.prod(shape)) * (itemsize + 4 + 8 + 4 + 1)
+        more = DRAW_BYTES if draws else 0
+        return denoiser.workspace(shape) + int(np.prod(shape)) * (itemsize + 4 + 8 + 4 + 1 + more)
 
     size = int(np.prod(cube.shape))
     copy = size * itemsize if conditioned else 0
@@ -165,7 +171,7 @@ def make_plan(
         halo=(whole[0], whole[1], whole[2]),
         layout=layout,
         tiles=tiles,
-        passes=denoiser.passes + 2,
+        passes=denoiser.passes * (1 + min(draws, REFITS)) + 2,
         itemsize=itemsize,
         peak_memory=held + max(before, *(need(tile.outer_shape) for tile in tiles)),
         budget=budget,

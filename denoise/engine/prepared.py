@@ -9,15 +9,17 @@ from copy import copy
 from typing import Any
 
 from denoise.engine.account import OF_INPUT, Account, PackedMask, flux_error
+from denoise.engine.bootstrap import Bootstrap, Drawn, RedrawnBlocks
 from denoise.engine.conditioning import Conditioned
 from denoise.engine.halving import merge_numbers
-from denoise.engine.plan import MASK_SHARE, Plan
+from denoise.engine.plan import MASK_SHARE, REFITS, Plan
 from denoise.engine.progress import Monitor
 from denoise.engine.runners import Runner, Serial
 from denoise.engine.tiles import Blocks
 from denoise.engine.tilework import Done, Keep, Piece, TileWork, whole_piece
 from denoise.errors import DenoiseWarning
 from denoise.methods import Denoiser
+from denoise.methods.errorbars import flux_factor
 from denoise.noise import NoiseModel
 
 
@@ -36,6 +38,8 @@ class Prepared:
         The tiles.
     monitor : Monitor
         Progress and cancelling.
+    draws : int
+        Draws of the noise for the errors; 0: those that the method itself knows, if it does.
 
     Attributes
     ----------
@@ -44,7 +48,14 @@ class Prepared:
     """
 
     def __init__(
-        self, data: Conditioned, noise: NoiseModel, denoiser: Denoiser, plan: Plan, monitor: Monitor
+        self,
+        data: Conditioned,
+        noise: NoiseModel,
+        denoiser: Denoiser,
+        plan: Plan,
+        monitor: Monitor,
+        *,
+        draws: int = 0,
     ) -> None:
         self.data = data
         self.noise = noise
@@ -57,6 +68,8 @@ class Prepared:
         self._halved, self._short = 0, ""
         self._backends: set[str] = set()
         self._fitted: tuple[int, Any] | None = None
+        self._draws = draws
+        self._drawn: Drawn | None = None
         self.chosen = ""
 
     @property
@@ -67,7 +80,7 @@ class Prepared:
     @property
     def error_bar(self) -> bool:
         """Whether the result has a 1 sigma error."""
-        return self.denoiser.info.error_bar
+        return self._draws > 0 or self.denoiser.info.error_bar
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -129,7 +142,23 @@ class Prepared:
         if threads is not None:
             denoiser = copy(denoiser)
             denoiser.threads = threads
-        return TileWork(self.data, self.noise, denoiser, state, keep)
+        bootstrap = Bootstrap(self._draws, seed, self._redrawn(seed, state)) if self._draws else None
+        return TileWork(self.data, self.noise, denoiser, state, keep, bootstrap)
+
+    def _redrawn(self, seed: int, state: Any) -> tuple[Any, ...]:
+        """What the method learns from redrawn cubes; the state as it is where it learns nothing."""
+        if not self.denoiser.passes:
+            return (state,)
+        blocks = Blocks(self.data.cube, self.noise, self.plan, self._monitor)
+        sources = (
+            RedrawnBlocks(blocks, self.denoiser, state, seed, k) for k in range(min(REFITS, self._draws))
+        )
+        return tuple(self.denoiser.fit(source, blocks.noise, seed=seed) for source in sources)
+
+    @property
+    def drawn(self) -> Drawn | None:
+        """What draws of the noise say of sums over the emission found, in the unit of the noise; None without draws."""
+        return None if self._drawn is None else self._drawn.scaled(self.noise.typical)
 
     def metrics(self) -> dict[str, float | None]:
         """The account of the tiles so far, and the method's own numbers; no flux of what is for display."""
@@ -138,11 +167,15 @@ class Prepared:
         found = self._account.summary(typical, typical, error)
         if self.display:
             found = {name: found[name] for name in OF_INPUT}
+        elif self.drawn is not None and found["flux_after"] is not None:
+            found["flux_after_error"] = self.drawn.error_of() * flux_factor(self.denoiser)
         return found | self._numbers
 
     def _add(self, done: Done) -> None:
         self.support.write_packed(done.core, done.support)
         self._account.merge(done.tally)
+        if done.drawn is not None:
+            self._drawn = done.drawn if self._drawn is None else self._drawn.plus(done.drawn)
         merge_numbers(self._numbers, done.numbers, self.denoiser)
         if done.backend:
             self._backends.add(done.backend)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from denoise.engine.options import RunOptions, Saved, Stabilisation, Stage, known_continuum
+from denoise.engine.options import MOST_DRAWS, RunOptions, Saved, Stabilisation, Stage, known_continuum
 
 BEFORE = ("crop", "mask", "continuum", "noise")
 AFTER = ("uncertainty", "metrics", "report")
@@ -110,7 +110,14 @@ class Denoise(Part):
 
 
 class Uncertainty(Part):
-    """The 1 sigma error of the result in the output; of linear methods only."""
+    """The 1 sigma error of the result in the output."""
+
+    draws: int = Field(
+        default=16,
+        ge=0,
+        le=MOST_DRAWS,
+        description="of the noise, denoised again; 0: of methods that know their own error alone",
+    )
 
 
 class Metrics(Part):
@@ -211,8 +218,8 @@ class Recipe(Part):
         """What the engine is asked to do; the same as for the equal command line."""
         first, *then = self.denoise_steps()
         noise, continuum = self.step("noise") or Noise(), self.step("continuum") or Continuum()
-        save = list(self.outputs.save)
-        if self.step("uncertainty") is not None and "uncert" not in save:
+        save, errors = list(self.outputs.save), self.step("uncertainty")
+        if errors is not None and "uncert" not in save:
             save.append("uncert")
         return RunOptions(
             **dict(first),
@@ -221,6 +228,7 @@ class Recipe(Part):
             continuum=continuum.mode,
             vst=noise.counts,
             companion=noise.companion,
+            uncertainty=0 if errors is None else errors.draws,
             save=tuple(save),
             overwrite=self.outputs.overwrite,
             layout=self.outputs.layout,

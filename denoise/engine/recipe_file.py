@@ -167,15 +167,19 @@ def _check_methods(recipe: Recipe, where: str) -> None:
         if step.denoise is not None:
             _check_method(step.denoise, where, place, leading=step.denoise is recipe.denoise_steps()[0])
     first = recipe.denoise_steps()[0].method
-    wanted = recipe.step("uncertainty") is not None or "uncert" in recipe.outputs.save
+    errors = recipe.step("uncertainty")
+    wanted, drawn = (
+        errors is not None or "uncert" in recipe.outputs.save,
+        errors is not None and errors.draws > 0,
+    )
     # what auto chooses is not known before the cube is read
-    if wanted and (several or (first != AUTO and not get_method(first).info.error_bar)):
+    if wanted and (several or not (drawn or first == AUTO or get_method(first).info.error_bar)):
         names = [step.name for step in recipe.steps]
         at = f"steps.{names.index('uncertainty')}.uncertainty" if "uncertainty" in names else "outputs.save"
         what = "several denoise steps give" if several else f"method {first} gives"
         raise UsageError(
             f"{where}: {at}: {what} no 1 sigma error",
-            action="take it out, or use one linear method (smooth), whose error is exact",
+            action="take it out" if several else "write uncertainty: {draws: 16}, or take it out",
         )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
+from denoise.engine.bootstrap import Drawn
 from denoise.engine.sinks import file_sink
 from denoise.engine.tilework import Piece
 from denoise.noise import NoiseModel
@@ -44,11 +45,13 @@ class Result:
     residual : Cube or None
         Input minus result, computed when read; None where the result is for display only.
     uncertainty : Cube or None
-        1 sigma error of the result, in its unit, if the method gives one: linear methods do.
+        1 sigma error of the result, in its unit, if the method knows it or draws of the noise were asked for.
     noise : NoiseModel
         The noise that was used, in the unit of the data (of the stabilised data where ``vst`` was used).
     support : PackedMask
         The emission found in the input by the noise model, (channel, y, x).
+    drawn : Drawn or None
+        What draws of the noise say of sums over it, in the unit of the noise; None without draws.
     metrics : dict
         The numbers of the report; None where a number is undefined.
     warnings : list of str
@@ -77,6 +80,7 @@ class Result:
     uncertainty: Cube | None
     noise: NoiseModel
     support: PackedMask
+    drawn: Drawn | None
     metrics: dict[str, float | None]
     method: str
     parameters: dict[str, Any]
@@ -142,6 +146,27 @@ class Result:
             sink.abort()
             raise
         return Path(path)
+
+    @property
+    def errors(self) -> NoiseModel | None:
+        """The errors of the result as a noise model: 1 sigma of each voxel, and how they are correlated.
+
+        With it errors of sums over many voxels follow (``denoise.metrics.sum_error``). The correlation is that of the
+        draws of the noise; without draws that of the noise itself. None where the result has no error.
+        """
+        if self.uncertainty is None:
+            return None
+        known = None if self.drawn is None else self.drawn.correlation()
+        spatial, spectral = known or (self.noise.spatial_acf, self.noise.spectral_acf)
+        return NoiseModel(
+            shape=self.cube.shape,
+            channel_sigma=np.ones(self.cube.shape[0]),
+            relative=np.broadcast_to(np.float32(1), self.cube.shape[1:]),
+            spatial_acf=spatial,
+            spectral_acf=spectral,
+            origin="errors of the result",
+            pixels=self.uncertainty,
+        )
 
     def _noise_of(self, region: Region, after: NDArray[Any]) -> NDArray[np.float32] | None:
         """1 sigma of the input where the noise model is that of stabilised data."""

@@ -45,6 +45,7 @@ def denoise(
     positivity: str = "auto",
     vst: Mapping[str, float] | None = None,
     companion: str = "trust",
+    uncertainty: int = 0,
     device: str = "auto",
     memory: int | None = None,
     threads: int | None = None,
@@ -78,6 +79,9 @@ def denoise(
         ``gain``, ``offset`` and ``read_noise`` of Poisson counts.
     companion : {"trust", "scale", "ignore"}
         The noise that the file itself gives: taken as it is, scaled to the measured level, or left.
+    uncertainty : int
+        Draws of the noise that are denoised again for the 1 sigma errors (16 are usual); 0: only methods that know
+        their own give them.
     device : {"auto", "cpu", "cuda"}
         Where methods that can choose compute; "auto": on a GPU, where the process or worker sees one. Results of
         different devices differ by rounding; the output records which it was.
@@ -128,6 +132,7 @@ def denoise(
         positivity=positivity,
         vst=vst,
         companion=companion,
+        uncertainty=uncertainty,
         device=device,
         memory=memory,
     )
@@ -179,7 +184,7 @@ def run_file(
     # a wrong parameter, or an error bar that the method does not give, is told before anything is read
     check_methods(options)
     if options.method != AUTO:
-        check_saved(options.save, get_method(options.method).info)
+        check_saved(options.save, get_method(options.method).info, options.uncertainty)
     with collected_warnings() as said:
         cube = read(path, **dict(input_options or {}))
     sink = file_sink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
@@ -367,6 +372,7 @@ class Run:
             noise=prepared.noise,
             stabiliser=prepared.data.stabiliser,
             support=prepared.support,
+            drawn=prepared.drawn,
             metrics=metrics,
             warnings=list(dict.fromkeys([*self.said, *said, *found, *doubts])),
             remarks=doubts,
@@ -452,6 +458,7 @@ class Run:
             conditioned=data.changed,
             estimated=self.noise is None,
             separate=self.runner.separate,
+            draws=options.uncertainty,
         )
         if plan.work > _HALO:
             warnings.warn(
@@ -461,7 +468,7 @@ class Run:
                 ),
                 stacklevel=2,
             )
-        return Prepared(data, noise, denoiser, plan, self.monitor)
+        return Prepared(data, noise, denoiser, plan, self.monitor, draws=options.uncertainty)
 
     def _budget(self) -> int:
         return self.options.memory or self.runner.memory()

@@ -324,14 +324,14 @@ def file_sink(
     return kind(path, save=save, overwrite=overwrite, layout=layout)
 
 
-def check_saved(save: tuple[str, ...], info: MethodInfo) -> None:
-    """Refuse an error bar that the method does not give.
+def check_saved(save: tuple[str, ...], info: MethodInfo, draws: int = 0) -> None:
+    """Refuse an error bar that neither the method gives nor draws of the noise.
 
     Raises
     ------
     UsageError
     """
-    if not info.error_bar:
+    if not draws and not info.error_bar:
         _refuse_uncertainty(save, info.name)
 
 
@@ -339,7 +339,7 @@ def _refuse_uncertainty(save: tuple[str, ...], method: str) -> None:
     if "uncert" in save:
         raise UsageError(
             f"method {method} gives no 1 sigma error",
-            action="leave uncert out of --save, or use a linear method (smooth), whose error is exact",
+            action="add --uncertainty 16, which draws the noise so often, or leave uncert out of --save",
         )
 
 

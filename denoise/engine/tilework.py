@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Region
 from denoise.engine.account import Tally, tally
+from denoise.engine.bootstrap import Bootstrap, Drawn
 from denoise.engine.conditioning import Conditioned
 from denoise.engine.halving import CoreEstimate, estimate_core
 from denoise.engine.plan import Shape, Tile
@@ -51,7 +52,8 @@ class Done(NamedTuple):
     """What a finished tile leaves: what was kept of its piece, its support in packed rows, and its numbers.
 
     `short`: what was said when the memory did not hold it and it was done in parts; "" otherwise. `backend`: what the
-    method says of where it computed; "" where it has no choice.
+    method says of where it computed; "" where it has no choice. `drawn`: what draws of the noise say of sums, in the
+    unit of the tile; None without draws.
     """
 
     core: Region
@@ -61,6 +63,7 @@ class Done(NamedTuple):
     numbers: Mapping[str, float]
     short: str = ""
     backend: str = ""
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class TileWork:
         What its fit learned; None without one.
     keep : callable
         Takes the piece in the process that made it.
+    bootstrap : Bootstrap or None
+        Draws of the noise for the errors.
     """
 
     data: Conditioned
@@ -86,6 +91,7 @@ class TileWork:
     denoiser: Denoiser
     state: Any
     keep: Keep = whole_piece
+    bootstrap: Bootstrap | None = None
 
     @cached_property
     def _reader(self) -> TileReader:
@@ -124,8 +130,9 @@ class TileWork:
             found,
             threads=self.denoiser.threads,
         )
-        variance = estimate.variance if self.denoiser.info.error_bar else None
-        sigma = None if variance is None else np.sqrt(variance)
+        known = self.bootstrap is not None or self.denoiser.info.error_bar
+        variance = estimate.variance if known else None
+        sigma = None if variance is None else np.where(np.isnan(after), np.float32(np.nan), np.sqrt(variance))
         piece = self._in_input_units(tile, given[tile.inner], after, sigma)
         return Done(
             tile.core,
@@ -135,12 +142,15 @@ class TileWork:
             dict(estimate.numbers),
             estimate.short,
             self.denoiser.backend,
+            estimate.drawn,
         )
 
-    def _apply(self, block: Floats, noise: NoiseModel) -> Estimate:
+    def _apply(self, part: Tile, block: Floats, noise: NoiseModel) -> Estimate:
         estimate = self.denoiser.apply(block, noise, self.state)
         self._check(estimate, block)
-        return estimate
+        if self.bootstrap is None:
+            return estimate
+        return self.bootstrap(self.denoiser, part, block, noise, estimate, self._halo)
 
     def _core(
         self, tile: Tile, block: Floats, noise: NoiseModel, estimate: CoreEstimate

@@ -168,7 +168,8 @@ def calibration_of(folder: Path, checksum: str) -> Calibration | None:
         return None
     try:
         found = Calibration(**yaml.safe_load(path.read_text(encoding="utf-8")))
-        _check_curves(found)
+        for curves in (found.both_signs, found.positive):
+            check_curves(curves)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError, ValueError) as err:
         raise InputError(
             f"{path} cannot be read as a calibration",
@@ -184,8 +185,8 @@ def calibration_of(folder: Path, checksum: str) -> Calibration | None:
     return found
 
 
-def _check_curves(found: Calibration) -> None:
+def check_curves(curves: dict[str, tuple[float, ...]]) -> None:
+    """Raise ValueError unless there is a curve of the right length for each of ``KNOTS``."""
     expected = {name: len(knots) for name, knots in KNOTS.items()}
-    for curves in (found.both_signs, found.positive):
-        if {name: len(values) for name, values in curves.items()} != expected:
-            raise ValueError(f"curves must have the lengths {expected}")
+    if {name: len(values) for name, values in curves.items()} != expected:
+        raise ValueError(f"curves must have the lengths {expected}")

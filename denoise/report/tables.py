@@ -49,6 +49,7 @@ class _Line:
     note: str = ""
     missing: str = ""
     error: str | None = None
+    error_after: str | None = None
 
 
 DATA = "{unit}"
@@ -85,6 +86,7 @@ _LINES = (
         "sum over the voxels in which emission was found",
         "no emission was found",
         "flux_before_error",
+        "flux_after_error",
     ),
     _Line(
         "Change of that flux",
@@ -146,7 +148,7 @@ def metric_rows(metrics: Mapping[str, Any], unit: str) -> list[Row]:
         In reading order; a value that is None says in its note why it is missing.
     """
     rows = [_row(line, metrics, unit) for line in _LINES if line.after in metrics or line.before in metrics]
-    known = {key for line in _LINES for key in (line.before, line.after, line.error)}
+    known = {key for line in _LINES for key in (line.before, line.after, line.error, line.error_after)}
     rest = {
         key: value for key, value in metrics.items() if key not in known and not isinstance(value, Mapping)
     }
@@ -162,6 +164,9 @@ def _row(line: _Line, metrics: Mapping[str, Any], unit: str) -> Row:
     error = metrics.get(line.error) if line.error else None
     if error is not None and before not in {None, ""}:
         note = f"{note}; before ± {number(error)} (noise)"
+    error = metrics.get(line.error_after) if line.error_after else None
+    if error is not None and after not in {None, ""}:
+        note = f"{note}, after ± {number(error)} (scatter and bias of draws)"
     return Row(line.name, before, after, _unit(line.unit, unit), note, line.before is not None)
 
 

@@ -71,7 +71,7 @@ def test_a_recipe_gives_the_bytes_of_the_equal_command_line(obs: Path) -> None:
             {"continuum": {"mode": "median"}},
             {"noise": {"file": "sigma.fits", "kind": "sigma", "companion": "scale"}},
             {"denoise": {"method": "smooth", "parameters": {"fwhm": 3}, "positivity": "off"}},
-            {"uncertainty": None},
+            {"uncertainty": {"draws": 4}},
             {"metrics": {"formats": ["csv", "json"]}},
         ],
         inputs={"rest": "115.271 GHz"},
@@ -81,7 +81,7 @@ def test_a_recipe_gives_the_bytes_of_the_equal_command_line(obs: Path) -> None:
     assert execute(["run", "-r", recipe, str(obs)]) == 0
     words = ["-m", "smooth", "--set", "fwhm=3", "--positivity", "off", "--seed", "2", "--continuum", "median"]
     words += ["--companion", "scale", "--noise", "sigma.fits", "--noise-kind", "sigma", "--mask", "mask.fits"]
-    words += ["--exclude", "10:20 km/s", "--rest", "115.271 GHz", "--save", "residual,noise,uncert"]
+    words += ["--exclude", "10:20 km/s", "--rest", "115.271 GHz", "--uncertainty", "4"]
     words += ["--crop", "channels 1:10, x 0:25, around 10deg 2deg 8arcsec", "--no-report", "-o", "line.fits"]
     assert execute(["run", str(obs), *words]) == 0
     _same("results/OBS_r.fits", "line.fits")

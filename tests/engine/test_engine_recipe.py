@@ -26,7 +26,7 @@ steps:
   - continuum: {mode: median}
   - noise: {file: "sigma.fits[ERR]", kind: sigma, companion: scale}
   - denoise: {method: smooth, parameters: {fwhm: 3}, positivity: off}
-  - uncertainty:
+  - uncertainty: {draws: 8}
   - metrics: {formats: [json]}
   - report: {html: false}
 outputs: {folder: results, name: "{stem}_clean.fits", save: [noise], layout: like-input, overwrite: true}
@@ -50,6 +50,7 @@ def test_every_field_reaches_the_run(tmp_path: Path) -> None:
         continuum="median",
         positivity="off",
         companion="scale",
+        uncertainty=8,
         save=("noise", "uncert"),
         overwrite=True,
         layout="like-input",
@@ -103,7 +104,10 @@ IST = {"denoise": {"method": "ist"}}
         (_recipe([IST, {"mask": {}}]), r"steps\.1\.mask: it comes too late; put it before denoise"),
         (_recipe([{"report": {}}, IST]), r"steps\.0\.report: it comes too early; put it after"),
         (_recipe([{"noise": {}}, {"noise": {}}, IST]), r"steps\.1\.noise: the recipe has this step already"),
-        (_recipe([IST, {"uncertainty": None}]), r"steps\.1\.uncertainty: method ist gives no 1 sigma error"),
+        (
+            _recipe([IST, {"uncertainty": {"draws": 0}}]),
+            r"steps\.1\.uncertainty: method ist gives no 1 sigma error",
+        ),
         (
             _recipe([{"denoise": {"method": "smooth"}}, IST], outputs={"save": ["uncert"]}),
             r"outputs\.save: several denoise steps give no 1 sigma error",

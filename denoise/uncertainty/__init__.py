@@ -1,0 +1,1 @@
+"""Error bars: calibrated on simulations with known truth."""
