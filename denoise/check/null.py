@@ -1,8 +1,10 @@
 """What the method shows where there is nothing: regions of noise draws and of the negated cube.
 
-Draws of the noise model give as many cubes without a source as are wanted, if the model is right. The negated
-cube has the noise that is really there (and what else is symmetric: ripples, sidelobes, continuum left over), but
-there is one of it. Serra, Jurek & Floeer 2012, PASA 29, 296 use the negative detections alone.
+Draws of the noise model give as many cubes without a source as are wanted, if the model is right. They lie on the
+emission that was found, if there is any, and count away from it: thresholds that adapt (false discovery rate) let
+more noise through where there are sources. The negated cube has the noise that is really there (and what else is
+symmetric: ripples, sidelobes, continuum left over), but there is one of it. Serra, Jurek & Floeer 2012, PASA 29, 296
+use the negative detections alone.
 """
 
 from __future__ import annotations
@@ -91,8 +93,8 @@ def find_null(
     min_snr : float
         As for `find_regions`.
     emission : sequence of FoundRegion
-        What was found in the cube. In the negated cube, regions that touch it, dilated by the correlation of the
-        noise and by 2 channels, do not count.
+        What was found in the cube and is surely real. The draws are added to what the method made of it. Regions that
+        touch it, dilated by the correlation of the noise and by 2 channels, do not count.
     negated : bool
         Use the negated cube: its positive regions only, because those of negative sign are the sources.
     memory : int, optional
@@ -104,25 +106,23 @@ def find_null(
     DenoiseError
         As a run of the method.
     """
-    limit = memory or rig.options.memory
-    parts = _parts(rig.shape, limit, draws)
+    parts = _parts(rig.shape, memory or rig.options.memory, draws)
     signs = 1 if rig.options.positivity == "on" else 2
-    total = _size(full_region(rig.shape))
+    whole = _size(full_region(rig.shape))
     found: list[FoundRegion] = []
     volumes = away = 0.0
+    field: _Field | None = None
     for draw, part in enumerate(rig.monitor.track(parts, stage="noise draws", total=len(parts))):
-        here = part_of_rig(rig, part)
-        pixels = here.sample(FIRST_DRAW + draw, seed=seed)
-        found += _regions(here, pixels, part, level, min_snr)
-        volumes += pixels.size / total
-    share = volumes / max(draws, 1)
+        if field is None or field.part != part:
+            field = _Field.cut(rig, part, emission)
+        more, share = field.draw(FIRST_DRAW + draw, seed, level, min_snr)
+        found, volumes = found + more, volumes + share * _size(part) / whole
     if negated:
-        part = parts[0] if parts else full_region(rig.shape)
-        kept, away = _negated(part_of_rig(rig, part), part, emission, level, min_snr)
-        found += kept
-        away *= _size(part) / total
-        volumes += away / signs
-    return NullRegions(tuple(found), volumes, draws, share, away, level, min_snr)
+        field = field or _Field.cut(rig, full_region(rig.shape), emission)
+        more, share = field.negated(level, min_snr)
+        found, away = found + more, share * _size(field.part) / whole
+    covered = float(np.mean([_size(part) for part in parts])) / whole if parts else 1.0
+    return NullRegions(tuple(found), volumes + away / signs, draws, covered, away, level, min_snr)
 
 
 def part_of_rig(rig: Rig, region: Region) -> Rig:
@@ -145,40 +145,56 @@ def dilated(
     return np.asarray(ndimage.maximum_filter1d(wide.view(np.uint8), 2 * channels + 1, axis=0)).view(bool)
 
 
-def _regions(rig: Rig, pixels: NDArray[Any], part: Region, level: float, min_snr: float) -> list[FoundRegion]:
-    readers = array_readers(pixels, rig.apply(pixels), rig.noise)
-    found, _ = find_regions(readers, rig.noise, level=level, min_snr=min_snr)
-    c, y, x = part
-    return [region.moved((c.start, y.start, x.start)) for region in found]
+@dataclass(frozen=True)
+class _Field:
+    """A part of the cube: the rig there, the emission as the method shows it, and what is near it."""
 
+    rig: Rig
+    part: Region
+    signal: NDArray[Any] | None
+    near: NDArray[np.bool_]
 
-def _negated(
-    rig: Rig, part: Region, emission: Sequence[FoundRegion], level: float, min_snr: float
-) -> tuple[list[FoundRegion], float]:
-    """Positive regions of the negated part off the emission, and the share of the part that this is."""
-    pixels = -rig.data()
-    near = np.zeros(pixels.shape, bool)
-    for region in emission:
-        _paint(near, region, part)
-    near = dilated(near, rig.noise.correlation_fwhm)
-    found = _regions(rig, pixels, part, level, min_snr)
-    kept = [r for r in found if r.sign > 0 and not _touches(near, r, part)]
-    known = np.isfinite(pixels)
-    away = np.count_nonzero(known & ~near) / max(1, int(np.count_nonzero(known)))
-    return kept, float(away)
+    @classmethod
+    def cut(cls, rig: Rig, part: Region, emission: Sequence[FoundRegion]) -> _Field:
+        here, inside = part_of_rig(rig, part), np.zeros(extent(part), bool)
+        for region in emission:
+            for place, voxels in _overlap(region, part):
+                inside[place] |= voxels
+        signal = np.where(inside, np.nan_to_num(here.apply()), 0.0) if inside.any() else None
+        return cls(here, part, signal, dilated(inside, rig.noise.correlation_fwhm))
+
+    def draw(
+        self, number: int, seed: int | None, level: float, min_snr: float
+    ) -> tuple[list[FoundRegion], float]:
+        """Regions of a noise draw, and the share of the part that they are from."""
+        pixels = self.rig.sample(number, seed=seed)
+        if self.signal is not None:
+            pixels = (pixels + self.signal).astype(np.float32)
+        return self._away(pixels, level, min_snr), self._share(pixels)
+
+    def negated(self, level: float, min_snr: float) -> tuple[list[FoundRegion], float]:
+        """Positive regions of the negated part, and the share of the part that they are from."""
+        pixels = -self.rig.data()
+        return [r for r in self._away(pixels, level, min_snr) if r.sign > 0], self._share(pixels)
+
+    def _away(self, pixels: NDArray[Any], level: float, min_snr: float) -> list[FoundRegion]:
+        readers = array_readers(pixels, self.rig.apply(pixels), self.rig.noise)
+        found, _ = find_regions(readers, self.rig.noise, level=level, min_snr=min_snr)
+        c, y, x = self.part
+        moved = [region.moved((c.start, y.start, x.start)) for region in found]
+        return [r for r in moved if not self._touched(r)]
+
+    def _touched(self, region: FoundRegion) -> bool:
+        return any(bool((self.near[place] & voxels).any()) for place, voxels in _overlap(region, self.part))
+
+    def _share(self, pixels: NDArray[Any]) -> float:
+        known = np.isfinite(pixels)
+        away = np.count_nonzero(known & ~self.near) / max(1, int(np.count_nonzero(known)))
+        return float(away)
 
 
 def _size(region: Region) -> float:
     return float(np.prod(extent(region)))
-
-
-def _paint(mask: NDArray[np.bool_], region: FoundRegion, part: Region) -> None:
-    for place, inside in _overlap(region, part):
-        mask[place] |= inside
-
-
-def _touches(mask: NDArray[np.bool_], region: FoundRegion, part: Region) -> bool:
-    return any(bool((mask[place] & inside).any()) for place, inside in _overlap(region, part))
 
 
 def _overlap(region: FoundRegion, part: Region) -> Iterator[tuple[Region, NDArray[np.bool_]]]:
