@@ -36,8 +36,8 @@ from denoise.errors import UsageError
 from denoise.methods import get_method
 
 MIN_SNR = 3.0  # matched-filter SNR of a region that counts, here and where there is no source
-_REAL = 5.0  # of one that sources are kept off
-_LOOKED_AT = 20  # brightest connected sets of the output
+_REAL = 5.0  # of one that is surely real: sources are kept off it
+_LOOKED_AT = 200  # brightest connected sets of the output
 _AT_ONCE = 6  # draws over which the sources are spread at least
 _TOGETHER = 4  # sources in a draw for a method that learns from the whole cube
 _ROOM = 10  # sources that must fit the cube's own emission-free regions at once
@@ -84,17 +84,21 @@ class Baseline:
         return out
 
     @property
+    def sure(self) -> list[FoundRegion]:
+        """The regions that are surely real."""
+        return [one for one in self.emission if one.snr >= _REAL]
+
+    @property
     def main(self) -> FoundRegion | None:
         """The region of the most flux."""
-        positive = [one for one in self.emission if one.sign > 0 and one.snr >= _REAL]
+        positive = [one for one in self.sure if one.sign > 0]
         return max(positive, key=lambda one: one.flux, default=None)
 
     def real(self) -> Mask:
         """Voxels of emission or absorption, grown by the correlation of the noise."""
         mask = np.asarray(self.result.support.read())
-        for one in self.emission:
-            if one.snr >= _REAL:
-                mask[one.box] |= one.footprint
+        for one in self.sure:
+            mask[one.box] |= one.footprint
         return dilated(mask, self.rig.noise.correlation_fwhm)
 
 

@@ -213,8 +213,10 @@ def _false_rate(base: Baseline, settings: Settings, monitor: Monitor) -> FalseRa
         draws=settings.empty,
         seed=settings.seed,
         min_snr=MIN_SNR,
-        emission=base.emission,
+        emission=base.sure,
     )
+    if not null.volumes > 0:  # emission everywhere
+        return None
     rate = null.expected()
     rows = [(snr, null.expected(snr)) for snr in _MATCHED]
     by_snr = tuple((snr, float(one.value), float(one.error)) for snr, one in rows)
