@@ -19,6 +19,7 @@ from denoise.check.regions import FoundRegion, find_regions, output_level
 from denoise.check.rig import Rig
 from denoise.check.settings import Settings
 from denoise.check.sources import (
+    FOOTPRINT,
     FOUND,
     Block,
     Shape,
@@ -286,3 +287,21 @@ def describe_kinds(layout: Layout) -> tuple[Kind, ...]:
 def found_peak(base: Baseline) -> float | None:
     """Peak SNR of the output in the emission of the most flux; None where there is none."""
     return None if base.main is None else float(base.main.peak)
+
+
+def found_snr(base: Baseline) -> float | None:
+    """Peak SNR of the emission of the most flux, by a least-squares fit of its shape to the input.
+
+    The noise of a peak is that of a voxel, the noise of the fit that of the whole source.
+    """
+    if base.main is None:
+        return None
+    one, rig = base.main, base.rig
+    output = np.where(one.footprint, np.nan_to_num(base.output[one.box]), 0.0).astype(np.float64)
+    shape, sigma = output / output.max(), rig.noise.sigma(one.box).astype(np.float64)
+    data = rig.data(one.box)
+    use = (shape > FOOTPRINT) & np.isfinite(data) & (sigma > 0)
+    weight = shape[use] / sigma[use] ** 2
+    scale = float(weight.max())  # 1e-20 fluxes
+    height = float((weight / scale) @ data[use] / ((weight / scale) @ shape[use]))
+    return height / float(sigma[np.unravel_index(int(np.argmax(shape)), shape.shape)])

@@ -129,7 +129,7 @@ class Check:
     false : FalseRate or None
         Regions expected where there is no source; None if they were not counted.
     found_snr : float or None
-        Peak SNR of the output in the brightest emission that the method finds in the cube, in sigma of the input.
+        Peak SNR of the emission of the most flux that the method finds, by a fit of its shape to the input.
     settings : Settings
         What was asked for.
     notes : tuple of str
@@ -200,14 +200,6 @@ class Check:
                 at = peak.value if output and peak is not None else cell.snr
                 points.append((at, one.value, one.error))
         return Curve.through(points)
-
-    def snr_of(self, peak: float, *, kind: str | None = None) -> float | None:
-        """Peak SNR that sources had whose output peaks at `peak` sigma on average; None outside what was checked."""
-        cells = self.of_kind(kind or self.main_kind)
-        peaks = [(cell.scores.get("peak"), cell.snr) for cell in cells]
-        points = [(score.value, snr, 0.0) for score, snr in peaks if score is not None]
-        found = Curve.through(points).at(peak) if len(points) > 1 else None
-        return None if found is None else found[0]
 
     def sentence(self) -> str:
         """The check in a sentence."""

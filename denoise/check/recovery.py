@@ -17,7 +17,7 @@ from denoise.check.kinds import (
     Baseline,
     Layout,
     describe_kinds,
-    found_peak,
+    found_snr,
     make_layout,
     make_templates,
 )
@@ -253,7 +253,7 @@ def _outcome(
         kinds=kinds,
         cells=tuple(all_cells([kind.name for kind in kinds], sources)),
         false=false,
-        found_snr=found_peak(base),
+        found_snr=found_snr(base),
         settings=settings,
         notes=tuple(_notes(base, layout, settings, sources, options, part)),
         seconds=seconds,
