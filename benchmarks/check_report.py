@@ -33,7 +33,7 @@ Value = tuple[float, float]
 
 @dataclass(frozen=True)
 class Row:
-    """One cube: its peak SNR, that which the check finds, and the recovery: true, predicted at the one and the other."""
+    """One cube: peak SNR, true and as the check finds it; recovery, true and predicted at the one and the other."""
 
     seed: int
     kind: str
