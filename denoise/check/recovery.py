@@ -191,7 +191,7 @@ def check_recovery(
         false = _false_rate(base, settings, outer)
         return _outcome(
             cube, options, settings, base, layout, sources, false,
-            asked=asked_of(options, input_options), part=_part_text(region, cube.shape),
+            asked=asked_of(options, input_options), part=part_text(region, cube.shape),
             seconds=time.perf_counter() - start,
         )  # fmt: skip
 
@@ -336,7 +336,8 @@ def part_that_fits(shape: Shape, voxels: int) -> Region:
     return c, y, x
 
 
-def _part_text(region: Region, shape: Shape) -> str:
+def part_text(region: Region, shape: Shape) -> str:
+    """The part in words, last channel and pixels included; "" for the whole cube."""
     if region == full_region(shape):
         return ""
     c, y, x = (f"{part.start}:{part.stop - 1}" for part in region)
