@@ -202,7 +202,7 @@ class Check:
         return Curve.through(points)
 
     def sentence(self) -> str:
-        """The check in a sentence."""
+        """The check in a sentence, or two."""
         cells = self.of_kind(self.main_kind)
         cell = min(cells, key=lambda one: abs(one.snr - _QUOTED))
         flux, found = cell.scores["flux"], cell.scores["completeness"]
@@ -212,9 +212,20 @@ class Check:
         share = "" if found is None else f" and finds {100 * found.value:.0f} % of them"
         text = f"At peak SNR {cell.snr:g} {self.method} keeps {kept} of the flux of {what}{share}"
         if self.false is None:
-            return f"{text}."
+            return f"{text}.{self._of_itself()}"
         rate = f"{decimals(self.false.expected, self.false.error)} ± {decimals(self.false.error, self.false.error)}"
-        return f"{text}; expect {rate} false regions in this cube."
+        return f"{text}; expect {rate} false regions in this cube.{self._of_itself()}"
+
+    def _of_itself(self) -> str:
+        """What is expected of the source that was found, at its own brightness; "" where that is not known."""
+        known = [cell for cell in self.of_kind(FOUND) if cell.scores["flux"] is not None]
+        if self.found_snr is None or len(known) < 2:
+            return ""
+        kept = self.curve("flux", kind=FOUND).at(self.found_snr)
+        if kept is None:
+            return ""
+        share = f"{100 * kept[0]:.0f} ± {_per_cent(kept[1])} %"
+        return f" Of the source found, peak SNR {self.found_snr:.2g}, it should have kept {share}."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -28,15 +28,18 @@ from denoise.check.placing import Placed, Wanted, fill
 from denoise.check.rig import Rig, open_rig
 from denoise.check.settings import Settings
 from denoise.check.sources import Block, Shape, source_beam
-from denoise.cube import Cube, Region, full_region
+from denoise.cube import Cube, Region, full_region, region_shape
 from denoise.cube.crop import crop
 from denoise.engine.options import RunOptions
 from denoise.engine.progress import CancelToken, Monitor, Progress, ProgressEvent
+from denoise.engine.run import make_denoiser
 from denoise.engine.runners import Serial
 from denoise.errors import UsageError
+from denoise.methods import AUTO
 from denoise.noise import NoiseModel
 
 _BYTES = 36  # a voxel: data, field, two outputs and their copies, masks
+_TILE = 24  # and of a run, beside what its method needs
 _SIDE = 64  # pixels of a part of the field that keeps all channels, at least
 _MATCHED = (3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0)  # matched-filter SNR at which false regions are counted
 _DRAWS = 10_000  # of the noise, from here: others use those below
@@ -177,10 +180,11 @@ def check_recovery(
     settings, start = settings or Settings(), time.perf_counter()
     _refuse_steps(options)
     memory = options.memory or Serial().memory()
-    region = part_that_fits(cube.shape, memory // 2 // _BYTES)
+    region = part_that_fits(cube.shape, memory // bytes_of_voxel(cube.shape, options))
     part = cube if region == full_region(cube.shape) else crop(cube, region)
     given = noise if noise is None or part is cube else noise.window(region)
-    share = options if options.memory is None else options.model_copy(update={"memory": options.memory // 2})
+    left = None if options.memory is None else options.memory - _BYTES * prod(region_shape(region))
+    share = options.model_copy(update={"memory": left})
     outer, silent = Monitor(progress, cancel), Monitor(None, cancel)
     outer.tell(ProgressEvent("denoising the cube", 0, 1, None))
     with open_rig(part, share, silent, noise=given, threads=threads) as rig:
@@ -314,6 +318,15 @@ def _notes(
         yield "sources were put into the stabilised counts, where a bright source is not in proportion to its flux"
     if base.rig.continuum != "none":
         yield "sources were put in after the continuum was subtracted: what that takes of a line is not measured"
+
+
+def bytes_of_voxel(shape: Shape, options: RunOptions) -> int:
+    """What a check holds of each voxel: the cubes, and what a run in one tile needs."""
+    method = (
+        options.model_copy(update={"method": "ist", "parameters": {}}) if options.method == AUTO else options
+    )
+    work = make_denoiser(method, positivity=False).workspace(shape)
+    return _BYTES + _TILE + ceil(work / prod(shape))
 
 
 def part_that_fits(shape: Shape, voxels: int) -> Region:

@@ -236,7 +236,7 @@ def test_a_cube_that_does_not_fit_is_checked_in_part():
     deep = [part.stop - part.start for part in part_that_fits((10_000, 500, 500), 64 * 64 * 1000)]
     assert deep == [1000, 64, 64]
     done = check_recovery(
-        _cube(), run_options(method="keeper", positivity="off", continuum="none", memory=2 * 36 * 40_000),
+        _cube(), run_options(method="keeper", positivity="off", continuum="none", memory=72 * 40_000),
         replace(FEW, widths=(2.0,), sizes=(0.0,), sources=4), noise=NoiseModel.from_beam(SHAPE, 1e-20, BEAM),
     )  # fmt: skip
     assert done.part.startswith("channels ")
