@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from denoise.check.baseline import Baseline
 from denoise.check.cells import ALL, Curve, share_score
-from denoise.check.kinds import Baseline, make_layout, make_templates
+from denoise.check.kinds import make_templates
+from denoise.check.layout import make_layout
 from denoise.check.outcome import Check, read_check
 from denoise.check.placing import Wanted, clear_of, fill, free_places
 from denoise.check.recovery import check_recovery, part_that_fits
