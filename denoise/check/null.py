@@ -9,7 +9,7 @@ use the negative detections alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +48,10 @@ class NullRegions:
         In sigma, at which the output was cut into regions.
     min_snr : float
         Regions below are not in the list.
+    signs : {1, 2}
+        Whether the method shows emission alone, or holes too.
+    from_negated : int
+        How many of the regions, the last ones, are of the negated cube.
     """
 
     regions: tuple[FoundRegion, ...]
@@ -57,14 +61,32 @@ class NullRegions:
     negated: float
     level: float
     min_snr: float
+    signs: int = 1
+    from_negated: int = 0
 
     def expected(self, min_snr: float = 0.0) -> Measurement:
         """Number of regions of at least this matched-filter SNR (of the input) in one cube without sources.
 
-        The error is Poisson's; without any region, that of one.
+        Of draws and negated cube together; of the negated cube alone where it does not behave as the noise model. The
+        error is Poisson's; without any region, that of one.
         """
-        count = sum(region.snr >= min_snr for region in self.regions)
-        return Measurement(count / self.volumes, np.sqrt(max(count, 1)) / self.volumes)
+        regions, volumes = self.regions, self.volumes
+        if self.model_fails:
+            regions, volumes = regions[len(regions) - self.from_negated :], self.negated / self.signs
+        count = sum(region.snr >= min_snr for region in regions)
+        return Measurement(count / volumes, np.sqrt(max(count, 1)) / volumes)
+
+    @property
+    def model_fails(self) -> bool:
+        """Whether the negated cube shows more regions than draws of the noise model let expect (1 % by chance)."""
+        from scipy.stats import gamma, poisson
+
+        volume = self.negated / self.signs
+        drawn, rest = len(self.regions) - self.from_negated, self.volumes - volume
+        if volume <= 0 or rest <= 0 or self.from_negated == 0:
+            return False
+        most = float(gamma.ppf(0.84, drawn + 1)) / rest  # the draws' own rate is known to 1 sigma
+        return bool(poisson.sf(self.from_negated - 1, most * volume) < 0.01)
 
 
 def find_null(
@@ -117,12 +139,15 @@ def find_null(
             field = _Field.cut(rig, part, emission)
         more, share = field.draw(FIRST_DRAW + draw, seed, level, min_snr)
         found, volumes = found + more, volumes + share * _size(part) / whole
+    negative = 0
     if negated:
         field = field or _Field.cut(rig, full_region(rig.shape), emission)
         more, share = field.negated(level, min_snr)
-        found, away = found + more, share * _size(field.part) / whole
+        found, away, negative = found + more, share * _size(field.part) / whole, len(more)
     covered = float(np.mean([_size(part) for part in parts])) / whole if parts else 1.0
-    return NullRegions(tuple(found), volumes + away / signs, draws, covered, away, level, min_snr)
+    return NullRegions(
+        tuple(found), volumes + away / signs, draws, covered, away, level, min_snr, signs, negative
+    )
 
 
 def part_of_rig(rig: Rig, region: Region) -> Rig:
@@ -158,7 +183,7 @@ class _Field:
     def cut(cls, rig: Rig, part: Region, emission: Sequence[FoundRegion]) -> _Field:
         here, inside = part_of_rig(rig, part), np.zeros(extent(part), bool)
         for region in emission:
-            for place, voxels in _overlap(region, part):
+            for place, voxels in region.within(part):
                 inside[place] |= voxels
         signal = np.where(inside, np.nan_to_num(here.apply()), 0.0) if inside.any() else None
         return cls(here, part, signal, dilated(inside, rig.noise.correlation_fwhm))
@@ -185,7 +210,7 @@ class _Field:
         return [r for r in moved if not self._touched(r)]
 
     def _touched(self, region: FoundRegion) -> bool:
-        return any(bool((self.near[place] & voxels).any()) for place, voxels in _overlap(region, self.part))
+        return any(bool((self.near[place] & voxels).any()) for place, voxels in region.within(self.part))
 
     def _share(self, pixels: NDArray[Any]) -> float:
         known = np.isfinite(pixels)
@@ -195,17 +220,6 @@ class _Field:
 
 def _size(region: Region) -> float:
     return float(np.prod(extent(region)))
-
-
-def _overlap(region: FoundRegion, part: Region) -> Iterator[tuple[Region, NDArray[np.bool_]]]:
-    """Where a region lies in a part of the cube, and its voxels there; nothing if it does not."""
-    common = [
-        slice(max(b.start, p.start), min(b.stop, p.stop)) for b, p in zip(region.box, part, strict=True)
-    ]
-    if all(s.stop > s.start for s in common):
-        c, y, x = (slice(s.start - p.start, s.stop - p.start) for s, p in zip(common, part, strict=True))
-        own = tuple(slice(s.start - a, s.stop - a) for s, a in zip(common, region.start, strict=True))
-        yield (c, y, x), region.footprint[own]
 
 
 def _parts(shape: Shape, memory: int | None, draws: int) -> list[Region]:

@@ -90,6 +90,16 @@ class FoundRegion:
         c, y, x = (slice(a, a + n) for a, n in zip(self.start, self.footprint.shape, strict=True))
         return c, y, x
 
+    def within(self, part: Region) -> Iterator[tuple[Region, Mask]]:
+        """Where the region lies in a part of the cube, and its voxels there; nothing if it does not."""
+        common = [
+            slice(max(b.start, p.start), min(b.stop, p.stop)) for b, p in zip(self.box, part, strict=True)
+        ]
+        if all(s.stop > s.start for s in common):
+            c, y, x = (slice(s.start - p.start, s.stop - p.start) for s, p in zip(common, part, strict=True))
+            own = tuple(slice(s.start - a, s.stop - a) for s, a in zip(common, self.start, strict=True))
+            yield (c, y, x), self.footprint[own]
+
     def moved(self, by: Shape) -> FoundRegion:
         """The region of a part of a cube, in the cube."""
         (c, y, x), (dc, dy, dx), (first, row, column) = self.at, by, self.start

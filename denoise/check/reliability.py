@@ -135,9 +135,17 @@ def fit_densities(null: Floats, volumes: float, found: Floats) -> Densities:
 
 
 def region_reliability(regions: Sequence[FoundRegion], null: NullRegions) -> Floats:
-    """Probability of being real of each region found in the cube, shape (n,); regions of both signs alike."""
-    found = described(regions)
-    return fit_densities(described(null.regions), null.volumes, found).reliability(found)
+    """Probability of being real of each region found in the cube, shape (n,).
+
+    Noise is taken to be symmetric: emission and holes have its density in common, each its own number of sources.
+    """
+    sure, noise = np.zeros(len(regions)), described(null.regions)
+    volumes = len(noise) / null.expected().value if null.model_fails else null.volumes
+    for sign in (1, -1):
+        own = np.array([r.sign == sign for r in regions], bool)
+        found = described([r for r in regions if r.sign == sign])
+        sure[own] = fit_densities(noise, volumes * null.signs, found).reliability(found)
+    return sure
 
 
 def _shrunk(null: Floats) -> tuple[Floats, Floats]:

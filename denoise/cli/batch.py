@@ -27,17 +27,20 @@ SUMMARY = ("input", "state", "cube", "noise", "flux of the emission", "seconds",
 
 @dataclass(frozen=True)
 class Job:
-    """One input, where its result, its report (None: no report) and its files of numbers go."""
+    """One input, where its result, its report (None: no report), its files of numbers and its catalogues go."""
 
     source: Path
     output: Path
     report: Path | None
     metrics: tuple[Path, ...] = ()
+    catalogue: tuple[Path, ...] = ()
 
     @property
     def products(self) -> list[Path]:
         """Everything that the job makes."""
-        return [path for path in (self.output, self.report, *self.metrics) if path is not None]
+        return [
+            path for path in (self.output, self.report, *self.metrics, *self.catalogue) if path is not None
+        ]
 
 
 @dataclass(frozen=True)

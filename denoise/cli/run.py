@@ -17,6 +17,7 @@ from denoise.cli.batch import Job, Outcome, run_jobs, settle, stem, stoppable, t
 from denoise.cli.console import WIDE, Messages, facts, table, width
 from denoise.cli.ledger import Ledger
 from denoise.cli.leftovers import own_scratch, remove_leftovers
+from denoise.cli.reliability import judge_job, wanted_draws, with_catalogues
 from denoise.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,19 @@ _IN_RECIPE = (
         "noise_kind",
         "companion",
     ),
-    *("gain", "psf", "beam", "rest", "crop", "continuum", "positivity", "vst", "uncertainty", "seed"),
+    *(
+        "gain",
+        "psf",
+        "beam",
+        "rest",
+        "crop",
+        "continuum",
+        "positivity",
+        "vst",
+        "uncertainty",
+        "draws",
+        "seed",
+    ),
 )
 
 Workers = tuple[int | None, str | None, str | None]  # number, scheduler, cluster: see ``open_runner``
@@ -77,7 +90,8 @@ def run(
         ),
     ] = None,
     save: Annotated[
-        str, typer.Option(metavar="LIST", help="Extensions beside the data: uncert,residual,noise.")
+        str,
+        typer.Option(metavar="LIST", help="Extensions beside the data: uncert,residual,noise,reliability."),
     ] = "residual,noise",
     layout: Annotated[
         str, typer.Option(metavar="default|like-input", help="Names of the extensions.")
@@ -99,6 +113,17 @@ def run(
     positivity: opt.Positivity = "auto",
     vst: opt.Vst = None,
     uncertainty: opt.Uncertainty = 0,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Noise draws behind the reliability of regions, 8 if not given.",
+            min=1,
+            max=1000,
+            show_default=False,
+            rich_help_panel=opt.PHYSICS,
+        ),
+    ] = None,
     correct_flux: Annotated[
         Path | None,
         typer.Option(
@@ -150,6 +175,8 @@ def run(
         rest,
         crop,
     ).given()
+    extensions = parse.words(save, option="--save", allowed=("uncert", "residual", "noise", "reliability"))
+    judged_by = wanted_draws(extensions, draws)
     wanted = run_options(
         method=method,
         parameters=parse.assignments(settings or []),
@@ -161,7 +188,7 @@ def run(
         uncertainty=uncertainty,
         device=device,
         memory=None if memory is None else parse.size(memory),
-        save=parse.words(save, option="--save", allowed=("uncert", "residual", "noise")),
+        save=tuple(word for word in extensions if word != "reliability"),
         overwrite=overwrite,
         layout=layout,
     )
@@ -173,7 +200,9 @@ def run(
             "no input was named", action="denoise run OBS.fits, or -r RECIPE whose inputs name some"
         )
     tasks = [Task(source, wanted, reading, report=not no_report) for source in inputs]
-    return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run, rule=rule)
+    return run_tasks(
+        tasks, output, messages, crew, resume=resume, dry_run=dry_run, rule=rule, draws=judged_by
+    )
 
 
 def flux_rule(path: Path, inputs: Sequence[Path], *, recipe: str | None, resume: bool) -> FluxCorrection:
@@ -236,12 +265,14 @@ def run_tasks(
     resume: bool,
     dry_run: bool,
     rule: FluxCorrection | None = None,
+    draws: int = 0,
 ) -> int:
     """Run a batch, or one input, with these workers; returns the exit code.
 
-    Several inputs, and any run that is resumed, have a status file each.
+    Several inputs, and any run that is resumed, have a status file each. `draws`: those behind the reliability of
+    regions; 0: it is not wanted.
     """
-    jobs = task_jobs(tasks, output)
+    jobs = with_catalogues(task_jobs(tasks, output)) if draws else task_jobs(tasks, output)
     if dry_run:
         settle(jobs, replace=dict.fromkeys(jobs, True))
         from denoise.engine.runners import plan_runner
@@ -265,7 +296,7 @@ def run_tasks(
             stack.enter_context(own_scratch())
         token = stack.enter_context(stoppable(messages))
         runner = stack.enter_context(open_runner(*workers))
-        work = partial(_run_task, jobs, ours, messages, token, runner, rule)
+        work = partial(_run_task, jobs, ours, messages, token, runner, rule, draws)
         return run_jobs(jobs, work, messages, ledger=ledger)
 
 
@@ -276,11 +307,12 @@ def _run_task(
     token: CancelToken,
     runner: Runner,
     rule: FluxCorrection | None,
+    draws: int,
     job: Job,
 ) -> Outcome:
     task = tasks[job]
     options = task.options.model_copy(update={"overwrite": task.options.overwrite or ours[job]})
-    return denoise_job(options, task.reading, messages, token, job, runner=runner, rule=rule)
+    return denoise_job(options, task.reading, messages, token, job, runner=runner, rule=rule, draws=draws)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -313,9 +345,11 @@ def denoise_job(
     *,
     runner: Runner | None = None,
     rule: FluxCorrection | None = None,
+    draws: int = 0,
 ) -> Outcome:
     """Run one job, and its row of the summary."""
-    return outcome(run_job(wanted, reading, messages, token, job, runner=runner, rule=rule), job)
+    done = run_job(wanted, reading, messages, token, job, runner=runner, rule=rule, draws=draws)
+    return outcome(done, job)
 
 
 def run_job(
@@ -327,6 +361,7 @@ def run_job(
     *,
     runner: Runner | None = None,
     rule: FluxCorrection | None = None,
+    draws: int = 0,
 ) -> Result:
     """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
     from denoise.engine import run_file
@@ -349,11 +384,14 @@ def run_job(
     for text in result.warnings:
         messages.warn(text)
     show_metrics(result, str(job.source))
-    files = {"output": str(job.output)}
+    files, judged = {"output": str(job.output)}, None
+    if draws:
+        judged = judge_job(result, wanted, messages, token, job, draws=draws, runner=runner)
+        files["catalogue"] = str(job.catalogue[0])
     if job.report is not None:
         from denoise.report import write_report
 
-        files["report"] = str(write_report(result, job.report, stem=stem(job.output)).html)
+        files["report"] = str(write_report(result, job.report, stem=stem(job.output), judged=judged).html)
     for path in job.metrics:
         from denoise.report.numbers import write_numbers
 

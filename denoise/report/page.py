@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from denoise.atomic import replace_file
+from denoise.check.judge import Judged
+from denoise.check.readers import readers_of
 from denoise.errors import ResourceError
+from denoise.report import reliability
 from denoise.report.audit import Finding, worst
 from denoise.report.labels import number, with_unit
 from denoise.report.scene import REQUIRED_SNR, ReportInput, Scene, observe
@@ -44,7 +47,9 @@ class _Figure:
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
-def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = None) -> ReportFiles:
+def write_report(
+    result: ReportInput, folder: str | Path, *, stem: str | None = None, judged: Judged | None = None
+) -> ReportFiles:
     """Measure a result, draw it and write ``<stem>_report.html`` and ``<stem>_<figure>.png`` into `folder`.
 
     The cubes are read in blocks, in three passes; memory does not grow with them. Existing files of the same
@@ -58,6 +63,8 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = 
         Made if it is missing.
     stem : str, optional
         Start of every file name; by default the name of the input without its suffixes.
+    judged : Judged, optional
+        Reliability of the regions, to be shown too.
 
     Returns
     -------
@@ -72,8 +79,8 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = 
     folder = Path(folder)
     stem = stem or Path(str(result.input.name or "cube")).name.split(".")[0] or "cube"
     scene = observe(result)
-    figures = _draw(scene, result)
-    page = _render(scene, result, figures)
+    figures = _draw(scene, result, judged)
+    page = _render(scene, result, figures, judged)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         pngs = tuple(replace_file(folder / f"{stem}_{f.name}.png", f.png) for f in figures)
@@ -87,7 +94,7 @@ def write_report(result: ReportInput, folder: str | Path, *, stem: str | None = 
     return ReportFiles(html, pngs)
 
 
-def _draw(scene: Scene, result: ReportInput) -> list[_Figure]:
+def _draw(scene: Scene, result: ReportInput, judged: Judged | None) -> list[_Figure]:
     from denoise.report import figures as draw
 
     beam = beam_shape(result.input.beams, scene.sky)
@@ -102,7 +109,11 @@ def _draw(scene: Scene, result: ReportInput) -> list[_Figure]:
         ("residual_map", draw.residual_map_figure(scene, beam)),
         ("residual", draw.residual_figure(scene)),
     )
-    return [_Figure(name, *texts[name], _png(fig)) for name, fig in drawn if fig is not None]
+    figures = [_Figure(name, *texts[name], _png(fig)) for name, fig in drawn if fig is not None]
+    if judged is not None:
+        fig = reliability.reliability_figure(scene, beam, judged, readers_of(result))
+        figures.insert(1, _Figure("reliability", *reliability.texts(judged), _png(fig)))
+    return figures
 
 
 def _png(fig: Any) -> bytes:
@@ -173,7 +184,7 @@ def _spectrum_caption(scene: Scene) -> str:
     return f"Nothing was detected, so this is the mean over the whole field, not of a source. {band}"
 
 
-def _render(scene: Scene, result: ReportInput, figures: list[_Figure]) -> str:
+def _render(scene: Scene, result: ReportInput, figures: list[_Figure], judged: Judged | None) -> str:
     import jinja2
 
     environment = jinja2.Environment(
@@ -194,6 +205,7 @@ def _render(scene: Scene, result: ReportInput, figures: list[_Figure]) -> str:
         rows=[row.cells() for row in metric_rows(result.metrics, scene.unit)],
         unmatched=_region_rows(scene),
         more=max(0, len(scene.unmatched) - _LISTED),
+        catalogue=None if judged is None else reliability.table_rows(judged),
         image=scene.image,
         required=number(REQUIRED_SNR),
         examined=f"{len(scene.regions):,} of {scene.region_count:,}",

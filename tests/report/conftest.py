@@ -36,6 +36,7 @@ class ArrayCube:
         )
         celestial = self.wcs is not None and self.wcs.has_celestial
         self.pixel_scale = 3600 * abs(header["CDELT2"]) if celestial else None
+        self.pixel_matrix = np.diag([header["CDELT1"], header["CDELT2"]]) if celestial else None
         self.name, self.path = "toy", Path("toy.fits")
         self.is_image = data.shape[0] == 1
         self.largest = 0
