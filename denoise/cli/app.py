@@ -24,6 +24,7 @@ from denoise.cli import (
     run,
     simulate,
     train,
+    tune,
     view,
 )
 from denoise.cli.console import Messages, explain
@@ -69,6 +70,7 @@ def _global_options(
 app.command("info")(info.info)
 app.command("run")(run.run)
 app.command("check")(check.check)
+app.command("tune")(tune.tune)
 app.command("recipe")(recipe.recipe)
 app.command("rerun")(rerun.rerun)
 app.command("methods")(methods.methods)

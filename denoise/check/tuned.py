@@ -1,0 +1,213 @@
+"""What a tuning found, as an object, as JSON and in a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from denoise.metrics import Measurement
+
+FORMAT = 1
+Kind = Literal["r2r", "halves", "injection"]
+KINDS: dict[Kind, str] = {
+    "r2r": "error against data with noise of their own, at 1.12 times the noise",
+    "halves": "error against the second half",
+    "injection": "squared loss of flux of injected sources + false share of what is found",
+}
+UNITS: dict[Kind, str] = {"r2r": "σ²", "halves": "σ²", "injection": ""}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One set of parameters.
+
+    Attributes
+    ----------
+    parameters : dict
+        Those that differ from the method's own defaults, and those of the grid.
+    score : Measurement or None
+        Lower is better; None where the method failed.
+    difference : Measurement or None
+        Score less that of the default, under the same draws; None where one of them failed.
+    seconds : float
+        Wall time.
+    failure : str
+        Why there is no score; "" where there is one.
+    """
+
+    parameters: dict[str, Any]
+    score: Measurement | None
+    difference: Measurement | None
+    seconds: float = 0.0
+    failure: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        pairs = {name: _pair(getattr(self, name)) for name in ("score", "difference")}
+        return {**vars(self), **pairs}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Tried:
+        """Inverse of `to_dict`."""
+        pairs = {name: _measurement(values[name]) for name in ("score", "difference")}
+        return cls(**{**values, **pairs})
+
+
+def _pair(one: Measurement | None) -> list[float] | None:
+    return None if one is None else list(one)
+
+
+def _measurement(pair: list[float] | None) -> Measurement | None:
+    return None if pair is None else Measurement(*pair)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Parameters of a method chosen on one cube.
+
+    Attributes
+    ----------
+    input, checksum : str
+        The cube.
+    shape : tuple of int
+        What was looked at (channel, y, x).
+    part : str
+        Which part of the cube that is; "" for all of it.
+    method : str
+        The denoiser.
+    kind : {"r2r", "halves", "injection"}
+        The score.
+    default : dict
+        The parameters that were varied, with their values by default.
+    tried : tuple of Tried
+        The default first.
+    chosen : int
+        Which of them.
+    draws : int
+        Draws of the noise.
+    asked : dict
+        How the input was read and what was done around the method.
+    notes : tuple of str
+        What the user should know.
+    seconds : float
+        Wall time.
+    version : str
+        Of this package.
+    """
+
+    input: str
+    checksum: str
+    shape: tuple[int, int, int]
+    part: str
+    method: str
+    kind: Kind
+    default: dict[str, Any]
+    tried: tuple[Tried, ...]
+    chosen: int
+    draws: int
+    asked: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    version: str = ""
+
+    @property
+    def best(self) -> Tried:
+        """What was chosen."""
+        return self.tried[self.chosen]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the method, to run it with."""
+        return dict(self.best.parameters)
+
+    def values(self, one: Tried) -> dict[str, Any]:
+        """What was varied, with its values in this set of parameters."""
+        return {name: one.parameters.get(name, value) for name, value in self.default.items()}
+
+    def named(self, one: Tried) -> str:
+        """A set of parameters in words: what was varied."""
+        return ", ".join(f"{name}={word(value)}" for name, value in self.values(one).items())
+
+    def sentence(self) -> str:
+        """What was chosen, and why."""
+        gain, stays = (
+            self.best.difference,
+            f"{self.method} stays with its default, {self.named(self.tried[0])}",
+        )
+        if self.chosen and gain is not None:
+            return (
+                f"{self.method} with {self.named(self.best)}: its {self._error} is lower than that of the default, "
+                f"{self.named(self.tried[0])}, by {self._amount(gain)} ({self.basis})."
+            )
+        rival = best_rival(self.tried)
+        if rival is None or rival.difference is None:
+            return f"{stays}: nothing else could be scored ({self.basis})."
+        if rival.difference.value >= 0:
+            return (
+                f"{stays}: no other has a lower {self._error}; next is {self.named(rival)}, higher by "
+                f"{self._amount(rival.difference)} ({self.basis})."
+            )
+        return (
+            f"{stays}: the {self._error} of {self.named(rival)} is lower by {self._amount(rival.difference)}, "
+            f"which is not more than the standard error ({self.basis})."
+        )
+
+    @property
+    def basis(self) -> str:
+        """What the score rests on, in words."""
+        if self.kind == "halves":
+            return "against the second half"
+        return f"{self.kind}, {self.draws} draw{'s' if self.draws > 1 else ''}"
+
+    @property
+    def _error(self) -> str:
+        return "score" if self.kind == "injection" else "error"
+
+    def _amount(self, one: Measurement) -> str:
+        unit = f" {UNITS[self.kind]} a voxel" if UNITS[self.kind] else ""
+        return f"{abs(one.value):.3g} ± {one.error:.2g}{unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = {**vars(self), "tried": [one.to_dict() for one in self.tried]}
+        for name in ("shape", "notes"):
+            plain[name] = list(plain[name])
+        return {"format": FORMAT, "sentence": self.sentence(), "parameters": self.parameters, **plain}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
+        """Inverse of `to_dict`."""
+        left = {name: values[name] for name in cls.__dataclass_fields__}
+        left["tried"] = tuple(Tried.from_dict(one) for one in left["tried"])
+        for name in ("shape", "notes"):
+            left[name] = tuple(left[name])
+        return cls(**left)
+
+    def to_json(self) -> str:
+        """The text of ``tune.json``."""
+        return f"{json.dumps(self.to_dict(), indent=1)}\n"
+
+
+def word(value: Any) -> str:
+    """A value as it is typed."""
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def best_rival(tried: tuple[Tried, ...]) -> Tried | None:
+    """The best of all but the default, if any has a score."""
+    scored = [one for one in tried[1:] if one.difference is not None]
+    return min(scored, key=lambda one: one.difference.value, default=None)  # type: ignore[union-attr]
+
+
+def choose_tried(tried: tuple[Tried, ...]) -> int:
+    """The best, if it beats the default by more than the standard error of their difference; else the default, 0.
+
+    Source: Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, section 3.4.3 (the simplest
+    within one standard error; here the simplest is the default).
+    """
+    rival = best_rival(tried)
+    if rival is None or rival.difference is None or not -rival.difference.value > rival.difference.error:
+        return 0
+    return tried.index(rival)

@@ -1,0 +1,63 @@
+"""What commands that try methods on one observation are asked: reading, physics, and a folder for their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from denoise.cli import options as opt
+from denoise.cli import parse
+from denoise.errors import OutputExistsError, UsageError
+
+if TYPE_CHECKING:
+    from denoise.engine import RunOptions
+
+_PLAIN = ("stokes", "mask", "exclude", "noise", "gain", "psf", "beam", "rest", "crop")
+_PHYSICS = ("continuum", "positivity", "companion", "device", "seed")
+
+
+def reading_of(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of ``denoise.read`` from options as they were typed, by their names."""
+    plain = {name: typed[name] for name in _PLAIN}
+    hdu, kind = parse.hdu(typed["hdu"]), parse.noise_kind(typed["noise_kind"])
+    return opt.Reading(hdu=hdu, noise_kind=kind, **plain).given()
+
+
+def options_of(typed: Mapping[str, Any], method: str, settings: Sequence[str] = ()) -> RunOptions:
+    """What a run of a method is asked, from options as they were typed, by their names.
+
+    Raises
+    ------
+    ParameterError, UsageError
+        One of them is not valid.
+    """
+    from denoise.engine.options import run_options
+
+    vst, memory = typed["vst"], typed["memory"]
+    return run_options(
+        method=method,
+        parameters=parse.assignments(settings),
+        vst=None if vst is None else parse.stabilisation(vst),
+        memory=None if memory is None else parse.size(memory),
+        **{name: typed[name] for name in _PHYSICS},
+    )
+
+
+def refuse_existing(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse to replace the files of an earlier run before any work starts.
+
+    Raises
+    ------
+    UsageError
+        The folder is a file.
+    OutputExistsError
+        One of the files is there.
+    """
+    if folder.is_file():
+        raise UsageError("the output is a file", value=str(folder), action="name a folder with -o")
+    for path in files:
+        if path.exists() and not overwrite:
+            raise OutputExistsError(
+                f"{path} exists", action="name another folder with -o, or allow --overwrite"
+            )
