@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,16 +93,40 @@ def match_region(
         Of the region.
     """
     centre, covariance, line_width = weighted_shape(weight, window)
+    snr, snr_output = gaussian_snr(centre, covariance, line_width, scaled, noise)
+    area = 4.0 * math.pi * math.sqrt(float(np.linalg.det(covariance)))
+    return Match(sign * snr, sign * snr_output, area, line_width)
+
+
+def gaussian_snr(
+    centre: tuple[float, float, float],
+    covariance: Floats,
+    line_width: float,
+    scaled: Sequence[NDArray[Any]],
+    noise: NoiseModel,
+) -> list[float]:
+    """Signal to noise of each cube under a Gaussian, where the first one has data.
+
+    Parameters
+    ----------
+    centre : tuple of float
+        (channel, y, x).
+    covariance : ndarray, shape (2, 2)
+        On the sky, in (y, x), pixels squared.
+    line_width : float
+        Sigma, in channels.
+    scaled : sequence of ndarray, shape (channel, y, x)
+        In sigma; NaN is no data.
+    noise : NoiseModel
+        Gives the correlations.
+    """
     line, sky, wide = gaussian_template(centre, covariance, line_width, scaled[0].shape)
     known = np.isfinite(scaled[0][wide])
     spread = _spread(line, sky, known, noise)
-    snrs = [
-        sign * float(np.einsum("c,yx,cyx->", line, sky, np.where(known, np.nan_to_num(part[wide]), 0.0))) / spread
-        if spread > 0 else 0.0
-        for part in scaled
-    ]  # fmt: skip
-    area = 4.0 * math.pi * math.sqrt(float(np.linalg.det(covariance)))
-    return Match(snrs[0], snrs[1], area, line_width)
+    if spread == 0:
+        return [0.0] * len(scaled)
+    parts = [np.where(known, np.nan_to_num(part[wide]), 0.0) for part in scaled]
+    return [float(np.einsum("c,yx,cyx->", line, sky, part)) / spread for part in parts]
 
 
 def _spread(line: Floats, sky: Floats, known: NDArray[np.bool_], noise: NoiseModel) -> float:

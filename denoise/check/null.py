@@ -1,10 +1,10 @@
 """What the method shows where there is nothing: regions of noise draws and of the negated cube.
 
 Draws of the noise model give as many cubes without a source as are wanted, if the model is right. They lie on the
-emission that was found, if there is any, and count away from it: thresholds that adapt (false discovery rate) let
-more noise through where there are sources. The negated cube has the noise that is really there (and what else is
-symmetric: ripples, sidelobes, continuum left over), but there is one of it. Serra, Jurek & Floeer 2012, PASA 29, 296
-use the negative detections alone.
+emission that was found, if there is any, and what counts is regions that hold none of it: thresholds that adapt
+(false discovery rate) let more noise through where there are sources, and more still beside them. The negated cube
+has the noise that is really there (and what else is symmetric: ripples, sidelobes, continuum left over), but there
+is one of it. Serra, Jurek & Floeer 2012, PASA 29, 296 use the negative detections alone.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.check.matched import gaussian_snr
 from denoise.check.readers import Region, Shape, array_readers, extent
 from denoise.check.regions import FoundRegion, find_regions
 from denoise.check.rig import Rig
 from denoise.cube.crop import crop
 from denoise.cube.regions import full_region
 from denoise.metrics.photometry import Measurement
+from denoise.noise import NoiseModel
 
 BYTES_PER_VOXEL = 16  # a draw, what the method makes of it, and one cube of work
 FIRST_DRAW = 1000  # draws below are others' (bootstrap, gates)
 CHANNELS_AWAY = 2
+EMPTY = 1.0  # SNR of the signal under a region that is none of the signal's
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,9 @@ def find_null(
     min_snr : float
         As for `find_regions`.
     emission : sequence of FoundRegion
-        What was found in the cube and is surely real. The draws are added to what the method made of it. Regions that
-        touch it, dilated by the correlation of the noise and by 2 channels, do not count.
+        What was found in the cube and is surely real. The draws are added to what the method made of it, and regions
+        that hold more than 1 sigma of it do not count; in the negated cube, those that touch it, dilated by the
+        correlation of the noise and by 2 channels.
     negated : bool
         Use the negated cube: its positive regions only, because those of negative sign are the sources.
     memory : int, optional
@@ -191,31 +195,50 @@ class _Field:
     def draw(
         self, number: int, seed: int | None, level: float, min_snr: float
     ) -> tuple[list[FoundRegion], float]:
-        """Regions of a noise draw, and the share of the part that they are from."""
+        """Regions of a noise draw that are none of the signal's, and the share of the part that they are from."""
         pixels = self.rig.sample(number, seed=seed)
-        if self.signal is not None:
-            pixels = (pixels + self.signal).astype(np.float32)
-        return self._away(pixels, level, min_snr), self._share(pixels)
+        known = float(np.isfinite(pixels).any())
+        if self.signal is None:
+            return self._found(pixels, level, min_snr), known
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled = np.where(np.isfinite(pixels), self.signal / self.rig.noise.sigma(), np.nan)
+        found = self._found((pixels + self.signal).astype(np.float32), level, min_snr)
+        return [r for r in found if signal_under(r, scaled, self.rig.noise, self.part) < EMPTY], known
 
     def negated(self, level: float, min_snr: float) -> tuple[list[FoundRegion], float]:
-        """Positive regions of the negated part, and the share of the part that they are from."""
+        """Positive regions of the negated part off the emission, and the share of the part that they are from."""
         pixels = -self.rig.data()
-        return [r for r in self._away(pixels, level, min_snr) if r.sign > 0], self._share(pixels)
+        known = np.isfinite(pixels)
+        away = np.count_nonzero(known & ~self.near) / max(1, int(np.count_nonzero(known)))
+        found = self._found(pixels, level, min_snr)
+        return [r for r in found if r.sign > 0 and not self._touched(r)], float(away)
 
-    def _away(self, pixels: NDArray[Any], level: float, min_snr: float) -> list[FoundRegion]:
+    def _found(self, pixels: NDArray[Any], level: float, min_snr: float) -> list[FoundRegion]:
         readers = array_readers(pixels, self.rig.apply(pixels), self.rig.noise)
         found, _ = find_regions(readers, self.rig.noise, level=level, min_snr=min_snr)
         c, y, x = self.part
-        moved = [region.moved((c.start, y.start, x.start)) for region in found]
-        return [r for r in moved if not self._touched(r)]
+        return [region.moved((c.start, y.start, x.start)) for region in found]
 
     def _touched(self, region: FoundRegion) -> bool:
         return any(bool((self.near[place] & voxels).any()) for place, voxels in region.within(self.part))
 
-    def _share(self, pixels: NDArray[Any]) -> float:
-        known = np.isfinite(pixels)
-        away = np.count_nonzero(known & ~self.near) / max(1, int(np.count_nonzero(known)))
-        return float(away)
+
+def signal_under(region: FoundRegion, scaled: NDArray[Any], noise: NoiseModel, part: Region) -> float:
+    """What a noise-free cube holds of a region: its SNR under a Gaussian of the region's moments.
+
+    Parameters
+    ----------
+    region : FoundRegion
+        In the cube.
+    scaled : ndarray, shape (channel, y, x)
+        The noise-free part, in sigma.
+    noise : NoiseModel
+        Of the part.
+    part : Region
+        Where it lies in the cube.
+    """
+    c, y, x = (at - s.start for at, s in zip(region.centre, part, strict=True))
+    return region.sign * gaussian_snr((c, y, x), region.covariance, region.line_width, [scaled], noise)[0]
 
 
 def _size(region: Region) -> float:
