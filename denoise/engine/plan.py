@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 MEBIBYTE = 1024**2
 _CUT_ROWS = 1.1  # what reading pieces of rows costs, against denoising them
 _FINER = 0.8
-DRAW_BYTES = 60  # a voxel, beside those of the method: sums over the draws, and what a calibration looks at
+DRAW_BYTES = 40  # a voxel, beside those of the method: sums over the draws, and what a calibration looks at
 REFITS = 4  # fits to redrawn cubes; the draws take turns
 MASK_SHARE = 8  # the mask of the emission takes no more of the budget in memory, else it is in a file
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from denoise.cube import Region
 from denoise.engine.account import Tally, tally
-from denoise.engine.bootstrap import Bootstrap, Drawn
+from denoise.engine.bootstrap import Bootstrap, Drawn, near
 from denoise.engine.conditioning import Conditioned
 from denoise.engine.halving import CoreEstimate, estimate_core
 from denoise.engine.plan import Shape, Tile
@@ -109,6 +109,10 @@ class TileWork:
         c, y, x = (n if reach is None else reach for n, reach in zip(shape, halo, strict=True))
         return c, y, x
 
+    @cached_property
+    def _near(self) -> Shape:
+        return near(self.denoiser, self.data.cube.shape, self.noise)
+
     def __call__(self, tile: Tile) -> Done:
         """Denoise one tile.
 
@@ -150,7 +154,7 @@ class TileWork:
         self._check(estimate, block)
         if self.bootstrap is None:
             return estimate
-        return self.bootstrap(self.denoiser, part, block, noise, estimate, self._halo)
+        return self.bootstrap(self.denoiser, part, block, noise, estimate, self._near)
 
     def _core(
         self, tile: Tile, block: Floats, noise: NoiseModel, estimate: CoreEstimate

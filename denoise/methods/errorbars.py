@@ -12,6 +12,7 @@ emission that was missed looks like empty sky.
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -121,22 +122,27 @@ def flux_factor(denoiser: Denoiser) -> float:
     return 1.0 if curves is None else curves.side(positivity=denoiser.positivity).flux
 
 
-def examined(
-    data: Array,
-    block: Array,
-    noise: NoiseModel,
-    support: NDArray[np.bool_] | None,
-    *,
-    positivity: bool,
-    threads: int = 1,
-) -> Examined:
-    """What the curves are read at, in units of sigma, before draws are made: the spread is `FLOOR`.
+class Surroundings(NamedTuple):
+    """What a calibration looks at beside the result, shape (channel, y, x) each; see ``Examined``."""
+
+    strength: Array
+    valid: NDArray[np.bool_]
+    found: NDArray[np.bool_]
+
+    def examined(self, data: Array, spread: Array, sigma: Array) -> Examined:
+        """With the result and its spread over draws, in the unit of `sigma`; `FLOOR` is added in quadrature."""
+        wide = np.hypot(_over(spread, sigma), np.float32(FLOOR))
+        return Examined(_over(data, sigma), wide, self.strength, self.valid, self.found)
+
+
+def surroundings(
+    block: Array, noise: NoiseModel, support: NDArray[np.bool_] | None, *, positivity: bool, threads: int = 1
+) -> Surroundings:
+    """Search a block.
 
     Parameters
     ----------
-    data : ndarray, shape (channel, y, x), float32
-        The result, in the unit of the noise.
-    block : ndarray, same shape
+    block : ndarray, shape (channel, y, x), float32
         The data, NaN where there is no coverage.
     noise : NoiseModel
         Of the block.
@@ -147,19 +153,12 @@ def examined(
     threads : int
         Threads of this call.
     """
-    sigma = noise.sigma()
-    scaled, valid = detection.standardise(block, sigma, threads=threads)
+    scaled, valid = detection.standardise(block, noise.sigma(), threads=threads)
     seen = detection.find_emission(scaled, valid, noise, both_signs=not positivity, threads=threads)
     scales = tuple(min(most, _FINEST) for most in default_scales(noise.cube_shape))
     left = detection.noise_left(seen.white.noise, (scales[0], scales[1]))
     near = strength(bridged(seen.white.data, valid), left, threads=threads)
-    found = seen.support if support is None else support
-    return Examined(_over(data, sigma), np.full(data.shape, FLOOR, np.float32), near, valid, found)
-
-
-def with_spread(seen: Examined, spread: Array, sigma: Array) -> Examined:
-    """The same with the spread over draws, (channel, y, x) in the unit of `sigma`; `FLOOR` is added in quadrature."""
-    return seen._replace(spread=np.hypot(seen.spread, _over(spread, sigma)))
+    return Surroundings(near, valid, seen.support if support is None else support)
 
 
 def _over(values: Array, sigma: Array) -> Array:

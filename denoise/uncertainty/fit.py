@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.engine.bootstrap import Bootstrap, Look, final, redrawn
+from denoise.engine.bootstrap import Bootstrap, Look, final, near, redrawn
 from denoise.engine.plan import REFITS, Tile
 from denoise.methods import Denoiser, Sample, get_method
 from denoise.methods.errorbars import ErrorCurves, Held, Side
@@ -66,9 +66,8 @@ class Drawing:
                 for draw in range(min(REFITS, self.draws))
             ]
         whole = Tile(*((slice(0, noisy.shape[0]), slice(0, noisy.shape[1]), slice(0, noisy.shape[2])),) * 2)
-        return Bootstrap(self.draws, 0, tuple(states)).look(
-            denoiser, whole, noisy, noise, estimate, noisy.shape
-        )
+        reach = near(denoiser, noisy.shape, noise)
+        return Bootstrap(self.draws, 0, tuple(states)).look(denoiser, whole, noisy, noise, estimate, reach)
 
 
 @dataclass

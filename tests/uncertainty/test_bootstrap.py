@@ -68,7 +68,7 @@ def test_tiles_give_the_same_errors():
     scene = draw_scene(np.random.default_rng(8), "multi", shape=shape, fwhm=4.2)
     cube = denoise.Cube(observe(scene, Observation(shape, BEAM, peak_snr=10.0), 6).noisy, beam=BEAM)
     drawn = denoise.denoise(cube, "ist", uncertainty=DRAWS)
-    cut = denoise.denoise(cube, "ist", uncertainty=DRAWS, memory=55_000_000)
+    cut = denoise.denoise(cube, "ist", uncertainty=DRAWS, memory=50_000_000)
     assert int(cut.provenance.run["tiles"].split()[0]) > 1
     error, whole, found = cut.uncertainty.read(), drawn.uncertainty.read(), drawn.support.read()
     assert found.any()
