@@ -19,6 +19,7 @@ ALL = "all kinds"
 # what each cell knows of its sources; shifts and widths are output minus source, of those that were found
 SCORES = (
     "flux",
+    "flux_around",
     "flux_found",
     "completeness",
     "peak",
@@ -53,9 +54,9 @@ class Cell:
         How many were put in, and found.
     scores : mapping of str to Score or None
         By the names in `SCORES`; None where fewer than two sources tell. ``flux``: sum over the footprints that came
-        out, over that which was put in; ``flux_found``: of those found alone; ``peak``: of the output, in sigma of
-        the input; shifts and ``distance`` in pixels or channels; ``fwhm`` (pixels) and ``line`` (channels): how much
-        wider the output is.
+        out, over that which was put in; ``flux_around``: with what came out about them; ``flux_found``: the same of
+        those found alone; ``peak``: of the output, in sigma of the input; shifts and ``distance`` in pixels or
+        channels; ``fwhm`` (pixels) and ``line`` (channels): how much wider the output is.
     """
 
     kind: str
@@ -87,8 +88,9 @@ def summarise_cell(kind: str, snr: float, sources: Sequence[Measured]) -> Cell:
     found = [one for one in sources if one.found]
     seen = [one for one in found if one.shift is not None]
     taken: dict[str, Score | None] = {
-        "flux": ratio_score(sources),
-        "flux_found": ratio_score(found),
+        "flux": ratio_score([(one.injected, one.recovered) for one in sources]),
+        "flux_around": ratio_score([(one.whole, one.around) for one in sources]),
+        "flux_found": ratio_score([(one.whole, one.around) for one in found]),
         "completeness": share_score(len(found), len(sources)),
         "peak": mean_score([one.peak for one in found]),
     }
@@ -132,19 +134,17 @@ def share_score(count: int, total: int) -> Score | None:
     return Score(share, error, math.sqrt(share * (1 - share)))
 
 
-def ratio_score(sources: Sequence[Measured]) -> Score | None:
-    """Ratio of sums, its standard error from the scatter about it, and the scatter of a source's own ratio.
+def ratio_score(pairs: Sequence[tuple[float, float]]) -> Score | None:
+    """Ratio of the sums of (put in, came out), its standard error, and the scatter of a source's own ratio.
 
     Source: Cochran 1977, Sampling Techniques, equation 6.9.
     """
-    if len(sources) < 2:
+    if len(pairs) < 2:
         return None
-    put = np.array([one.injected for one in sources])
-    got = np.array([one.recovered for one in sources])
+    put, got = np.array(pairs).T
     if not put.sum() > 0:
         return None
-    ratio = float(got.sum() / put.sum())
-    count = len(sources)
+    ratio, count = float(got.sum() / put.sum()), len(pairs)
     error = math.sqrt(float(((got - ratio * put) ** 2).sum()) * count / (count - 1)) / float(put.sum())
     own = np.divide(got, put, out=np.full(count, ratio), where=put > 0)
     return Score(ratio, error, float(np.std(own, ddof=1)))

@@ -76,7 +76,7 @@ class FluxCorrection:
 
     @cached_property
     def curve(self) -> Curve:
-        """Recovery of the sources that were found, against the peak SNR of the output."""
+        """Recovery of the sources found, surroundings included, against the peak SNR of the output."""
         return self.check.curve("flux_found", output=True)
 
     def factor(self, peak: float) -> Factor:

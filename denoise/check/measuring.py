@@ -45,6 +45,9 @@ class Measured:
     injected, recovered : float
         Sums over its footprint, in units of its peak times voxels; what the method makes of the field without the
         source is taken off.
+    whole, around : float
+        Sum of the whole source, and of what came of it in its box and the margin about that, in the same units: light
+        that a method spreads is not lost.
     peak : float
         Largest value of the output in its footprint, in sigma of the input.
     found : bool
@@ -61,6 +64,8 @@ class Measured:
     draw: int
     injected: float
     recovered: float
+    whole: float
+    around: float
     peak: float
     found: bool
     shift: tuple[float, float, float] | None
@@ -96,7 +101,7 @@ def measure_source(
     found : bool
         Whether it was found, see `is_found`.
     margin : tuple of int
-        Voxels (channel, y, x) about the box in which the output's moments are taken.
+        Voxels (channel, y, x) about the box that belong to the source too.
     """
     there = output[source.box]
     known = np.isfinite(there)
@@ -113,6 +118,8 @@ def measure_source(
         draw=draw,
         injected=float(source.values[feet].sum(dtype=np.float64)),
         recovered=float(change[feet].sum()),
+        whole=float(source.values[known].sum(dtype=np.float64)),
+        around=float(_change(source, amplitude, output, without, margin).sum()),
         peak=float(scaled[feet].max(initial=0.0)),
         found=found,
         shift=None if both is None else _shift(*both),
@@ -162,13 +169,21 @@ def _shift(before: Moments, after: Moments) -> tuple[float, float, float]:
     return c, y, x
 
 
+def _change(
+    source: Placed, amplitude: float, output: NDArray[Any], without: NDArray[Any], margin: Shape
+) -> Floats:
+    """What the source made of the output in its box and about it, over its peak; 0 where there are no data."""
+    wide = widened(source.box, margin, output.shape)
+    change = (output[wide].astype(np.float64) - without[wide]) / amplitude
+    return np.where(np.isfinite(change), change, 0.0)
+
+
 def _moments_after(
     source: Placed, amplitude: float, output: NDArray[Any], without: NDArray[Any], margin: Shape
 ) -> Moments | None:
     """Moments of what the source made of the output, above 1 % of its peak, in the coordinates of the box."""
     wide = widened(source.box, margin, output.shape)
-    change = (output[wide].astype(np.float64) - without[wide]) / amplitude
-    values = np.where(np.isfinite(change), change, 0.0)
+    values = _change(source, amplitude, output, without, margin)
     core = np.pad(source.values >= CORE, _padding(source.box, wide))
     peak = float(values[core].max(initial=0.0))
     found = moments(np.where(values > FOOTPRINT * peak, values, 0.0)) if peak > 0 else None

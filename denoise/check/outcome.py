@@ -208,7 +208,7 @@ class Check:
         flux, found = cell.scores["flux"], cell.scores["completeness"]
         like = {FOUND: "sources like the one found in the cube", ALL: "sources of all kinds checked"}
         what = like.get(cell.kind, f"sources of the kind “{cell.kind}”")
-        kept = "an unknown part" if flux is None else f"{100 * flux.value:.0f} ± {_per_cent(flux.error)} %"
+        kept = "an unknown part" if flux is None else per_cent(flux.value, flux.error)
         share = "" if found is None else f" and finds {100 * found.value:.0f} % of them"
         text = f"At peak SNR {cell.snr:g} {self.method} keeps {kept} of the flux of {what}{share}"
         if self.false is None:
@@ -224,8 +224,8 @@ class Check:
         kept = self.curve("flux", kind=FOUND).at(self.found_snr)
         if kept is None:
             return ""
-        share = f"{100 * kept[0]:.0f} ± {_per_cent(kept[1])} %"
-        return f" Of the source found, peak SNR {self.found_snr:.2g}, it should have kept {share}."
+        snr = f"{self.found_snr:.2g}"
+        return f" Of the source found, peak SNR {snr}, it should have kept {per_cent(*kept)}."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -288,5 +288,7 @@ def decimals(value: float, error: float) -> str:
     return f"{value:.{places}f}"
 
 
-def _per_cent(error: float) -> str:
-    return decimals(100 * error, 100 * error)
+def per_cent(value: float, error: float) -> str:
+    """A share with its error: "93 ± 4 %", with a decimal where the error is below one per cent."""
+    places = 0 if error >= 0.0095 else 1
+    return f"{100 * value:.{places}f} ± {max(100 * error, 0.1):.{places}f} %"

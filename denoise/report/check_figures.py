@@ -43,6 +43,9 @@ def recovery_figure(check: Check) -> Any:
         Quantity("completeness", "Sources found (%)", 100.0, 100.0),
     )
     fig = _panels(check, panels, columns=2, height=3.4)
+    around = Quantity("flux_around", "", 100.0, 100.0)
+    for number, name in enumerate(kinds := _ordered(check)):
+        _points(fig.axes[0], check.of_kind(name), around, number, len(kinds), "")
     fig.axes[0].set_ylim(bottom=min(0.0, fig.axes[0].get_ylim()[0]))
     fig.axes[1].set_ylim(-4.0, 104.0)
     return fig
@@ -150,6 +153,9 @@ def _points(ax: Any, cells: Sequence[Cell], panel: Quantity, number: int, kinds:
     x = [snr * shift for snr, _ in known]
     y = [panel.factor * score.value for _, score in known]
     error = [panel.factor * score.error for _, score in known]
+    if not name:
+        ax.plot(x, y, color=color, ls=":", lw=1.2, zorder=2)
+        return
     ax.errorbar(x, y, error, color=color, marker=marker, ms=4.5, lw=1.4, capsize=2.5, label=name, zorder=3)
 
 

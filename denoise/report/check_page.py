@@ -219,7 +219,8 @@ def _texts(check: Check) -> dict[str, dict[str, str]]:
         "recovery": {
             "title": "Flux and completeness",
             "caption": "Left: sum of the output over the sources’ own footprints (above 1 % of their peak) against "
-            f"the sum that was put in, sources that were not found included. {off}Right: share of the sources at "
+            f"the sum that was put in, sources that were not found included; dotted: with what came out about the "
+            f"footprints, where light may be spread. {off}Right: share of the sources at "
             f"whose place a region was found. {bars}",
             "alt": "Flux recovered and share of sources found against peak SNR, a line for each kind of source.",
         },

@@ -62,6 +62,7 @@ def kept():
 def test_what_keeps_everything_is_measured_as_one(kept):
     assert _score(kept, "flux").value == pytest.approx(1.0, abs=1e-3)
     assert _score(kept, "flux").error < 1e-3
+    assert _score(kept, "flux_around").value == pytest.approx(1.0, abs=1e-3)
     assert _score(kept, "completeness").value == 1
     for name in ("distance", "fwhm", "line", "shift_channel"):
         assert _score(kept, name).value == pytest.approx(0.0, abs=0.02)
@@ -72,7 +73,7 @@ def test_what_halves_the_flux_is_measured_as_a_half():
     flux = _score(done, "flux")
     assert flux.value == pytest.approx(0.5, abs=1e-3)
     assert done.level == pytest.approx(_check("keeper").level / 2, rel=0.02)
-    assert "keeps 50 ±" in done.sentence()
+    assert "keeps 50.0 ±" in done.sentence()
 
 
 def test_what_leaves_nothing_finds_nothing():
@@ -89,6 +90,13 @@ def test_a_shift_is_measured():
     done = _check("mover")
     assert _score(done, "shift_x").value == pytest.approx(1.0, abs=0.05)
     assert _score(done, "shift_y").value == pytest.approx(0.0, abs=0.05)
+
+
+def test_light_that_is_spread_is_not_lost():
+    done = _check("smooth")
+    assert _score(done, "flux").value < 0.97
+    assert _score(done, "flux_around").value == pytest.approx(1.0, abs=0.02)
+    assert _score(done, "fwhm").value > 0.5
 
 
 def test_every_cell_has_its_share_and_no_cell_two_fields(kept):
