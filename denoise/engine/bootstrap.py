@@ -74,10 +74,15 @@ class Drawn(NamedTuple):
         """With fluxes in another unit."""
         return self._replace(flux=self.flux * factor)
 
-    def error_of(self, channels: slice = slice(None)) -> float:
-        """1 sigma error of the flux found in these channels: scatter and bias of the draws, not calibrated."""
-        flux = self.flux[:, channels].sum(axis=1)
-        return float(np.hypot(flux[1:].std(ddof=1), flux[1:].mean() - flux[0]))
+    @property
+    def error(self) -> float:
+        """1 sigma error of the flux found: scatter and bias of the draws, not calibrated."""
+        return float(_scatter_and_bias(self.flux.sum(axis=1)))
+
+    @property
+    def errors(self) -> Floats:
+        """The same of the flux found in each channel, shape (channel,)."""
+        return np.asarray(_scatter_and_bias(self.flux))
 
     def correlation(self) -> tuple[Floats, Floats] | None:
         """Autocorrelation of the errors over lags (y, x) and over channels; None where no draw differed."""
@@ -292,6 +297,11 @@ class _Again(NamedTuple):
             again = final(self.denoiser.apply(part, self.noise.window(region), state).data, self.denoiser)
             made.append(again[_within(box, region)] - self.result[box])
         return made
+
+
+def _scatter_and_bias(flux: Floats) -> Any:
+    """Of draws against the result, which comes first; draws without scatter have no error."""
+    return np.hypot(flux[1:].std(axis=0, ddof=1), flux[1:].mean(axis=0) - flux[0])
 
 
 def final(data: Block, denoiser: Denoiser) -> Block:

@@ -8,6 +8,9 @@ from contextlib import closing
 from copy import copy
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from denoise.engine.account import OF_INPUT, Account, PackedMask, flux_error
 from denoise.engine.bootstrap import Bootstrap, Drawn, RedrawnBlocks
 from denoise.engine.conditioning import Conditioned
@@ -160,6 +163,16 @@ class Prepared:
         """What draws of the noise say of sums over the emission found, in the unit of the noise; None without draws."""
         return None if self._drawn is None else self._drawn.scaled(self.noise.typical)
 
+    @property
+    def flux_errors(self) -> NDArray[np.float64] | None:
+        """1 sigma error of the flux found in each channel, shape (channel,), in the unit of the data.
+
+        None without draws, and where counts were stabilised: their sums have another unit.
+        """
+        if self.drawn is None or self.data.stabiliser is not None:
+            return None
+        return self.drawn.errors * flux_factor(self.denoiser)
+
     def metrics(self) -> dict[str, float | None]:
         """The account of the tiles so far, and the method's own numbers; no flux of what is for display."""
         error = flux_error(self.support, self.noise)
@@ -168,7 +181,7 @@ class Prepared:
         if self.display:
             found = {name: found[name] for name in OF_INPUT}
         elif self.drawn is not None and found["flux_after"] is not None:
-            found["flux_after_error"] = self.drawn.error_of() * flux_factor(self.denoiser)
+            found["flux_after_error"] = self.drawn.error * flux_factor(self.denoiser)
         return found | self._numbers
 
     def _add(self, done: Done) -> None:

@@ -52,6 +52,8 @@ class Result:
         The emission found in the input by the noise model, (channel, y, x).
     drawn : Drawn or None
         What draws of the noise say of sums over it, in the unit of the noise; None without draws.
+    flux_errors : ndarray or None
+        1 sigma error of the flux found in each channel, shape (channel,), from these draws with all correlations.
     metrics : dict
         The numbers of the report; None where a number is undefined.
     warnings : list of str
@@ -81,6 +83,7 @@ class Result:
     noise: NoiseModel
     support: PackedMask
     drawn: Drawn | None
+    flux_errors: NDArray[np.float64] | None
     metrics: dict[str, float | None]
     method: str
     parameters: dict[str, Any]

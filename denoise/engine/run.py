@@ -373,6 +373,7 @@ class Run:
             stabiliser=prepared.data.stabiliser,
             support=prepared.support,
             drawn=prepared.drawn,
+            flux_errors=prepared.flux_errors,
             metrics=metrics,
             warnings=list(dict.fromkeys([*self.said, *said, *found, *doubts])),
             remarks=doubts,

@@ -117,6 +117,9 @@ def spectrum_figure(scene: Scene) -> Any | None:
         label="before, ± 1σ noise",
     )
     ax.step(x, spectra.before, where="mid", color=BEFORE, lw=1.1, label="before")
+    if spectra.after_error is not None:
+        low, high = spectra.after - spectra.after_error, spectra.after + spectra.after_error
+        ax.fill_between(x, low, high, step="mid", color=AFTER, alpha=0.3, lw=0, label="after, ± 1σ")
     ax.step(x, spectra.after, where="mid", color=AFTER, lw=1.5, label="after")
     ax.margins(x=0.01)
     ax.ticklabel_format(axis="both", style="sci", scilimits=(-3, 5), useMathText=True)

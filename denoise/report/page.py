@@ -179,6 +179,11 @@ def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
 
 def _spectrum_caption(scene: Scene) -> str:
     band = "The band is the 1-sigma noise by the noise model, correlations included."
+    if scene.spectra.after_error is not None:
+        band = (
+            "The bands are 1 sigma: before, the noise by the noise model, correlations included; after, the error that "
+            "draws of the noise give for the emission found."
+        )
     if scene.where.any:
         return f"{scene.spectra.unit.name} of the emission found, before and after. {band}"
     return f"Nothing was detected, so this is the mean over the whole field, not of a source. {band}"

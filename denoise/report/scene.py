@@ -64,6 +64,10 @@ class ReportInput(Protocol):
         """The emission found, (channel, y, x): array, or an object with ``read(region)``."""
 
     @property
+    def flux_errors(self) -> Floats | None:
+        """1 sigma error of the flux found in each channel; None where it is not known."""
+
+    @property
     def metrics(self) -> Mapping[str, Any]:
         """Numbers by name."""
 
@@ -104,12 +108,16 @@ class ChannelPanel:
 
 @dataclass(frozen=True)
 class Spectra:
-    """Spectra in the aperture, shape (channel,), in `unit`, and the 1-sigma noise of the one before."""
+    """Spectra in the aperture, shape (channel,), in `unit`, and the 1-sigma noise of the one before.
+
+    `after_error`: the error of the one after, where draws of the noise gave one.
+    """
 
     before: Floats
     after: Floats
     error: Floats
     unit: ApertureUnit
+    after_error: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,7 @@ def observe(result: ReportInput) -> Scene:
     acf = spatial_acf(readers, lags=LAGS)
     models = np.asarray(result.noise.spatial_acf, float), np.asarray(result.noise.spectral_acf, float)
     unit = unit_text(cube.unit, cube.unit_text)
-    spectra, spatial = _spectra(cube, where, sums, models[0])
+    spectra, spatial = _spectra(result, where, sums, models[0])
     error = partial(audit.flux_error, spatial=spatial, spectral_acf=models[1])
     flux = _flux(spectra, sums, where.channels, spectral.width, error)
     level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST_LEVEL)
@@ -233,7 +241,8 @@ def _map_noise(
     )
 
 
-def _spectra(cube: Any, where: Footprint, sums: Sums, acf: Floats) -> tuple[Spectra, float]:
+def _spectra(result: ReportInput, where: Footprint, sums: Sums, acf: Floats) -> tuple[Spectra, float]:
+    cube, drawn = result.input, result.flux_errors
     unit = aperture_unit(cube)
     aperture = where.sky if where.any else np.ones_like(where.sky)
     spatial = aperture_correlation(aperture, acf)
@@ -242,7 +251,10 @@ def _spectra(cube: Any, where: Footprint, sums: Sums, acf: Floats) -> tuple[Spec
     with np.errstate(invalid="ignore", divide="ignore"):
         factor = 1 / sums.pixels if unit.mean else np.where(sums.pixels > 0, unit.factor, np.nan)
         error = factor * np.sqrt(spatial * sums.variance)
-        return Spectra(factor * sums.spectrum[0], factor * sums.spectrum[1], error, unit), spatial
+        after_error = None if drawn is None or not where.any else factor * drawn
+        return Spectra(
+            factor * sums.spectrum[0], factor * sums.spectrum[1], error, unit, after_error
+        ), spatial
 
 
 def _flux(

@@ -130,7 +130,7 @@ def sampled(recipe: TrainingRecipe, drawing: Drawing, number: int) -> Seen:
 
 def flux_pull(look: Look, cube: Observed) -> float | None:
     """(Flux found - true flux) / the error that draws give, not calibrated; None where nothing was found."""
-    error = look.drawn.error_of()
+    error = look.drawn.error
     if error <= 0:
         return None
     return float((look.drawn.flux[0].sum() - cube.truth.sum(dtype=np.float64)) / error)

@@ -60,6 +60,7 @@ class ToyResult:
     residual: Any = None
     display: bool = False
     uncertainty: Any = None
+    flux_errors: Any = None
     metrics: dict = field(default_factory=dict)
     warnings: list = field(default_factory=list)
     method: str = "ist"

@@ -139,7 +139,7 @@ def test_sums_of_draws_add_up_over_parts():
     one = Drawn(rng.normal(size=(4, 3)), rng.normal(size=(25, 25)), rng.normal(size=13))
     assert np.allclose(one.plus(Drawn.nothing(3, 3)).flux, one.flux)
     assert Drawn.nothing(3, 3).correlation() is None
-    assert Drawn.nothing(3, 3).error_of() == 0
+    assert Drawn.nothing(3, 3).error == 0
 
 
 def test_products_are_those_of_a_plain_sum():
