@@ -118,6 +118,8 @@ def with_error(score: Score | None, factor: float, unit: str) -> str:
     if score is None:
         return "–"
     value, error = factor * score.value, factor * score.error
+    if value == 0 and error == 0:
+        return f"0{unit}"
     places = 0 if factor > 1 and error >= 1 else 1 if error >= 0.1 else 2
     return f"{value:.{places}f} ± {error:.{places}f}{unit}".replace("-", "−")
 
