@@ -13,7 +13,7 @@ from denoise.methods.contract import Parameters, validated
 Grid = Mapping[str, Sequence[Any]]
 
 MOST = 200  # combinations
-_COMPONENTS = {"n_components": ("auto", 1, 2, 3, 5), "threshold": (4.5, 5.5, 7.0)}
+_COMPONENTS = {"n_components": ("auto", 2, 4, 8), "threshold": (4.5, 5.5, 7.0)}
 _GRIDS: dict[str, Grid] = {
     "ist": {"threshold": (3.5, 4.5, 5.5, 6.5, 8.0)},
     "smooth": {"fwhm": (None, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)},

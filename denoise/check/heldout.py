@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class Trial(NamedTuple):
     weight : ndarray, shape (channel, y, x)
         Of the voxels, 1 in all: half or more for the emission that is found in `seen` and what is around it, the rest
         for the sky. 0 without coverage.
+    inside : ndarray, shape (channel, y, x)
+        The same of the emission found alone, 1 in all; 0 everywhere where none was.
     spread : ndarray or float
         1 sigma of the target's own noise, over sigma of the data.
     """
@@ -65,6 +67,7 @@ class Trial(NamedTuple):
     target: Block
     known: Block
     weight: Block
+    inside: Block
     spread: Block | float
 
 
@@ -131,22 +134,20 @@ class HeldOut(ABC):
         with np.errstate(invalid="ignore"):
             return np.nan_to_num(np.asarray(pixels / self.sigma, np.float32))
 
-    def weight(self, seen: Block) -> Block:
-        """Weight of the voxels (channel, y, x), 1 in all, from what is seen alone.
+    def weights(self, seen: Block) -> tuple[Block, Block]:
+        """Weights of the voxels (channel, y, x) from what is seen alone, 1 in all: of all, and of the emission found.
 
         Emission found by the noise model, grown by the correlation of the noise and 2 channels, has a weight of 1 a
         voxel before it is normalised, all of the sky together at most as much. Without emission all are alike.
         """
         rig, known = self.rig, np.isfinite(seen) & np.isfinite(self.sigma)
-        per_unit, both = 1.0 / rig.noise.typical, rig.options.positivity != "on"
-        block, noise = np.asarray(seen * per_unit, np.float32), rig.noise.scaled(per_unit)
-        found = detection.support(block, noise, both_signs=both, threads=rig.threads)
-        near = dilated(found & known, rig.noise.correlation_fwhm) & known
+        found = emission_of(rig, seen) & known
+        near = dilated(found, rig.noise.correlation_fwhm) & known
         count = np.count_nonzero(near)
         sky = np.count_nonzero(known) - count
         share = min(1.0, count / sky) if count and sky else 1.0
         weight = np.where(near, 1.0, share) * known
-        return np.asarray(weight / max(weight.sum(), 1.0), np.float32)
+        return normalised(weight), normalised(found)
 
 
 class Recorrupted(HeldOut):
@@ -167,7 +168,7 @@ class Recorrupted(HeldOut):
         data, drawn = self.base.data(), self.base.sample(FIRST_DRAW + draw)
         seen = data + np.float32(AMPLITUDE) * drawn
         off = self.scaled(drawn) / np.float32(AMPLITUDE)
-        return Trial(seen, self.scaled(data) - off, 1 + np.square(off), self.weight(seen), 1.0)
+        return Trial(seen, self.scaled(data) - off, 1 + np.square(off), *self.weights(seen), 1.0)
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,23 @@ class Halves(HeldOut):
         """The first half is seen, the second is the target."""
         seen, target = self.base.data(), self.other.data()
         spread = self.scaled(_known_sigma(self.other.noise))
-        weight = self.weight(np.where(np.isfinite(target) & (spread > 0), seen, np.float32(np.nan)))
-        return Trial(seen, self.scaled(target), np.square(spread), weight, spread)
+        both = np.where(np.isfinite(target) & (spread > 0), seen, np.float32(np.nan))
+        return Trial(seen, self.scaled(target), np.square(spread), *self.weights(both), spread)
+
+
+def emission_of(rig: Rig, pixels: Block) -> NDArray[np.bool_]:
+    """The emission that the noise model of a rig finds in pixels (channel, y, x), in the unit of its data."""
+    # fluxes may be as small as 1e-20
+    per_unit, both = 1.0 / rig.noise.typical, rig.options.positivity != "on"
+    block, noise = np.asarray(pixels * per_unit, np.float32), rig.noise.scaled(per_unit)
+    found = detection.support(block, noise, both_signs=both, threads=rig.threads)
+    return np.asarray(found & np.isfinite(pixels))
+
+
+def normalised(weight: NDArray[Any]) -> Block:
+    """Weights that are 1 in all; zeros stay."""
+    total = float(weight.sum(dtype=np.float64))
+    return np.asarray(weight / total if total > 0 else weight, np.float32)
 
 
 class Marks(NamedTuple):
@@ -239,13 +255,26 @@ def error_of(marks: Sequence[Marks]) -> Measurement:
     return Measurement(value, float(np.sqrt(spread)))
 
 
-def difference_of(trial: Trial, output: Block, other: Block, held: HeldOut) -> tuple[float, float]:
+def difference_of(
+    trial: Trial, output: Block, other: Block, held: HeldOut, *, inside: bool = False
+) -> tuple[float, float]:
     """Squared error of an output less that of another, and the variance that target noise gives it.
 
     Given the two outputs it is exact, for the noise that all targets share (`HeldOut.error` adds the rest).
+
+    Parameters
+    ----------
+    trial : Trial
+        What both were made of.
+    output, other : ndarray, shape (channel, y, x)
+        In the unit of the data.
+    held : HeldOut
+        Where the trial is from.
+    inside : bool
+        In the emission found alone.
     """
     one, two = held.scaled(output), held.scaled(other)
-    change = trial.weight * (one - two).astype(np.float64)
+    change = (trial.inside if inside else trial.weight) * (one - two).astype(np.float64)
     value = float((change * (one + two - 2 * trial.target)).sum())
     return value, sum_error(2 * change * trial.spread, held.unit) ** 2
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,9 @@ KINDS: dict[Kind, str] = {
 UNITS: dict[Kind, str] = {"r2r": "σ²", "halves": "σ²", "injection": ""}
 
 
+_PAIRS = ("score", "difference", "emission")
+
+
 @dataclass(frozen=True)
 class Tried:
     """One set of parameters.
@@ -31,6 +34,8 @@ class Tried:
         Lower is better; None where the method failed.
     difference : Measurement or None
         Score less that of the default, under the same draws; None where one of them failed.
+    emission : Measurement or None
+        The same difference in the emission found alone; None where the score does not tell.
     seconds : float
         Wall time.
     failure : str
@@ -40,18 +45,19 @@ class Tried:
     parameters: dict[str, Any]
     score: Measurement | None
     difference: Measurement | None
+    emission: Measurement | None = None
     seconds: float = 0.0
     failure: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        pairs = {name: _pair(getattr(self, name)) for name in ("score", "difference")}
+        pairs = {name: _pair(getattr(self, name)) for name in _PAIRS}
         return {**vars(self), **pairs}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Tried:
         """Inverse of `to_dict`."""
-        pairs = {name: _measurement(values[name]) for name in ("score", "difference")}
+        pairs = {name: _measurement(values[name]) for name in _PAIRS}
         return cls(**{**values, **pairs})
 
 
@@ -142,8 +148,17 @@ class Tuned:
                 f"{self.named(self.tried[0])}, by {self._amount(gain)} ({self.basis})."
             )
         rival = best_rival(self.tried)
+        lower = [one for one in self.tried[1:] if is_better(one) and not keeps_emission(one)]
+        if lower:
+            first = min(lower, key=lambda one: one.difference.value if one.difference else 0.0)
+            return (
+                f"{stays}: {self.named(first)} has a lower error over all, but a higher one in the emission itself "
+                f"({self.basis})."
+            )
         if rival is None or rival.difference is None:
             return f"{stays}: nothing else could be scored ({self.basis})."
+        if rival.difference.error == 0:
+            return f"{stays}: nothing else makes a difference ({self.basis})."
         if rival.difference.value >= 0:
             return (
                 f"{stays}: no other has a lower {self._error}; next is {self.named(rival)}, higher by "
@@ -195,19 +210,29 @@ def word(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def best_rival(tried: tuple[Tried, ...]) -> Tried | None:
-    """The best of all but the default, if any has a score."""
-    scored = [one for one in tried[1:] if one.difference is not None]
+def is_better(one: Tried) -> bool:
+    """Whether it beats the default by more than the standard error of the difference."""
+    return one.difference is not None and -one.difference.value > one.difference.error
+
+
+def keeps_emission(one: Tried) -> bool:
+    """Whether it is not worse than the default in the emission itself, within the standard error."""
+    return one.emission is None or one.emission.value <= one.emission.error
+
+
+def best_rival(tried: Sequence[Tried]) -> Tried | None:
+    """The best of all but the default that keeps the emission, if any has a score."""
+    scored = [one for one in tried[1:] if one.difference is not None and keeps_emission(one)]
     return min(scored, key=lambda one: one.difference.value, default=None)  # type: ignore[union-attr]
 
 
-def choose_tried(tried: tuple[Tried, ...]) -> int:
+def choose_tried(tried: Sequence[Tried]) -> int:
     """The best, if it beats the default by more than the standard error of their difference; else the default, 0.
+
+    What is worse than the default in the emission itself is not chosen, however much it gains on the sky.
 
     Source: Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, section 3.4.3 (the simplest
     within one standard error; here the simplest is the default).
     """
     rival = best_rival(tried)
-    if rival is None or rival.difference is None or not -rival.difference.value > rival.difference.error:
-        return 0
-    return tried.index(rival)
+    return list(tried).index(rival) if rival is not None and is_better(rival) else 0

@@ -180,6 +180,7 @@ class _Scores:
         self.parameters = parameters
         self.marks: list[Marks] = []
         self.differences: list[tuple[float, float]] = []
+        self.inside: list[tuple[float, float]] = []
         self.seconds = 0.0
         self.failure = ""
 
@@ -197,17 +198,23 @@ class _Scores:
         self.marks.append(marks_of(trial, output, held))
         if reference is not None:
             self.differences.append(difference_of(trial, output, reference, held))
+            self.inside.append(difference_of(trial, output, reference, held, inside=True))
         return output
 
     def tried(self, held: HeldOut) -> Tried:
         """The score."""
         if self.failure:
-            return Tried(self.parameters, None, None, self.seconds, self.failure)
-        difference = Measurement(0.0, 0.0)
-        if self.differences:
-            values, variances = zip(*self.differences, strict=True)
-            difference = Measurement(float(np.mean(values)), held.error(variances))
-        return Tried(self.parameters, error_of(self.marks), difference, self.seconds)
+            return Tried(self.parameters, None, None, seconds=self.seconds, failure=self.failure)
+        over_all, inside = averaged(self.differences, held), averaged(self.inside, held)
+        return Tried(self.parameters, error_of(self.marks), over_all, inside, self.seconds)
+
+
+def averaged(values: Sequence[tuple[float, float]], held: HeldOut) -> Measurement:
+    """Differences over trials, with the variance of each, as one with its error; none are a difference of 0."""
+    if not values:
+        return Measurement(0.0, 0.0)
+    each, variances = zip(*values, strict=True)
+    return Measurement(float(np.mean(each)), held.error(variances))
 
 
 def one_line(err: Exception) -> str:
@@ -246,7 +253,9 @@ def _injected(
         except CancelledError:
             raise
         except (DenoiseError, ArithmeticError, MemoryError, RuntimeError, ValueError) as err:
-            done.append(Tried(parameters, None, None, time.perf_counter() - start, one_line(err)))
+            done.append(
+                Tried(parameters, None, None, seconds=time.perf_counter() - start, failure=one_line(err))
+            )
             continue
         # the same sources for all: where widths were that of what the default finds
         settings = replace(
@@ -255,7 +264,7 @@ def _injected(
         score, seconds = injection_score(check), time.perf_counter() - start
         first = done[0].score if done else score
         difference = None if first is None else less(score, first)
-        done.append(Tried(parameters, score, difference if done else Measurement(0.0, 0.0), seconds))
+        done.append(Tried(parameters, score, difference if done else Measurement(0.0, 0.0), seconds=seconds))
     return tuple(done)
 
 

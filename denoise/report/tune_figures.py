@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from denoise.check.tuned import UNITS, Tried, Tuned, word
-from denoise.report.panels import AFTER, LABEL, SECOND, TICK, figure, style
+from denoise.report.panels import AFTER, BEFORE, LABEL, SECOND, TICK, figure, style
 
 _SHOWN = 20  # rows of a ranking
 
@@ -38,21 +38,35 @@ def curve_figure(tuned: Tuned) -> Any:
     order = sorted(range(len(scored)), key=lambda i: places[i])
     fig = figure(3.3)
     axes = fig.subplots(1, 2)
-    for ax, attribute, label in (
-        (axes[0], "score", score_label(tuned)),
-        (axes[1], "difference", difference_label(tuned)),
-    ):
+    curves = [(axes[0], "score", AFTER, "-", ""), (axes[1], "difference", AFTER, "-", "all")]
+    if all(one.emission is not None for one in scored):
+        curves.append((axes[1], "emission", BEFORE, "--", "in the emission"))
+    for ax, attribute, color, dash, label in curves:
         values = np.array([getattr(scored[i], attribute) for i in order])
-        x = np.array([places[i] for i in order])
-        ax.errorbar(x, values[:, 0], values[:, 1], color=AFTER, marker="o", ms=4.5, lw=1.3, capsize=2.5)
+        x = [places[i] for i in order]
+        ax.errorbar(
+            x,
+            values[:, 0],
+            values[:, 1],
+            color=color,
+            ls=dash,
+            marker="o",
+            ms=4.5,
+            lw=1.3,
+            capsize=2.5,
+            label=label,
+        )
+    for ax, attribute, text in (
+        (axes[0], "score", score_label(tuned)), (axes[1], "difference", difference_label(tuned))
+    ):  # fmt: skip
         _mark(ax, tuned, scored, places, attribute)
         if ticks is not None:
             ax.set_xticks(range(len(ticks)), ticks)
             ax.set_xlim(-0.4, len(ticks) - 0.6)
-        style(ax, name, label)
+        style(ax, name, text)
     axes[1].axhline(0, color="black", lw=0.6, zorder=0)
-    handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=TICK)
+    handles, labels = axes[1].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=TICK)
     return fig
 
 
@@ -86,7 +100,7 @@ def heat_figure(tuned: Tuned) -> Any:
         if one.difference is not None:
             place = _place(tuned, one, rows, columns)
             values[place] = one.difference.value
-            texts[place] = f"{one.difference.value:+.3f}\n± {one.difference.error:.3f}".replace("-", "−")
+            texts[place] = _cell(*one.difference)
     fig = figure(float(np.clip(0.52 * len(rows) + 1.3, 2.4, 9.0)))
     ax = fig.subplots()
     limit = float(np.nanpercentile(np.abs(values), 90)) or 1e-3
@@ -112,6 +126,12 @@ def heat_figure(tuned: Tuned) -> Any:
     bar.ax.tick_params(labelsize=TICK)
     fig.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=TICK)
     return fig
+
+
+def _cell(value: float, error: float) -> str:
+    """A difference in a field of the map, as exact as its error."""
+    places = 3 if error >= 0.002 or error == 0 else 4 if error >= 0.0002 else 5
+    return f"{value:+.{places}f}\n± {error:.{places}f}".replace("-", "−")
 
 
 def _axis(tuned: Tuned, name: str) -> list[Any]:

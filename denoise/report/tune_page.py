@@ -53,7 +53,8 @@ def write_tuned(tuned: Tuned, recipe: str, folder: str | Path) -> TuneFiles:
 def columns_of(tuned: Tuned) -> tuple[str, ...]:
     """Names of the columns of the table."""
     unit = "" if tuned.kind == "injection" else " (σ²)"
-    return (*tuned.default, f"score{unit}", f"less default{unit}", "seconds", "")
+    inside = () if tuned.kind == "injection" else (f"in the emission{unit}",)
+    return (*tuned.default, f"score{unit}", f"less default{unit}", *inside, "seconds", "")
 
 
 def rows_of(tuned: Tuned) -> list[tuple[str, ...]]:
@@ -116,7 +117,7 @@ def _caption(tuned: Tuned) -> str:
     common = (
         "Bars of the score are its standard error, most of which all settings share; bars of the difference from the "
         "default are what counts: both saw the same noise. The best takes the place of the default only where it is "
-        "better by more than that standard error."
+        "better by more than that standard error, and not worse in the emission itself."
     )
     what = {
         "r2r": "Squared error against data with independent noise, by draws of the noise model, less the variance of "

@@ -1,0 +1,193 @@
+"""What a comparison found, as an object and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from denoise.metrics import Measurement
+
+FORMAT = 1
+
+
+class AtSnr(NamedTuple):
+    """Injected sources of one peak SNR: share of the flux that came back, and share of them found."""
+
+    snr: float
+    flux: Measurement | None
+    found: Measurement | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"snr": self.snr, "flux": _pair(self.flux), "found": _pair(self.found)}
+
+
+def _pair(one: Measurement | None) -> list[float] | None:
+    return None if one is None else list(one)
+
+
+def _measurement(pair: list[float] | None) -> Measurement | None:
+    return None if pair is None else Measurement(*pair)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method.
+
+    Attributes
+    ----------
+    method : str
+        Its name.
+    failure : str
+        Why there are no numbers; "" where there are.
+    parameters : dict
+        Defaults filled in.
+    score : Measurement or None
+        Squared error against data with noise of their own, in sigma squared a voxel (see `heldout`).
+    difference : Measurement or None
+        Score less that of the recommended method, under the same draws.
+    flux : Measurement or None
+        Sum of the output over the emission found in the input; the error is that of the input there.
+    noise : float or None
+        Spread of the output off the emission (1.4826 MAD), in the unit of the data; 0: most of it is zero.
+    residual : dict
+        Moments and autocorrelation of input less output over sigma: fields of ``metrics.ResidualStatistics``.
+    recovered : tuple of AtSnr
+        Injected sources.
+    false : Measurement or None
+        Regions expected where there is no source, in what was compared.
+    error_bar : bool
+        Whether the method gives a 1 sigma error.
+    seconds, first : float
+        Wall time of a run, and of the first one, which loads what the method needs.
+    memory, idle : int or None
+        Bytes: what a process of its own had at most in the first run, and of these, before it.
+    """
+
+    method: str
+    failure: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    score: Measurement | None = None
+    difference: Measurement | None = None
+    flux: Measurement | None = None
+    noise: float | None = None
+    residual: dict[str, float] = field(default_factory=dict)
+    recovered: tuple[AtSnr, ...] = ()
+    false: Measurement | None = None
+    error_bar: bool = False
+    seconds: float = 0.0
+    first: float = 0.0
+    memory: int | None = None
+    idle: int | None = None
+
+    @property
+    def whiteness(self) -> float | None:
+        """Largest difference of the residual's autocorrelation from that of the noise."""
+        gaps = [
+            self.residual[name]
+            for name in ("acf_difference", "spectral_acf_difference")
+            if name in self.residual
+        ]
+        return max(gaps, default=None)
+
+    @property
+    def kept(self) -> Measurement | None:
+        """Share of the flux of the brightest injected sources that came back."""
+        return self.recovered[-1].flux if self.recovered else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        pairs = {name: _pair(getattr(self, name)) for name in ("score", "difference", "flux", "false")}
+        return {**vars(self), **pairs, "recovered": [one.to_dict() for one in self.recovered]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
+        """Inverse of `to_dict`."""
+        pairs = {name: _measurement(values[name]) for name in ("score", "difference", "flux", "false")}
+        recovered = tuple(
+            AtSnr(one["snr"], _measurement(one["flux"]), _measurement(one["found"]))
+            for one in values["recovered"]
+        )
+        return cls(**{**values, **pairs, "recovered": recovered})
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Methods side by side on one cube.
+
+    Attributes
+    ----------
+    input, checksum : str
+        The cube.
+    shape : tuple of int
+        What was compared (channel, y, x).
+    part : str
+        Which part of the cube that is; "" for all of it.
+    unit : str
+        Of the data.
+    noise : float
+        Typical 1 sigma.
+    flux : Measurement
+        Of the emission found in the input, a sum over voxels.
+    emission : int
+        Voxels of it.
+    entries : tuple of Entry
+        The methods, in the order in which they were run.
+    recommended : str
+        One of them; "" if none ran.
+    reason : str
+        Why, in a sentence.
+    draws : int
+        Trials of the score.
+    asked : dict
+        How the input was read and what was done around the methods.
+    notes : tuple of str
+        What the user should know.
+    seconds : float
+        Wall time.
+    version : str
+        Of this package.
+    """
+
+    input: str
+    checksum: str
+    shape: tuple[int, int, int]
+    part: str
+    unit: str
+    noise: float
+    flux: Measurement
+    emission: int
+    entries: tuple[Entry, ...]
+    recommended: str
+    reason: str
+    draws: int
+    asked: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    version: str = ""
+
+    def entry(self, method: str) -> Entry:
+        """The numbers of a method."""
+        return next(one for one in self.entries if one.method == method)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        entries = [one.to_dict() for one in self.entries]
+        plain = {**vars(self), "entries": entries, "flux": list(self.flux)}
+        plain["shape"], plain["notes"] = list(self.shape), list(self.notes)
+        return {"format": FORMAT, **plain}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Compared:
+        """Inverse of `to_dict`."""
+        left = {name: values[name] for name in cls.__dataclass_fields__}
+        left["entries"] = tuple(Entry.from_dict(one) for one in left["entries"])
+        left["flux"] = Measurement(*left["flux"])
+        left["shape"], left["notes"] = tuple(left["shape"]), tuple(left["notes"])
+        return cls(**left)
+
+    def to_json(self) -> str:
+        """The text of ``compare.json``."""
+        return f"{json.dumps(self.to_dict(), indent=1)}\n"
