@@ -1,4 +1,4 @@
-"""The "Compare" dock: two layers against each other, several methods side by side, and both in 3D."""
+"""The "Compare" dock: two layers against each other, several methods side by side, what they are worth, and 3D."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from napari_denoise.comparison_sections import (
 )
 from napari_denoise.panel import Message, Panel, heading
 from napari_denoise.side_by_side_section import MethodsSection
+from napari_denoise.trust_section import TrustSection
 from napari_denoise.volume_window import VolumeWindow, open_volume
 
 
@@ -39,9 +40,10 @@ class CompareDock(Panel):
         self.contrast = ContrastSection(viewer, self.pair, self.message)
         self.difference = DifferenceSection(viewer, self.pair, self.message)
         self.methods = MethodsSection(viewer, self.pair, self.message)
+        self.trust = TrustSection(viewer, self.pair, self.message)
         self.volume = VolumeSection(viewer, self.pair, self.message)
         for section in (
-            self.blink, self.wipe, self.contrast, self.difference, self.methods, self.volume,
+            self.blink, self.wipe, self.contrast, self.difference, self.methods, self.trust, self.volume,
         ):  # fmt: skip
             self.body.addWidget(section)
 

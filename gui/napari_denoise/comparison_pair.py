@@ -50,6 +50,11 @@ class Pair(QWidget):
         """A and B; None where nothing is chosen."""
         return self.first.layer, self.second.layer
 
+    @property
+    def entries(self) -> tuple[Entry | None, Entry | None]:
+        """What A and B show."""
+        return self.first.entry, self.second.entry
+
     def checked(self, *, units: bool = True) -> tuple[Entry, Entry]:
         """What A and B show.
 

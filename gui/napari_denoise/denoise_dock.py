@@ -252,8 +252,8 @@ class DenoiseDock(Panel):
     def _open_written(self, result: Any) -> None:
         from napari_denoise.reader import layers_of_file
 
-        for data, kwargs, _ in layers_of_file(result.path):
-            self.viewer.add_image(data, **kwargs)
+        for data, kwargs, kind in layers_of_file(result.path):
+            getattr(self.viewer, f"add_{kind}")(data, **kwargs)
 
     def _finish_layers(self, entry: Entry, options: RunOptions, result: Any) -> None:
         layer, self._running = self._running, None

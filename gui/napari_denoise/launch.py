@@ -51,8 +51,8 @@ def open_viewer(
 
     viewer = napari.Viewer(title=TITLE, show=show)
     show_as_sky(viewer)
-    for data, kwargs, _ in layers:
-        viewer.add_image(data, **kwargs)
+    for data, kwargs, kind in layers:
+        getattr(viewer, f"add_{kind}")(data, **kwargs)
     docks = add_docks(viewer)
     _look_at_the_middle(viewer)
     # once the window is there: napari's shapes take a second to import

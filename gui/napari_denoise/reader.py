@@ -54,7 +54,26 @@ def layers_of_file(path: str | Path, **options: Any) -> list[LayerData]:
     name = Path(cube.path or path).name
     ours = is_output(path)
     data = layer_of(cube, name, _kind(cube) if ours else "input", reading=options)
-    return [data, *(_extensions(path, name, data) if ours else ())]
+    return [
+        data,
+        *(_extensions(path, name, data) if ours else ()),
+        *(_catalogue(path, name, data) if ours else ()),
+    ]
+
+
+def _catalogue(path: str | Path, name: str, data: LayerData) -> Iterator[LayerData]:
+    """The regions of an output as points, where their catalogue lies beside it."""
+    from denoise.check.catalogue import catalogue_paths
+
+    beside = catalogue_paths(Path(path).parent, Path(path).name.split(".fits")[0]).ecsv
+    if beside.is_file():
+        from astropy.table import Table
+
+        from napari_denoise.regions_layer import points_of
+
+        yield points_of(
+            Table.read(beside, format="ascii.ecsv"), data[1]["metadata"][KEY].world, f"{name} regions"
+        )
 
 
 def is_output(path: str | Path) -> bool:
