@@ -110,7 +110,7 @@ def _title(info: Any) -> str:
 
 
 class Around(QWidget):
-    """Continuum, positivity, noise of the file, seed, memory; folded away at first."""
+    """Continuum, positivity, noise of the file, errors, seed, memory; folded away at first."""
 
     changed = Signal()
 
@@ -131,6 +131,13 @@ class Around(QWidget):
         self.companion.setToolTip(
             "The noise that the file gives: as it is, scaled to the data, or measured instead"
         )
+        self.uncertainty = QSpinBox()
+        self.uncertainty.setRange(0, 200)
+        self.uncertainty.setSpecialValueText("the method's own")
+        self.uncertainty.setSuffix(" draws")
+        self.uncertainty.setToolTip(
+            "1 sigma errors from so many draws of the noise, denoised again (16 are usual); takes several times as long"
+        )
         self.seed = QSpinBox()
         self.seed.setRange(0, 2**31 - 1)
         self.seed.setToolTip("Fixes every random draw")
@@ -145,9 +152,11 @@ class Around(QWidget):
         inner = QWidget()
         form = QFormLayout(inner)
         form.setContentsMargins(0, 0, 0, 0)
-        for name in ("continuum", "positivity", "companion", "seed", "memory"):
+        for name in ("continuum", "positivity", "companion", "uncertainty", "seed", "memory"):
             widget = getattr(self, name)
-            form.addRow({"companion": "noise in the file"}.get(name, name), widget)
+            form.addRow(
+                {"companion": "noise in the file", "uncertainty": "error bars"}.get(name, name), widget
+            )
             signal = widget.currentTextChanged if isinstance(widget, QComboBox) else widget.valueChanged
             signal.connect(lambda *_: self.changed.emit())
         fold = QCollapsible("More")
@@ -172,6 +181,7 @@ class Around(QWidget):
             continuum=self.continuum.currentText(),
             positivity=self.positivity.currentText(),
             companion=self.companion.currentText(),
+            uncertainty=self.uncertainty.value(),
             memory=round(self.memory.value() * _GB),
         )
         check_methods(wanted)
@@ -182,5 +192,6 @@ class Around(QWidget):
         self.continuum.setCurrentText(options.continuum)
         self.positivity.setCurrentText(options.positivity)
         self.companion.setCurrentText(options.companion)
+        self.uncertainty.setValue(options.uncertainty)
         self.seed.setValue(options.seed)
         self.memory.setValue((options.memory or memory_of()) / _GB)

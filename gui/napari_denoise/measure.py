@@ -284,7 +284,9 @@ class _Gather:
         if after is None:
             return first, None
         there = np.isfinite(after)
-        sums = None if error is None else _squares(self._take(error.read, channels), there)
+        # an exact zero says that nothing was found: its error is that of what may hide there, and not of the sum
+        shown = there & (after != 0)
+        sums = None if error is None else _squares(self._take(error.read, channels), shown)
         return first, self._curve(after, there, sums)
 
     def _take(self, read: Read, channels: slice) -> NDArray[Any]:
@@ -330,6 +332,8 @@ def correlation(noise: NoiseModel, foot: Footprint) -> float:
 
 def _numbers(voxels: _Voxels) -> Numbers:
     before, after, sigma, error, quiet = voxels
+    if after is not None and error is not None:
+        error = np.where(after == 0, np.nan, error)  # of what may hide there: no noise of the result
     robust = background_noise(before, before if after is None else after, quiet)
     noise = (
         (_finite(robust[0]) or None) if sigma is None else _middle(sigma),

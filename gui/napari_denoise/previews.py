@@ -82,7 +82,7 @@ def preview(
     outer = _with_margin(region, cube.shape)
     run = Run(
         held(cube, outer),
-        options,
+        options.model_copy(update={"uncertainty": 0}),  # errors would take many times as long
         Monitor(None, token),
         noise=noise.window(outer),
         threads=usable_cores(),

@@ -11,7 +11,18 @@ import yaml
 
 from denoise.cube import Cube
 from denoise.engine import RunOptions
-from denoise.engine.recipe import Continuum, Denoise, Inputs, Mask, Noise, Outputs, Recipe, Report, Step
+from denoise.engine.recipe import (
+    Continuum,
+    Denoise,
+    Inputs,
+    Mask,
+    Noise,
+    Outputs,
+    Recipe,
+    Report,
+    Step,
+    Uncertainty,
+)
 from denoise.errors import UsageError
 
 # how ``denoise.read`` was asked, and where a recipe says it
@@ -64,6 +75,7 @@ def recipe_of(source: Path, options: RunOptions, reading: Mapping[str, Any] | No
                 method=options.method, parameters=options.parameters, positivity=options.positivity
             )
         ),
+        *([Step(uncertainty=Uncertainty(draws=options.uncertainty))] if options.uncertainty else []),
         Step(report=Report()),
     ]
     return Recipe(
@@ -91,10 +103,10 @@ def command_line(source: Path, options: RunOptions, reading: Mapping[str, Any] |
     words = ["denoise", "run", str(source), "-m", options.method]
     for name, value in options.parameters.items():
         words += ["--set", f"{name}={_yaml(value)}"]
-    for name in ("continuum", "positivity", "companion", "seed", "device"):
+    for name in ("continuum", "positivity", "companion", "uncertainty", "seed", "device"):
         if getattr(options, name) != getattr(_PLAIN, name):
             words += [f"--{name}", str(getattr(options, name))]
-    if options.save != _PLAIN.save:
+    if options.save != RunOptions(uncertainty=options.uncertainty).save:
         words += ["--save", ",".join(options.save)]
     if options.memory is not None:
         words += ["--memory", str(options.memory)]

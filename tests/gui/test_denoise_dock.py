@@ -176,6 +176,17 @@ def tiled(dock, viewer, until, tmp_path, monkeypatch):
     return begun
 
 
+def test_draws_of_the_noise_give_any_method_its_error_layer(dock, viewer, until):
+    dock.around.uncertainty.setValue(3)
+    assert dock.options().uncertainty == 3
+    dock.run()
+    until(lambda: dock.job is None, 60)
+    layer = viewer.layers["ist uncertainty"]
+    assert (np.asarray(layer.data[0]) > 0).any()
+    assert "--uncertainty 3" in dock.copy_command()
+    assert "draws: 3" in dock.recipe()
+
+
 def test_cancel_stops_within_a_tile_and_leaves_no_layer(dock, viewer, until, tiled):
     before = list(viewer.layers)
     dock.run()

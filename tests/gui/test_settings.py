@@ -17,6 +17,7 @@ RUNS = [
     {"method": "ist", "parameters": {"threshold": 4.0, "spatial_scales": 3}, "continuum": "median"},
     {"method": "pca", "parameters": {"n_components": 5}, "positivity": "off", "seed": 7},
     {"method": "smooth", "parameters": {"fwhm": 4.5}, "save": ("uncert", "residual"), "companion": "ignore"},
+    {"method": "pca", "uncertainty": 8},
     {"method": "noiser", "parameters": {"region": (1, 20, 2, 30), "clip": None}},
 ]
 READING = {
@@ -64,6 +65,7 @@ def test_the_command_is_the_run(tmp_path, values):
         memory=parse.size(said["memory"]),
         **{name: said[name] for name in ("continuum", "positivity", "companion") if name in said},
         seed=int(said.get("seed", 0)),
+        uncertainty=int(said.get("uncertainty", 0)),
     )
     assert again.model_dump(mode="json") == wanted.model_dump(mode="json")
     assert said["noise-kind"] == "sigma"
