@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.check.residual import Leftover, Place, scale_names
 from denoise.report.labels import number, with_unit
 from denoise.report.stream import Spread
 
@@ -25,6 +26,10 @@ SPREAD_TOLERANCE = 0.05
 MEAN_TOLERANCE = 0.2
 FLUX_SIGNIFICANT = 3.0
 FLUX_TOLERANCE = 5.0
+FLUX_FAINT = 7.0  # what was selected for its brightness is too bright by up to its noise
+POWER_TOLERANCE = 0.15
+POWER_SIGNIFICANT = 5.0
+LEFT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -236,11 +241,99 @@ def flux_finding(flux: FluxChange, unit: str) -> Finding:
     )
     text = text.replace("-", "−")
     large = not np.isfinite(flux.percent) or abs(flux.percent) > FLUX_TOLERANCE
+    faint = flux.error > 0 and abs(flux.before) < FLUX_FAINT * flux.error
+    if large and faint and not abs(flux.sigmas) <= FLUX_SIGNIFICANT:
+        return Finding(
+            "note",
+            "Flux changed",
+            f"{text}: what was found is faint, and may be a peak of the noise in part.",
+        )
     if large and not abs(flux.sigmas) <= FLUX_SIGNIFICANT:
         return Finding("warning", "Flux changed", f"{text}: more than the noise of the input explains.")
     if large:
         return Finding("note", "Flux changed within its noise", f"{text}.")
     return Finding("good", "Flux kept", f"{text}.")
+
+
+def power_finding(leftover: Leftover) -> Finding:
+    """A sentence about the power of the residual by scale."""
+    deviation = leftover.power - 1.0
+    if not np.isfinite(deviation).any():
+        return Finding(
+            "note", "Power by scale", "The cube is too small to measure the residual's power by scale."
+        )
+    excess = deviation - np.maximum(POWER_TOLERANCE, POWER_SIGNIFICANT * leftover.error)
+    deficit = -deviation - np.maximum(POWER_TOLERANCE, POWER_SIGNIFICANT * leftover.error)
+    if np.nanmax(excess) > 0:
+        return Finding(
+            "warning", "Residual holds more than noise at some scales",
+            f"{_at_scale(leftover, excess)}: emission was left behind, or noise has structure that its model lacks.",
+        )  # fmt: skip
+    if np.nanmax(deficit) > 0:
+        return Finding(
+            "note", "Noise of some scales stays",
+            f"{_at_scale(leftover, deficit)}: part of the noise of this scale is still in the output.",
+        )  # fmt: skip
+    farthest = _at_scale(leftover, np.abs(deviation) / leftover.error)
+    return Finding(
+        "good", "Power of the noise at every scale", f"{farthest}, no more than noise does by chance."
+    )
+
+
+def _at_scale(leftover: Leftover, rank: Floats) -> str:
+    """What was measured at the scale where `rank` is largest."""
+    j2, j1 = np.unravel_index(int(np.nanargmax(rank)), rank.shape)
+    pixels, channels = scale_names(leftover.power.shape)
+    lines = f" and {channels[j1]} channels" if rank.shape[1] > 1 else ""
+    ratio, error = number(leftover.power[j2, j1], 3), number(leftover.error[j2, j1], 2)
+    size = f"At sizes of {pixels[j2]} pixels{lines}"
+    return f"{size} the residual has {ratio} ± {error} times the power of the noise model"
+
+
+def places_findings(leftover: Leftover) -> list[Finding]:
+    """Sentences about the places where the residual holds signal: emission left, and emission put in."""
+    left = [place for place in leftover.places if place.snr > 0]
+    more = [place for place in leftover.places if place.snr < 0]
+    found = []
+    if left:
+        found.append(_left_finding(left))
+    if more:
+        found.append(_more_finding(more))
+    if not found:
+        share = (
+            ""
+            if leftover.looked_at > 0.99
+            else f" ({100 * leftover.looked_at:.0f} % of the cube was looked at)"
+        )
+        text = f"Nowhere does the smoothed residual reach {number(leftover.level)} sigma{share}."
+        found.append(Finding("good", "No place with signal in the residual", text))
+    return found
+
+
+def _left_finding(left: Sequence[Place]) -> Finding:
+    most = [place for place in left if place.share >= LEFT_SHARE]
+    first = (most or list(left))[0]
+    share = f", {100 * first.share:.0f} % of what the input holds there" if np.isfinite(first.share) else ""
+    places = f"At {_count(left)} the residual holds signal, the strongest {number(first.snr)} sigma"
+    if most:
+        lacks = "the output lacks emission that the input holds"
+        return Finding("warning", "Emission left behind", f"{places}{share}: {lacks}.")
+    return Finding("note", "Some emission left behind", f"{places}{share}: the output keeps the larger part.")
+
+
+def _more_finding(more: Sequence[Place]) -> Finding:
+    own = [place for place in more if not place.share > -LEFT_SHARE]
+    first = (own or list(more))[0]
+    text = f"At {_count(more)} the output holds more than the input, by up to {number(-first.snr)} sigma of its noise"
+    if own:
+        return Finding(
+            "warning", "Output not in the data", f"{text}: what it shows there does not come from the data."
+        )
+    return Finding("note", "Emission brighter than in the data", f"{text}: less than half of what is there.")
+
+
+def _count(places: Sequence[Place]) -> str:
+    return "1 place" if len(places) == 1 else f"{len(places)} places"
 
 
 def structure_finding(examined: int, unmatched: int, level: float, required: float) -> Finding:
@@ -250,8 +343,10 @@ def structure_finding(examined: int, unmatched: int, level: float, required: flo
         return Finding("good", "No invented structure", f"The output holds no connected region {basis}.")
     regions = "1 region" if examined == 1 else f"{examined:,} regions"
     text = f"Of {regions} of the output {basis}, {unmatched or 'none'}"
-    verb = "has" if unmatched == 1 or examined == 1 else "have"
-    claim = f"{verb} a matched-filter signal below {number(required)} sigma in the input"
+    verb = "claims" if unmatched == 1 or examined == 1 else "claim"
+    claim = (
+        f"{verb} a signal that the input, filtered likewise, holds with less than {number(required)} sigma"
+    )
     if unmatched:
         return Finding(
             "warning", "Structure only after denoising",

@@ -15,7 +15,7 @@ from denoise.atomic import replace_file
 from denoise.check.judge import Judged
 from denoise.check.readers import readers_of
 from denoise.errors import ResourceError
-from denoise.report import reliability
+from denoise.report import leftover, reliability
 from denoise.report.audit import Finding, worst
 from denoise.report.labels import number, with_unit
 from denoise.report.scene import REQUIRED_SNR, ReportInput, Scene, observe
@@ -110,6 +110,9 @@ def _draw(scene: Scene, result: ReportInput, judged: Judged | None) -> list[_Fig
         ("residual", draw.residual_figure(scene)),
     )
     figures = [_Figure(name, *texts[name], _png(fig)) for name, fig in drawn if fig is not None]
+    if scene.leftover is not None:
+        fig = leftover.leftover_figure(scene, scene.leftover, beam)
+        figures.append(_Figure("leftover", *leftover.texts(scene.leftover), _png(fig)))
     if judged is not None:
         fig = reliability.reliability_figure(scene, beam, judged, readers_of(result))
         figures.insert(1, _Figure("reliability", *reliability.texts(judged), _png(fig)))
@@ -211,6 +214,7 @@ def _render(scene: Scene, result: ReportInput, figures: list[_Figure], judged: J
         unmatched=_region_rows(scene),
         more=max(0, len(scene.unmatched) - _LISTED),
         catalogue=None if judged is None else reliability.table_rows(judged),
+        places=[] if scene.leftover is None else leftover.place_rows(scene, scene.leftover),
         image=scene.image,
         required=number(REQUIRED_SNR),
         examined=f"{len(scene.regions):,} of {scene.region_count:,}",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from denoise.check.readers import readers_of, settled_data
 from denoise.check.regions import FoundRegion, find_regions
+from denoise.check.residual import Leftover, residual_leftover
 from denoise.cube import Provenance
 from denoise.noise import NoiseModel
 from denoise.report import audit
@@ -39,6 +40,7 @@ Floats = NDArray[np.float64]
 LAGS = 12
 STRIP = 6
 REQUIRED_SNR = 3.0
+CLAIMED = 1.0  # so many sigma more than the input holds is a claim of the output's own
 OUTPUT_SIGMAS = 5.0
 LOWEST_LEVEL = 0.25
 EXAMINED = 300
@@ -158,6 +160,7 @@ class Scene:
     level: float
     continuum: str
     noise: tuple[float, float]
+    leftover: Leftover | None = None
     display: bool = False
     findings: tuple[audit.Finding, ...] = ()
 
@@ -178,8 +181,10 @@ class Scene:
 
     @property
     def unmatched(self) -> tuple[FoundRegion, ...]:
-        """Regions of the output without a counterpart in the input."""
-        return tuple(r for r in self.regions if not r.snr >= REQUIRED_SNR)
+        """Regions of the output that claim a signal which the input does not hold."""
+        return tuple(
+            r for r in self.regions if not r.snr >= REQUIRED_SNR and r.match.snr_output - r.snr >= CLAIMED
+        )
 
 
 def observe(result: ReportInput) -> Scene:
@@ -226,6 +231,7 @@ def observe(result: ReportInput) -> Scene:
         level=level,
         continuum=settled["continuum"],
         noise=_map_noise(typical, where, spectral, models[1]),
+        leftover=None if result.display else residual_leftover(readers, result.noise),
         display=result.display,
     )
     return replace(scene, findings=tuple(_findings(scene)))
@@ -289,6 +295,8 @@ def _findings(scene: Scene) -> list[audit.Finding]:
         audit.whiteness_finding(c.what, c.unit, audit.excess(c.measured, c.model, c.error))
         for c in scene.curves
     ]
+    if scene.leftover is not None:
+        found += [audit.power_finding(scene.leftover), *audit.places_findings(scene.leftover)]
     if scene.where.any:
         found.append(audit.flux_finding(scene.flux, scene.flux_unit))
     found.append(audit.structure_finding(len(scene.regions), len(scene.unmatched), scene.level, REQUIRED_SNR))

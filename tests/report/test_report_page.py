@@ -47,7 +47,7 @@ def written(result, folder):
 def test_page_is_self_contained_and_holds_its_figures(result, tmp_path):
     files, text, page = written(result, tmp_path / "new" / "folder")
     assert files.html.name == "toy_report.html"
-    names = ["moment0", "moment1", "spectrum", "channels", "residual"]
+    names = ["moment0", "moment1", "spectrum", "channels", "residual", "leftover"]
     assert [p.name for p in files.pngs] == [f"toy_{name}.png" for name in names]
     assert page.sections == ["audit", *names, "metrics", "provenance"]
     assert not {"script", "link", "iframe"} & set(page.tags)
@@ -84,8 +84,8 @@ def test_nothing_detected_is_said_plainly(tmp_path):
 
 def test_image_has_the_sensible_subset(tmp_path):
     files, _, page = written(toy_result((1, 64, 48)), tmp_path)
-    assert page.sections == ["audit", "moment0", "residual_map", "residual", "metrics", "provenance"]
-    assert len(files.pngs) == 3
+    assert page.sections == ["audit", "moment0", "residual_map", "residual", "leftover", "metrics", "provenance"]
+    assert len(files.pngs) == 4
 
 
 @pytest.mark.parametrize(
