@@ -181,7 +181,9 @@ class Prepared:
         if self.display:
             found = {name: found[name] for name in OF_INPUT}
         elif self.drawn is not None and found["flux_after"] is not None:
-            found["flux_after_error"] = self.drawn.error * flux_factor(self.denoiser)
+            # draws of a source that is barely found may all lose it, and differ by nothing
+            drawn = self.drawn.error * flux_factor(self.denoiser)
+            found["flux_after_error"] = max(drawn, found["flux_before_error"] or 0.0)
         return found | self._numbers
 
     def _add(self, done: Done) -> None:

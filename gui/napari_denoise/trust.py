@@ -92,7 +92,10 @@ def compare(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: Jo
 
     from denoise.check.comparison import compare_methods
 
-    done = compare_methods(cube, options, input_options=reading, progress=job.progress, cancel=job.token)
+    # in this process: one that starts Python anew would run the script that opened the viewer
+    done = compare_methods(
+        cube, options, input_options=reading, alone=False, progress=job.progress, cancel=job.token
+    )
     folder = _folder()
     files = write_compared(done, folder.name)
     found = done.compared
