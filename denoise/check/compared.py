@@ -172,6 +172,10 @@ class Compared:
         """The numbers of a method."""
         return next(one for one in self.entries if one.method == method)
 
+    def sentence(self) -> str:
+        """Which method, and why."""
+        return self.reason
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         entries = [one.to_dict() for one in self.entries]

@@ -60,8 +60,12 @@ class Effort:
         if self.voxels < 1 or self.draws < 1 or self.sources < 0 or self.empty < 0:
             raise UsageError("at least 1 voxel and 1 draw, and no negative numbers", value=str(self))
 
+    def changed(self, **values: int | None) -> Effort:
+        """With other numbers; None leaves one as it is."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
 
-FULL, QUICK = Effort(), Effort(100_000, 2, 16, 2)
+
+FULL, QUICK = Effort(), Effort(150_000, 2, 24, 2)
 SNR = (4.0, 8.0)
 
 

@@ -38,6 +38,7 @@ Block = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 AMPLITUDE = 0.5  # a: what the method sees has 1.12 times the noise
+BRIGHT = 1.0  # sigma of a voxel of the emission itself
 FIRST_DRAW = 20_000  # of the noise, from here: others use those below
 _LEAST = (4, 8, 8)  # channels and pixels of a block
 _WIDTHS = 3.0  # and at least so many correlation widths, for the noise of blocks to be independent
@@ -57,8 +58,6 @@ class Trial(NamedTuple):
     weight : ndarray, shape (channel, y, x)
         Of the voxels, 1 in all: half or more for the emission that is found in `seen` and what is around it, the rest
         for the sky. 0 without coverage.
-    inside : ndarray, shape (channel, y, x)
-        The same of the emission found alone, 1 in all; 0 everywhere where none was.
     spread : ndarray or float
         1 sigma of the target's own noise, over sigma of the data.
     """
@@ -67,7 +66,6 @@ class Trial(NamedTuple):
     target: Block
     known: Block
     weight: Block
-    inside: Block
     spread: Block | float
 
 
@@ -134,8 +132,8 @@ class HeldOut(ABC):
         with np.errstate(invalid="ignore"):
             return np.nan_to_num(np.asarray(pixels / self.sigma, np.float32))
 
-    def weights(self, seen: Block) -> tuple[Block, Block]:
-        """Weights of the voxels (channel, y, x) from what is seen alone, 1 in all: of all, and of the emission found.
+    def weight(self, seen: Block) -> Block:
+        """Weight of the voxels (channel, y, x), 1 in all, from what is seen alone.
 
         Emission found by the noise model, grown by the correlation of the noise and 2 channels, has a weight of 1 a
         voxel before it is normalised, all of the sky together at most as much. Without emission all are alike.
@@ -147,7 +145,7 @@ class HeldOut(ABC):
         sky = np.count_nonzero(known) - count
         share = min(1.0, count / sky) if count and sky else 1.0
         weight = np.where(near, 1.0, share) * known
-        return normalised(weight), normalised(found)
+        return normalised(weight)
 
 
 class Recorrupted(HeldOut):
@@ -168,7 +166,7 @@ class Recorrupted(HeldOut):
         data, drawn = self.base.data(), self.base.sample(FIRST_DRAW + draw)
         seen = data + np.float32(AMPLITUDE) * drawn
         off = self.scaled(drawn) / np.float32(AMPLITUDE)
-        return Trial(seen, self.scaled(data) - off, 1 + np.square(off), *self.weights(seen), 1.0)
+        return Trial(seen, self.scaled(data) - off, 1 + np.square(off), self.weight(seen), 1.0)
 
 
 @dataclass(frozen=True)
@@ -212,7 +210,7 @@ class Halves(HeldOut):
         seen, target = self.base.data(), self.other.data()
         spread = self.scaled(_known_sigma(self.other.noise))
         both = np.where(np.isfinite(target) & (spread > 0), seen, np.float32(np.nan))
-        return Trial(seen, self.scaled(target), np.square(spread), *self.weights(both), spread)
+        return Trial(seen, self.scaled(target), np.square(spread), self.weight(both), spread)
 
 
 def emission_of(rig: Rig, pixels: Block) -> NDArray[np.bool_]:
@@ -256,7 +254,7 @@ def error_of(marks: Sequence[Marks]) -> Measurement:
 
 
 def difference_of(
-    trial: Trial, output: Block, other: Block, held: HeldOut, *, inside: bool = False
+    trial: Trial, output: Block, other: Block, held: HeldOut, *, weight: Block | None = None
 ) -> tuple[float, float]:
     """Squared error of an output less that of another, and the variance that target noise gives it.
 
@@ -270,13 +268,25 @@ def difference_of(
         In the unit of the data.
     held : HeldOut
         Where the trial is from.
-    inside : bool
-        In the emission found alone.
+    weight : ndarray, optional
+        Of the voxels, in place of that of the trial; from what was seen alone.
     """
     one, two = held.scaled(output), held.scaled(other)
-    change = (trial.inside if inside else trial.weight) * (one - two).astype(np.float64)
+    change = (trial.weight if weight is None else weight) * (one - two).astype(np.float64)
     value = float((change * (one + two - 2 * trial.target)).sum())
     return value, sum_error(2 * change * trial.spread, held.unit) ** 2
+
+
+def bright_weight(trial: Trial, held: HeldOut) -> Block:
+    """Weight, 1 in all, of the emission itself: where `ist` shows it above 1 sigma in what was seen.
+
+    What is found is wider: it holds the voxels that were added up to find it. The same for all methods, and not from
+    the output of one that is judged: where that is bright it is wrong more often than elsewhere. 0 everywhere where
+    nothing is so bright.
+    """
+    update = {"method": "ist", "parameters": {}}
+    shown = replace(held.rig, options=held.rig.options.model_copy(update=update)).apply(trial.seen)
+    return normalised(np.abs(held.scaled(shown)) > BRIGHT)
 
 
 def _known_sigma(noise: NoiseModel) -> Block:

@@ -15,6 +15,7 @@ from denoise.cube import Region, blocks, full_region
 Floats = NDArray[np.float64]
 
 _BLOCK = 1 << 22  # voxels read at once
+_NEARLY = 0.02  # of what is bright
 _BRIGHT = 4.0  # sigma of a voxel that counts as bright
 
 
@@ -55,7 +56,10 @@ def _brightness(rig: Rig) -> tuple[Floats, Floats]:
 
 
 def _best(values: Floats, lengths: tuple[int, ...]) -> tuple[int, ...]:
-    """First index of the window of these lengths with the largest sum; the middle one where all are alike."""
+    """First index of the window of these lengths with the largest sum.
+
+    Of windows that hold nearly as much the one in their middle: what is bright should not lie at a border.
+    """
     total = np.pad(values, [(1, 0)] * values.ndim)
     for axis in range(values.ndim):
         total = np.cumsum(total, axis=axis)
@@ -64,6 +68,6 @@ def _best(values: Floats, lengths: tuple[int, ...]) -> tuple[int, ...]:
         total = np.take(total, np.arange(length, length + count), axis) - np.take(
             total, np.arange(count), axis
         )
-    if np.ptp(total) <= 1e-9 * max(1.0, float(np.abs(total).max())):
-        return tuple(size // 2 for size in total.shape)
-    return tuple(int(at) for at in np.unravel_index(int(np.argmax(total)), total.shape))
+    nearly = np.argwhere(total >= (1 - _NEARLY) * total.max())
+    middle = nearly[np.argmin(np.square(nearly - nearly.mean(axis=0)).sum(axis=1))]
+    return tuple(int(at) for at in middle)

@@ -35,7 +35,8 @@ class Tried:
     difference : Measurement or None
         Score less that of the default, under the same draws; None where one of them failed.
     emission : Measurement or None
-        The same difference in the emission found alone; None where the score does not tell.
+        The same difference in the emission itself: where `ist` shows it above 1 sigma; None where the score does not
+        tell.
     seconds : float
         Wall time.
     failure : str
@@ -216,8 +217,8 @@ def is_better(one: Tried) -> bool:
 
 
 def keeps_emission(one: Tried) -> bool:
-    """Whether it is not worse than the default in the emission itself, within the standard error."""
-    return one.emission is None or one.emission.value <= one.emission.error
+    """Whether its error is not above that of the default in the emission itself."""
+    return one.emission is None or one.emission.value <= 0
 
 
 def best_rival(tried: Sequence[Tried]) -> Tried | None:

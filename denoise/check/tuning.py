@@ -23,6 +23,7 @@ from denoise.check.heldout import (
     Marks,
     Recorrupted,
     Trial,
+    bright_weight,
     difference_of,
     error_of,
     marks_of,
@@ -184,8 +185,11 @@ class _Scores:
         self.seconds = 0.0
         self.failure = ""
 
-    def add(self, trial: Trial, held: HeldOut, reference: Block | None) -> Block | None:
-        """Another trial; returns the output, None where the method fails."""
+    def add(self, trial: Trial, held: HeldOut, reference: Block | None, bright: Block | None) -> Block | None:
+        """Another trial; returns the output, None where the method fails.
+
+        `reference`: what the default makes of it; `bright`: weight of the emission itself; None for the default.
+        """
         start = time.perf_counter()
         try:
             output = with_parameters(held.rig, self.parameters).apply(trial.seen)
@@ -198,7 +202,7 @@ class _Scores:
         self.marks.append(marks_of(trial, output, held))
         if reference is not None:
             self.differences.append(difference_of(trial, output, reference, held))
-            self.inside.append(difference_of(trial, output, reference, held, inside=True))
+            self.inside.append(difference_of(trial, output, reference, held, weight=bright))
         return output
 
     def tried(self, held: HeldOut) -> Tried:
@@ -230,9 +234,10 @@ def _held_out(held: HeldOut, sets: Sequence[dict[str, Any]], monitor: Monitor) -
     for draw, number in monitor.track(work, stage="trying parameters", total=len(work)):
         if number == 0:
             trial = held.trial(draw)
-            reference = scores[0].add(trial, held, None)
+            reference = scores[0].add(trial, held, None, None)
+            bright = bright_weight(trial, held)
         elif not scores[number].failure and reference is not None:
-            scores[number].add(trial, held, reference)
+            scores[number].add(trial, held, reference, bright)
     return tuple(one.tried(held) for one in scores)
 
 

@@ -14,6 +14,7 @@ from denoise.cli import (
     benchmark,
     check,
     cite,
+    compare,
     demo,
     doctor,
     fine_tune,
@@ -70,6 +71,7 @@ def _global_options(
 app.command("info")(info.info)
 app.command("run")(run.run)
 app.command("check")(check.check)
+app.command("compare")(compare.compare)
 app.command("tune")(tune.tune)
 app.command("recipe")(recipe.recipe)
 app.command("rerun")(rerun.rerun)
