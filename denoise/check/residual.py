@@ -43,9 +43,10 @@ class Place:
     at : tuple of int
         (channel, y, x).
     snr : float
-        Of the residual, smoothed; negative where the output holds more than the input.
+        Of the residual, smoothed; negative where the output is above the input.
     share : float
-        Residual over input there, both smoothed: the part of the signal that was left. NaN where the input has none.
+        Residual over input there, both smoothed: the part of the signal that was left. NaN where the input has none,
+        below 0 or above 1 where the output adds to the difference.
     widths : tuple of float
         Sigma of the smoothing, in pixels and in channels.
     """
@@ -54,6 +55,11 @@ class Place:
     snr: float
     share: float
     widths: tuple[float, float]
+
+    @property
+    def put_in(self) -> bool:
+        """Whether the difference is the output's doing rather than signal of the input that the output lacks."""
+        return not 0 <= self.share <= 1.5
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,7 @@ class _Search:
             j2, j1 = divmod(int(np.abs(scores).argmax()), scores.shape[1])
             held = float(inputs[j2, j1, c, y, x])
             at = int(c) + core[0].start, int(y) + core[1].start, int(x) + core[2].start
-            share = float(levels[j2, j1, c, y, x]) / held if held > self.left[j2, j1] else float("nan")
+            share = float(levels[j2, j1, c, y, x]) / held if abs(held) > self.left[j2, j1] else float("nan")
             self.places.append(
                 Place(at, float(levels[j2, j1, c, y, x] / self.left[j2, j1]), share, _widths(j2, j1))
             )

@@ -290,13 +290,14 @@ def _at_scale(leftover: Leftover, rank: Floats) -> str:
     return f"{size} the residual has {ratio} ± {error} times the power of the noise model"
 
 
-def places_findings(leftover: Leftover) -> list[Finding]:
-    """Sentences about the places where the residual holds signal: emission left, and emission put in."""
-    left = [place for place in leftover.places if place.snr > 0]
-    more = [place for place in leftover.places if place.snr < 0]
-    found = []
-    if left:
-        found.append(_left_finding(left))
+def places_findings(leftover: Leftover, *, white: bool = False) -> list[Finding]:
+    """Sentences about the places where the residual holds signal: signal left, and signal put in.
+
+    `white`: noise without correlation, in which a single voxel is no source.
+    """
+    left = [place for place in leftover.places if not place.put_in]
+    more = [place for place in leftover.places if place.put_in]
+    found = [_left_finding(left, white=white)] if left else []
     if more:
         found.append(_more_finding(more))
     if not found:
@@ -310,26 +311,37 @@ def places_findings(leftover: Leftover) -> list[Finding]:
     return found
 
 
-def _left_finding(left: Sequence[Place]) -> Finding:
+def _left_finding(left: Sequence[Place], *, white: bool) -> Finding:
     most = [place for place in left if place.share >= LEFT_SHARE]
-    first = (most or list(left))[0]
-    share = f", {100 * first.share:.0f} % of what the input holds there" if np.isfinite(first.share) else ""
-    places = f"At {_count(left)} the residual holds signal, the strongest {number(first.snr)} sigma"
+    wide = [place for place in most if not white or max(place.widths) > 0]
+    first = (wide or most or list(left))[0]
+    text = (
+        f"At {_count(left)} the residual holds signal, the strongest {number(abs(first.snr))} sigma, "
+        f"{100 * first.share:.0f} % of what the input holds there"
+    )
+    if wide:
+        what = "emission" if first.snr > 0 else "a dip"
+        return Finding(
+            "warning", "Emission left behind", f"{text}: the output lacks {what} that the input holds."
+        )
     if most:
-        lacks = "the output lacks emission that the input holds"
-        return Finding("warning", "Emission left behind", f"{places}{share}: {lacks}.")
-    return Finding("note", "Some emission left behind", f"{places}{share}: the output keeps the larger part.")
+        why = "single voxels, bad data rather than sources"
+        return Finding("note", "Outliers left in the residual", f"{text}: {why}.")
+    return Finding("note", "Some emission left behind", f"{text}: the output keeps the larger part.")
 
 
 def _more_finding(more: Sequence[Place]) -> Finding:
-    own = [place for place in more if not place.share > -LEFT_SHARE]
-    first = (own or list(more))[0]
-    text = f"At {_count(more)} the output holds more than the input, by up to {number(-first.snr)} sigma of its noise"
-    if own:
+    first = more[0]
+    side = "more" if first.snr < 0 else "less"
+    text = f"At {_count(more)} the output holds {side} than the input, by up to {number(abs(first.snr))} sigma of its noise"
+    # a bright source that comes out a little brighter is above the data by many sigma
+    if all(-LEFT_SHARE < place.share < 0 for place in more):
         return Finding(
-            "warning", "Output not in the data", f"{text}: what it shows there does not come from the data."
+            "note", "Emission brighter than in the data", f"{text}: less than half of what is there."
         )
-    return Finding("note", "Emission brighter than in the data", f"{text}: less than half of what is there.")
+    return Finding(
+        "warning", "Output not in the data", f"{text}: what it shows there does not come from the data."
+    )
 
 
 def _count(places: Sequence[Place]) -> str:

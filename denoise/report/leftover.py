@@ -26,6 +26,7 @@ from denoise.report.stream import MAP_PIXELS
 Floats = NDArray[np.float64]
 Beam = tuple[float, float, float] | None
 LISTED = 12
+SHOWN = 4.0  # sigma
 COLOURS = (AFTER, SECOND, "#3a7d44", "#7a4ea3", "#555555")
 MARKS = "osD^v"
 
@@ -43,6 +44,8 @@ def leftover_figure(scene: Scene, leftover: Leftover, beam: Beam) -> Any:
 def _map(fig: Any, ax: Any, scene: Scene, leftover: Leftover, *, beam: Beam) -> None:
     factor = -(-max(scene.shape[1:]) // MAP_PIXELS)
     image = strongest(leftover.sky, factor)
+    # the strongest of all scales and channels is 3 to 4 sigma everywhere
+    image = np.where(np.abs(image) < SHOWN, 0.0, image)
     scale = symmetric_scale(1.25 * leftover.level)
     artist = sky_map(ax, image, scene.sky, shape=scene.shape[1:], factor=factor, scale=scale)
     frame_axes(ax, scene.sky, _field(scene))
@@ -124,8 +127,8 @@ def texts(leftover: Leftover) -> tuple[str, str, str]:
     )
     caption = (
         "Left: the residual smoothed to every size and line width, in units of what noise is left of it, at its most "
-        f"extreme; circles are places beyond {number(leftover.level)} σ, which noise alone reaches in one cube of a "
-        "hundred: red is emission left behind, blue what the output holds beyond the input. Right: its power by "
+        f"extreme, white below {SHOWN:.0f} σ; circles are places beyond {number(leftover.level)} σ, which noise alone reaches in one cube of a "
+        "hundred: red is emission left behind, blue where the output is above the input. Right: its power by "
         f"scale; 1 is noise as modelled, bars are the standard error.{part}"
     )
     return (

@@ -44,6 +44,7 @@ CLAIMED = 1.0  # so many sigma more than the input holds is a claim of the outpu
 OUTPUT_SIGMAS = 5.0
 LOWEST_LEVEL = 0.25
 EXAMINED = 300
+UNCORRELATED = 1.5  # pixels per independent sample
 
 
 class ReportInput(Protocol):
@@ -296,7 +297,11 @@ def _findings(scene: Scene) -> list[audit.Finding]:
         for c in scene.curves
     ]
     if scene.leftover is not None:
-        found += [audit.power_finding(scene.leftover), *audit.places_findings(scene.leftover)]
+        white = audit.correlated(spatial, np.ones(1)) < UNCORRELATED
+        found += [
+            audit.power_finding(scene.leftover),
+            *audit.places_findings(scene.leftover, white=white),
+        ]
     if scene.where.any:
         found.append(audit.flux_finding(scene.flux, scene.flux_unit))
     found.append(audit.structure_finding(len(scene.regions), len(scene.unmatched), scene.level, REQUIRED_SNR))

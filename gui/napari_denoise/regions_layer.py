@@ -149,7 +149,8 @@ def colours_of(reliability: NDArray[np.float64]) -> NDArray[np.float64]:
     """Red to green over the probability, legible on dark pictures, shape (n, 4)."""
     from matplotlib import colormaps
 
-    return np.asarray(colormaps["RdYlGn"](np.clip(reliability, 0, 1)), float).reshape(-1, 4)
+    # without the dark ends of the map
+    return np.asarray(colormaps["RdYlGn"](0.12 + 0.73 * np.clip(reliability, 0, 1)), float).reshape(-1, 4)
 
 
 def jump(viewer: Any, layer: Any, index: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QProgressBar, QPushButton
 
 from denoise.cube import Cube
 from denoise.engine import ProgressEvent, RunOptions
@@ -54,7 +54,10 @@ class TrustSection(Section):
         )
         self.cancel_button, self.progress, self.left = QPushButton("Cancel"), QProgressBar(), QLabel()
         self.row(QLabel("Method"), self.method)
-        self.row(*self.buttons.values())
+        studies = QHBoxLayout()
+        for button in self.buttons.values():
+            studies.addWidget(button, 1)
+        self.column.addLayout(studies)
         self.row(self.regions)
         self.row(self.cancel_button, self.progress)
         self.column.addWidget(self.left)
