@@ -88,9 +88,8 @@ def compare(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: Jo
     DenoiseError
         As ``denoise compare``.
     """
-    from denoise.report.compare_page import write_compared
-
     from denoise.check.comparison import compare_methods
+    from denoise.report.compare_page import write_compared
 
     # in this process: one that starts Python anew would run the script that opened the viewer
     done = compare_methods(
