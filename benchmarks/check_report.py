@@ -5,7 +5,7 @@ that `denoise check` predicts for "sources like the one found in the cube" is se
 draws of the noise of the sum of the output over the truth's footprint (above 1 % of its peak) over that of the truth.
 Predicted twice: at the peak SNR that the check itself finds (what an observer has), and at the true one.
 
-    python benchmarks/check_report.py [--cubes 30] [--sources 300] [--draws 32] [--method ist]
+    python benchmarks/check_report.py [--cubes 30] [--sources 300] [--draws 32] [--method ist] [--snr 3.5 9]
 """
 
 from __future__ import annotations
@@ -123,13 +123,14 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=300)
     parser.add_argument("--draws", type=int, default=32)
     parser.add_argument("--method", default="ist")
+    parser.add_argument("--snr", type=float, nargs=2, default=(3.5, 9.0), help="range of the peak SNR")
     args = parser.parse_args()
     names = ("seed", "source", "SNR", "found", "true %", "predicted %", "gap %", "at true SNR %", "gap %")
     print(f"| {' | '.join(names)} |\n|{'---|' * len(names)}")
     rows = []
     for number in range(args.cubes):
         kind = "unresolved" if number % 3 == 2 else "disc"
-        snr = 3.5 + 5.5 * ((number * 0.618034) % 1.0)
+        snr = args.snr[0] + (args.snr[1] - args.snr[0]) * ((number * 0.618034) % 1.0)
         row = study(SEED + number, kind, snr, method=args.method, sources=args.sources, draws=args.draws)
         rows.append(row)
         print(f"| {' | '.join(row.cells())} |", flush=True)
