@@ -293,7 +293,7 @@ def _at_scale(leftover: Leftover, rank: Floats) -> str:
 def places_findings(leftover: Leftover, *, white: bool = False) -> list[Finding]:
     """Sentences about the places where the residual holds signal: signal left, and signal put in.
 
-    `white`: noise without correlation, in which a single voxel is no source.
+    `white`: noise without correlation on the sky, in which a single pixel is no source.
     """
     left = [place for place in leftover.places if not place.put_in]
     more = [place for place in leftover.places if place.put_in]
@@ -313,7 +313,7 @@ def places_findings(leftover: Leftover, *, white: bool = False) -> list[Finding]
 
 def _left_finding(left: Sequence[Place], *, white: bool) -> Finding:
     most = [place for place in left if place.share >= LEFT_SHARE]
-    wide = [place for place in most if not white or max(place.widths) > 0]
+    wide = [place for place in most if not white or place.widths[0] > 0]
     first = (wide or most or list(left))[0]
     text = (
         f"At {_count(left)} the residual holds signal, the strongest {number(abs(first.snr))} sigma, "
@@ -325,7 +325,7 @@ def _left_finding(left: Sequence[Place], *, white: bool) -> Finding:
             "warning", "Emission left behind", f"{text}: the output lacks {what} that the input holds."
         )
     if most:
-        why = "single voxels, bad data rather than sources"
+        why = "single pixels, bad data rather than sources"
         return Finding("note", "Outliers left in the residual", f"{text}: {why}.")
     return Finding("note", "Some emission left behind", f"{text}: the output keeps the larger part.")
 
@@ -333,7 +333,8 @@ def _left_finding(left: Sequence[Place], *, white: bool) -> Finding:
 def _more_finding(more: Sequence[Place]) -> Finding:
     first = more[0]
     side = "more" if first.snr < 0 else "less"
-    text = f"At {_count(more)} the output holds {side} than the input, by up to {number(abs(first.snr))} sigma of its noise"
+    size = f"by up to {number(abs(first.snr))} sigma of its noise"
+    text = f"At {_count(more)} the output holds {side} than the input, {size}"
     # a bright source that comes out a little brighter is above the data by many sigma
     if all(-LEFT_SHARE < place.share < 0 for place in more):
         return Finding(

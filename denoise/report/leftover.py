@@ -127,9 +127,9 @@ def texts(leftover: Leftover) -> tuple[str, str, str]:
     )
     caption = (
         "Left: the residual smoothed to every size and line width, in units of what noise is left of it, at its most "
-        f"extreme, white below {SHOWN:.0f} σ; circles are places beyond {number(leftover.level)} σ, which noise alone reaches in one cube of a "
-        "hundred: red is emission left behind, blue where the output is above the input. Right: its power by "
-        f"scale; 1 is noise as modelled, bars are the standard error.{part}"
+        f"extreme, white below {SHOWN:.0f} σ; circles are places beyond {number(leftover.level)} σ, which noise alone "
+        "reaches in one cube of a hundred: red is emission left behind, blue where the output is above the input. "
+        f"Right: its power by scale; 1 is noise as modelled, bars are the standard error.{part}"
     )
     return (
         "What the residual holds",

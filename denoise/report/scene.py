@@ -40,7 +40,10 @@ Floats = NDArray[np.float64]
 LAGS = 12
 STRIP = 6
 REQUIRED_SNR = 3.0
-CLAIMED = 1.0  # so many sigma more than the input holds is a claim of the output's own
+CLAIM, CLAIMED = (
+    2.0,
+    1.0,
+)  # sigma that the output shows of a region, and more than the input holds: a claim of its own
 OUTPUT_SIGMAS = 5.0
 LOWEST_LEVEL = 0.25
 EXAMINED = 300
@@ -236,6 +239,12 @@ def observe(result: ReportInput) -> Scene:
         display=result.display,
     )
     return replace(scene, findings=tuple(_findings(scene)))
+
+
+def _claims(region: FoundRegion) -> bool:
+    """Whether the output says of a region what the input does not."""
+    shown = region.match.snr_output
+    return shown >= CLAIM and shown - region.snr >= CLAIMED
 
 
 def _map_noise(
