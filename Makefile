@@ -42,6 +42,11 @@ $(VENV)/.stamp-test: $(BIN)/python pyproject.toml constraints.txt
 	@$(PIP) install -c constraints.txt -e ".[test]"
 	@touch $@ $(VENV)/.stamp-base
 
+$(VENV)/.stamp-docs: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing the package and what builds the guide (about a minute the first time)" >&2
+	@$(PIP) install -c constraints.txt -e ".[docs]"
+	@touch $@ $(VENV)/.stamp-base
+
 define apt_install
 	if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else as=none; fi; \
 	if [ "$$as" = none ] || ! command -v apt-get >/dev/null; then false; else \
@@ -92,6 +97,24 @@ format: $(VENV)/.stamp-test ## let ruff mend what it can
 screenshots: $(VENV)/.stamp-test $(VENV)/.stamp-system ## pictures of the viewer into docs/pictures
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python docs/screenshots.py
 
+# A wrong link or reference is an error.
+.PHONY: docs
+docs: $(VENV)/.stamp-docs ## the guide and reference as HTML into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+.PHONY: generated
+generated: $(VENV)/.stamp-base ## write again what README and the indexes of pipelines/ and models/ take from the code
+	$(BIN)/python docs/from_code.py
+
+.PHONY: pictures
+pictures: $(VENV)/.stamp-test ## the picture of before and after into docs/pictures (a minute)
+	$(BIN)/python docs/pictures.py
+
+.PHONY: benchmark-figure
+benchmark-figure: $(VENV)/.stamp-test ## the figure of the benchmark into docs/pictures (half an hour on 2 cores)
+	$(BIN)/python docs/pictures.py benchmark
+
 .PHONY: wheel
 wheel: $(VENV)/.stamp-base ## build the wheel into dist/
 	@$(PIP) wheel --no-deps -w dist .
@@ -112,9 +135,9 @@ wheel-check: $(VENV)/.stamp-system ## build the wheel, install it in a clean env
 	@rm -rf $(VENV)-wheel
 
 .PHONY: test-full
-test-full: $(VENV)/.stamp-test $(VENV)/.stamp-system ## everything: long studies and the wheel too
+test-full: $(VENV)/.stamp-test $(VENV)/.stamp-system ## everything: long studies, the examples of the guide and the wheel too
 	$(PYTEST) -m "full or not full"
-	$(MAKE) --no-print-directory lint wheel-check
+	$(MAKE) --no-print-directory lint docs wheel-check
 
 .PHONY: clean
 clean: ## remove the environment and everything generated
