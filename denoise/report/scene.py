@@ -186,9 +186,7 @@ class Scene:
     @property
     def unmatched(self) -> tuple[FoundRegion, ...]:
         """Regions of the output that claim a signal which the input does not hold."""
-        return tuple(
-            r for r in self.regions if not r.snr >= REQUIRED_SNR and r.match.snr_output - r.snr >= CLAIMED
-        )
+        return tuple(r for r in self.regions if not r.snr >= REQUIRED_SNR and _claims(r))
 
 
 def observe(result: ReportInput) -> Scene:
