@@ -58,7 +58,7 @@ def _brightness(rig: Rig) -> tuple[Floats, Floats]:
 def _best(values: Floats, lengths: tuple[int, ...]) -> tuple[int, ...]:
     """First index of the window of these lengths with the largest sum.
 
-    Of windows that hold nearly as much the one in their middle: what is bright should not lie at a border.
+    Of windows that hold nearly as much the one whose middle is nearest to the centre of what is bright.
     """
     total = np.pad(values, [(1, 0)] * values.ndim)
     for axis in range(values.ndim):
@@ -69,5 +69,14 @@ def _best(values: Floats, lengths: tuple[int, ...]) -> tuple[int, ...]:
             total, np.arange(count), axis
         )
     nearly = np.argwhere(total >= (1 - _NEARLY) * total.max())
-    middle = nearly[np.argmin(np.square(nearly - nearly.mean(axis=0)).sum(axis=1))]
-    return tuple(int(at) for at in middle)
+    window = tuple(slice(at, at + length) for at, length in zip(nearly[0], lengths, strict=True))
+    inside = values[window] if values[window].any() else np.ones(lengths)
+    centre = [
+        at
+        + float(
+            np.average(np.arange(length), weights=inside.sum(axis=tuple(np.delete(range(values.ndim), axis))))
+        )
+        for axis, (at, length) in enumerate(zip(nearly[0], lengths, strict=True))
+    ]
+    apart = nearly + (np.array(lengths) - 1) / 2 - centre
+    return tuple(int(at) for at in nearly[np.argmin(np.square(apart).sum(axis=1))])

@@ -1,12 +1,13 @@
 """Which method of a comparison to use, and why: the rule of `denoise compare`.
 
-1. It invents nothing: not more than one false region expected in what was compared, within the error of that number.
-2. It keeps the flux: of injected sources at the highest peak SNR at least 90 %, and no less than the method that keeps
+1. It denoises: its squared error is less than half of what the input itself has.
+2. It invents nothing: not more than one false region expected in what was compared, within the error of that number.
+3. It keeps the flux: of injected sources at the highest peak SNR at least 90 %, and no less than the method that keeps
    the most of it, both within the errors.
-3. Of those, the lowest squared error on data with noise of their own.
-4. What is within the standard error of that, paired, is equal: then a method with an error bar, then the fastest.
+4. Of those, the lowest squared error on data with noise of their own.
+5. What is within the standard error of that, paired, is equal: then a method with an error bar, then the fastest.
 
-Where no method fulfils 1 or 2, those that come nearest go on, and the sentence says so.
+Where no method fulfils 1, 2 or 3, those that come nearest go on, and the sentence says so.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from math import hypot, inf
 
 from denoise.check.compared import Entry
+from denoise.check.heldout import AMPLITUDE
 from denoise.metrics import Measurement
 
+LEFT = 0.5 * (1 + AMPLITUDE**2)  # sigma squared, of trials
 KEPT = 0.9
 FALSE = 1.0
 
@@ -36,7 +39,8 @@ def recommend(entries: Sequence[Entry], differences: Differences) -> tuple[str, 
     scored = [one for one in entries if one.score is not None]
     if not scored:
         return "", "No method could be scored."
-    honest, invented = _nearest(scored, _invents_nothing, _false)
+    clean, _ = _nearest(scored, lambda one: _score(one).value < LEFT, lambda one: _score(one).value)
+    honest, invented = _nearest(clean, _invents_nothing, _false)
     keeping, lost = _nearest(honest, lambda one: _keeps(one, honest), lambda one: -_kept(one))
     best = min(keeping, key=lambda one: _score(one).value)
     off = differences(best.method)
@@ -102,7 +106,7 @@ def _sentence(
     text = "; ".join(parts)
     lower = [one for one in scored if one not in keeping and _score(one).value < _score(chosen).value]
     for one in lower:
-        why = "invents structure" if one not in honest else "loses flux"
+        why = "loses flux" if one in honest else "invents structure"
         text += f"; {one.method} has a lower error but {why}"
     return f"{text}."
 
@@ -116,7 +120,7 @@ def _why(
 ) -> str:
     score = f"{_score(chosen).value:.3g} σ² a voxel"
     if len(keeping) == 1:
-        return f"error {score}, and no other keeps the flux without inventing structure"
+        return f"error {score}, and no other denoises, keeps the flux and invents nothing"
     if len(equal) == 1:
         second = min((one for one in keeping if one is not chosen), key=lambda one: _score(one).value)
         gain = off[second.method]
