@@ -4,7 +4,8 @@ The set's parts above rising levels form a tree (a dendrogram: Rosolowsky et al.
 branch without forks there is one source, whose signal to noise is that of the level where it is best. At a fork
 the branches are sources of their own if
 
-- each would be a detection alone and rises to twice the level of the saddle between them, and
+- each would be a detection alone and rises to twice the level of the saddle between them,
+- the sum over the channels dips to half between them too: the two horns of a rotating disc are one source, and
 - together they hold more evidence than the whole, ``sum(snr_i^2) > snr^2`` (for Gaussian noise the improvement of
   chi^2 by a source of known shape is its SNR squared).
 
@@ -75,10 +76,35 @@ def _walk(
             above += _walk(scaled, branch, place, level * STEP, measure, smallest)
     if not above:
         return [whole]
-    apart = [p for p in above if p.match.snr >= ALONE and p.peak >= CONTRAST * level]
+    own = [p for p in above if p.match.snr >= ALONE and p.peak >= CONTRAST * level]
+    apart = _apart_on_sky(own, np.where(inside, scaled[window], 0.0).sum(axis=0), window)
     if len(apart) > 1 and sum(p.match.snr**2 for p in apart) > whole.match.snr**2:
         return apart
     return [replace(whole, match=max((p.match for p in (whole, *above)), key=lambda match: match.snr))]
+
+
+def _apart_on_sky(parts: list[Part], plane: NDArray[Any], window: Window) -> list[Part]:
+    """The strongest parts between any two of which the map (y, x) of the whole, in `window`, dips to half."""
+    if len(parts) < 2:
+        return parts
+    kept: list[tuple[Part, tuple[float, float]]] = []
+    for part in sorted(parts, key=lambda one: -one.match.snr):
+        sky = part.inside.any(axis=0)
+        y, x = np.nonzero(sky)
+        offset = part.window[1].start - window[1].start, part.window[2].start - window[2].start
+        light = plane[y + offset[0], x + offset[1]]
+        place = float(y @ light / light.sum()) + offset[0], float(x @ light / light.sum()) + offset[1]
+        if all(_dips(plane, place, other) for _, other in kept):
+            kept.append((part, place))
+    return [part for part, _ in kept]
+
+
+def _dips(plane: NDArray[Any], one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether a map falls to half of the fainter of two places on the way between them."""
+    steps = 2 * int(np.ceil(max(abs(a - b) for a, b in zip(one, other, strict=True)))) + 2
+    y, x = (np.linspace(a, b, steps).round().astype(int) for a, b in zip(one, other, strict=True))
+    way = plane[y, x]
+    return bool(way.min() * CONTRAST <= min(way[0], way[-1]))
 
 
 def _branches(

@@ -94,6 +94,16 @@ def test_bumps_on_one_source_do_not_split_it(noise):
     assert len(found(bumpy, noise)) == 1
 
 
+def test_the_horns_of_a_rotating_disc_are_one_source(noise):
+    y, x = np.mgrid[:40, :40]
+    disc = np.exp(-np.hypot((x - 20) / 5, (y - 20) / 3))
+    line = 11.5 + 8.0 * np.tanh((x - 20) / 3)
+    channel = np.arange(24)[:, None, None]
+    truth = 30.0 * disc * np.exp(-((channel - line) ** 2) / (2 * 1.2**2))
+    labels = [region for region in found(truth, noise) if region.snr > 5]
+    assert len(labels) == 1
+
+
 def test_slabs_do_not_matter(noise, monkeypatch):
     truth = 16.0 * blob((10, 15, 22)) + 16.0 * blob((5, 30, 8))
     whole = found(truth, noise)
