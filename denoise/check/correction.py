@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
+from math import ceil, hypot
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.cells import Curve
+from denoise.check.cells import Curve, unlikeness
 from denoise.check.outcome import Check, read_check
 from denoise.check.readers import Readers
 from denoise.check.regions import FoundRegion
@@ -86,7 +86,8 @@ class FluxCorrection:
             return Factor(1.0, 0.0, "left")
         value = 1.0 / found[0]
         kept = min(max(value, 1.0 / self.limit), self.limit)
-        return Factor(kept, found[1] * value**2, "corrected" if kept == value else "limited")
+        error = hypot(found[1], unlikeness(peak)) * value**2
+        return Factor(kept, error, "corrected" if kept == value else "limited")
 
     def refuse_others(self, method: str, parameters: dict[str, Any], asked: dict[str, Any]) -> None:
         """Refuse a run that is not the one that was checked.

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from denoise.check.baseline import Baseline, found_peak
+from denoise.check.baseline import Baseline, found_peak, found_snr
 from denoise.check.measuring import moments
 from denoise.check.settings import Settings
 from denoise.check.sources import (
@@ -65,7 +65,7 @@ def line_widths(settings: Settings, channels: int, found: Template | None) -> tu
 
 def snr_levels(template: Template, base: Baseline, settings: Settings) -> tuple[float, ...]:
     """Peak SNR of a kind: as asked, and for what was found brighter than that, its own with some room above it."""
-    peak = found_peak(base)
-    if template.name != FOUND or peak is None or peak <= settings.snr[-1]:
+    peak = max(found_peak(base) or 0.0, found_snr(base) or 0.0)
+    if template.name != FOUND or peak <= settings.snr[-1]:
         return settings.snr
     return (*settings.snr, float(math.ceil(_ABOVE * peak)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denoise.check.cells import ALL, Cell, Curve
+from denoise.check.cells import ALL, Cell, Curve, unlikeness
 from denoise.check.settings import Settings
 from denoise.check.sources import FOUND
 from denoise.errors import InputError
@@ -225,7 +226,8 @@ class Check:
         if kept is None:
             return ""
         snr = f"{self.found_snr:.2g}"
-        return f" Of the source found, peak SNR {snr}, it should have kept {per_cent(*kept)}."
+        error = math.hypot(kept[1], unlikeness(self.found_snr))
+        return f" Of the source found, peak SNR {snr}, it should have kept {per_cent(kept[0], error)}."
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

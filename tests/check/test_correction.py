@@ -63,8 +63,8 @@ def _made(check: Check, recovery: dict[float, float]) -> Check:
 def test_factors_are_inverse_recoveries_limited_and_never_extrapolated(check):
     rule = _rule(_made(check, {3.0: 0.2, 5.0: 0.8, 10.0: 1.0}))
     assert rule.factor(5.0).value == pytest.approx(1.25)
-    assert rule.factor(5.0).error == pytest.approx(0.05 / 0.8**2)
-    assert rule.factor(3.0) == (2.0, pytest.approx(0.05 / 0.2**2), "limited")
+    assert rule.factor(5.0).error == pytest.approx(np.hypot(0.05, 0.08) / 0.8**2)
+    assert rule.factor(3.0) == (2.0, pytest.approx(np.hypot(0.05, 0.08) / 0.2**2), "limited")
     for outside in (2.9, 10.1):
         assert rule.factor(outside) == (1.0, 0.0, "left")
     assert rule.factor(7.0).state == "corrected"
