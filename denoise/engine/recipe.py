@@ -219,8 +219,8 @@ class Recipe(Part):
         first, *then = self.denoise_steps()
         noise, continuum = self.step("noise") or Noise(), self.step("continuum") or Continuum()
         save, errors = list(self.outputs.save), self.step("uncertainty")
-        if errors is not None and "uncert" not in save:
-            save.append("uncert")
+        if errors is not None and not errors.draws and "uncert" not in save:
+            save.append("uncert")  # with draws it is always saved
         return RunOptions(
             **dict(first),
             then=tuple(Stage(**dict(step)) for step in then),

@@ -18,17 +18,21 @@ _NOISES = {"noise": "file", "noise_kind": "kind", "gain": "gain", "psf": "psf"}
 _CROPPED = re.compile(r"^(channels|x|y|around)\s+(.*)$")
 
 
-def recipe_text(options: RunOptions, reading: Mapping[str, Any], *, title: str) -> str:
+def recipe_text(
+    options: RunOptions, reading: Mapping[str, Any], *, title: str, source: Path | None = None
+) -> str:
     """One denoise step and how the data are read, as YAML.
 
     Parameters
     ----------
     options : RunOptions
-        Method, its parameters, continuum, positivity, counts.
+        What is done. Memory and device belong to the machine: a recipe does not hold them.
     reading : mapping
         Keywords of ``denoise.read``; files become absolute paths.
     title : str
         One line.
+    source : Path, optional
+        The input; None: it is named when the recipe is run.
 
     Raises
     ------
@@ -55,15 +59,20 @@ def recipe_text(options: RunOptions, reading: Mapping[str, Any], *, title: str) 
     if options.positivity != "auto":
         denoise["positivity"] = options.positivity
     steps.append({"denoise": denoise})
+    if options.uncertainty:
+        steps.append({"uncertainty": {"draws": options.uncertainty}})
     values: dict[str, Any] = {"version": 1, "title": title}
-    if inputs := {name: reading[name] for name in _INPUTS if name in reading}:
+    inputs = {} if source is None else {"files": str(source)}
+    if inputs := inputs | {name: reading[name] for name in _INPUTS if name in reading}:
         values["inputs"] = inputs
     if options.seed:
         values["seed"] = options.seed
     values["steps"] = steps
+    if options.save != RunOptions(uncertainty=options.uncertainty).save:
+        values["outputs"] = {"save": list(options.save)}
     check_recipe(values, where="the recipe")
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
-    return f"# denoise run -r THIS.yaml OBS.fits\n{text}"
+    return f"# denoise run -r THIS.yaml{'' if source else ' OBS.fits'}\n{text}"
 
 
 def _renamed(reading: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

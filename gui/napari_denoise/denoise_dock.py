@@ -25,7 +25,7 @@ from napari_denoise.layers import COLOURS, KEY, Entry, Role, layer_of
 from napari_denoise.panel import LayerChoice, Panel, heading
 from napari_denoise.preview_box import PreviewBox
 from napari_denoise.runs import fits_memory, run_live, run_to_file
-from napari_denoise.settings import command_line, recipe_of, recipe_text, source_of
+from napari_denoise.settings import command_line, recipe_of, source_of
 from napari_denoise.studies import Study, studies_of
 from napari_denoise.summary import result_line, study_lines, time_left
 
@@ -299,7 +299,7 @@ class DenoiseDock(Panel):
             The input is no file; a value is not valid.
         """
         assert self.entry is not None
-        return recipe_text(recipe_of(source_of(self.entry.cube), self.options(), self.entry.reading))
+        return recipe_of(source_of(self.entry.cube), self.options(), self.entry.reading)
 
     def save_recipe(self, path: Path) -> None:
         """Write the settings as a recipe; ``denoise run -r`` repeats the run."""

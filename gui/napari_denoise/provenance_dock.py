@@ -16,7 +16,7 @@ from napari_denoise.jobs import Job
 from napari_denoise.layers import layer_of
 from napari_denoise.panel import LayerChoice, Panel, heading
 from napari_denoise.runs import run_live
-from napari_denoise.settings import command_line, recipe_of, recipe_text
+from napari_denoise.settings import command_line, recipe_of
 from napari_denoise.summary import result_line, time_left
 
 _LONG = 200  # letters of a value that are shown
@@ -168,7 +168,7 @@ def _again(
 
 
 def _recipe(source: Path, options: RunOptions, reading: dict[str, Any]) -> str:
-    return recipe_text(recipe_of(source, options, reading))
+    return recipe_of(source, options, reading)
 
 
 def _branch(title: str, values: Any) -> QTreeWidgetItem:

@@ -7,28 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from denoise.cube import Cube
 from denoise.engine import RunOptions
-from denoise.engine.recipe import (
-    Continuum,
-    Denoise,
-    Inputs,
-    Mask,
-    Noise,
-    Outputs,
-    Recipe,
-    Report,
-    Step,
-    Uncertainty,
-)
+from denoise.engine.recipe_text import recipe_text
 from denoise.errors import UsageError
 
-# how ``denoise.read`` was asked, and where a recipe says it
-_INPUTS = ("hdu", "stokes", "beam", "rest")
-_NOISE = {"noise": "file", "noise_kind": "kind", "gain": "gain", "psf": "psf"}
-_MASK = {"mask": "file", "exclude": "exclude"}
 _PLAIN = RunOptions()
 
 
@@ -47,55 +30,20 @@ def source_of(cube: Cube) -> Path:
     return cube.path.absolute()
 
 
-def recipe_of(source: Path, options: RunOptions, reading: Mapping[str, Any] | None = None) -> Recipe:
-    """A recipe that repeats a run on its file.
+def recipe_of(source: Path, options: RunOptions, reading: Mapping[str, Any] | None = None) -> str:
+    """The text of a recipe that repeats a run on its file.
 
     Parameters
     ----------
     source : Path
         The input.
     options : RunOptions
-        What was done. Memory and device belong to the machine: a recipe does not hold them.
+        What was done.
     reading : mapping, optional
         Keywords of ``denoise.read``.
     """
-    given = dict(reading or {})
-    noise = {part: given[name] for name, part in _NOISE.items() if name in given}
-    mask = {part: given[name] for name, part in _MASK.items() if name in given}
-    steps = [
-        *([Step(mask=Mask(**mask))] if mask else []),
-        Step(continuum=Continuum(mode=options.continuum)),
-        *(
-            [Step(noise=Noise(**noise, companion=options.companion, counts=options.vst))]
-            if noise or options.vst or options.companion != _PLAIN.companion
-            else []
-        ),
-        Step(
-            denoise=Denoise(
-                method=options.method, parameters=options.parameters, positivity=options.positivity
-            )
-        ),
-        *([Step(uncertainty=Uncertainty(draws=options.uncertainty))] if options.uncertainty else []),
-        Step(report=Report()),
-    ]
-    return Recipe(
-        version=1,
-        title=f"{options.method} on {source.name}, set up in the viewer",
-        inputs=Inputs(files=str(source), **{name: given[name] for name in _INPUTS if name in given}),
-        seed=options.seed,
-        steps=tuple(steps),
-        outputs=Outputs(save=options.save),
-    )
-
-
-def recipe_text(recipe: Recipe) -> str:
-    """A recipe as the YAML that ``denoise run -r`` reads."""
-    values = recipe.model_dump(mode="json", exclude_defaults=True)
-    values["steps"] = [
-        {step.name: getattr(step, step.name).model_dump(mode="json", exclude_defaults=True) or None}
-        for step in recipe.steps
-    ]
-    return "# denoise run -r THIS_FILE\n" + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    title = f"{options.method} on {source.name}, set up in the viewer"
+    return recipe_text(options, reading or {}, title=title, source=source)
 
 
 def command_line(source: Path, options: RunOptions, reading: Mapping[str, Any] | None = None) -> str:

@@ -51,7 +51,7 @@ def test_every_field_reaches_the_run(tmp_path: Path) -> None:
         positivity="off",
         companion="scale",
         uncertainty=8,
-        save=("noise", "uncert"),
+        save=("noise",),
         overwrite=True,
         layout="like-input",
     )

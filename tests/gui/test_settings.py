@@ -10,7 +10,7 @@ from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.engine.recipe import Recipe
 from denoise.errors import UsageError
-from napari_denoise.settings import command_line, recipe_of, recipe_text, source_of
+from napari_denoise.settings import command_line, recipe_of, source_of
 
 RUNS = [
     {},
@@ -33,7 +33,7 @@ READING = {
 @pytest.mark.parametrize("reading", [{}, READING])
 def test_the_recipe_is_the_run(tmp_path, values, reading):
     wanted = run_options(**values)
-    text = recipe_text(recipe_of(tmp_path / "obs.fits", wanted, reading))
+    text = recipe_of(tmp_path / "obs.fits", wanted, reading)
     again = Recipe(**yaml.safe_load(text))
     assert again.options() == wanted or again.options().model_dump(mode="json") == wanted.model_dump(
         mode="json"
