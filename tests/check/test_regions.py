@@ -96,12 +96,12 @@ def test_bumps_on_one_source_do_not_split_it(noise):
 
 def test_the_horns_of_a_rotating_disc_are_one_source(noise):
     y, x = np.mgrid[:40, :40]
-    disc = np.exp(-np.hypot((x - 20) / 5, (y - 20) / 3))
-    line = 11.5 + 8.0 * np.tanh((x - 20) / 3)
+    disc = np.exp(-np.hypot((x - 20) / 8, (y - 20) / 2.5))
+    line = 11.5 + 8.0 * np.tanh((x - 20) / 1.5)
     channel = np.arange(24)[:, None, None]
-    truth = 30.0 * disc * np.exp(-((channel - line) ** 2) / (2 * 1.2**2))
-    labels = [region for region in found(truth, noise) if region.snr > 5]
-    assert len(labels) == 1
+    truth = 60.0 * disc * np.exp(-((channel - line) ** 2) / 2)
+    regions = [region for region in found(truth, noise) if region.snr > 5]
+    assert len(regions) == 1
 
 
 def test_slabs_do_not_matter(noise, monkeypatch):
