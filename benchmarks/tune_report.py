@@ -26,6 +26,7 @@ from denoise.metrics import Measurement, emission_mask, rmse
 from denoise.simulate import Simulation, simulate_cube
 
 SEED = 880_000
+SHAPE = (24, 64, 64)
 KINDS = ("disc", "unresolved", "multi", "ring", "tails")
 
 
@@ -58,7 +59,7 @@ def true_error(made: Simulation, output: Block, weight: Block) -> float:
 
 def study(seed: int, kind: str, snr: float, method: str, draws: int) -> Row:
     """One cube and method."""
-    made = simulate_cube(seed, kind=kind, peak_snr=snr)  # type: ignore[arg-type]
+    made = simulate_cube(seed, shape=SHAPE, kind=kind, peak_snr=snr)  # type: ignore[arg-type]
     cube, options = Cube(made.noisy, beam=made.beam_pixels, unit="Jy/beam"), run_options(method=method)
     tuned = tune_method(cube, options, draws=draws)
     with open_rig(cube, options) as rig:

@@ -9,10 +9,10 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
+from denoise.cli.asked import options_of, reading_of, refuse_existing
 from denoise.cli.batch import stem, stoppable
 from denoise.cli.console import Messages, out, table
 from denoise.cli.run import check_method, make_folder
-from denoise.errors import OutputExistsError, UsageError
 
 if TYPE_CHECKING:
     from denoise.check.outcome import Check
@@ -108,38 +108,16 @@ def check(
 
     No truth is needed: sources are put where the cube is empty, or into noise like its own.
     """
-    from denoise.engine.options import run_options
+    from denoise.report.check_page import check_files
 
-    reading = opt.Reading(
-        parse.hdu(hdu),
-        stokes,
-        mask,
-        exclude,
-        noise,
-        parse.noise_kind(noise_kind),
-        gain,
-        psf,
-        beam,
-        rest,
-        crop,
-    ).given()
-    wanted = run_options(
-        method=method,
-        parameters=parse.assignments(settings or []),
-        seed=seed,
-        continuum=continuum,
-        positivity=positivity,
-        vst=None if vst is None else parse.stabilisation(vst),
-        companion=companion,
-        device=device,
-        memory=None if memory is None else parse.size(memory),
-    )
+    typed = dict(locals())
+    reading, wanted = reading_of(typed), options_of(typed, method, settings or [])
     check_method(wanted)
     asked = _settings(
         snr, size, width, template, sources=sources, draws=draws, empty=empty, found=found, seed=seed
     )
     folder = output or Path(f"{stem(source)}_check_{method}")
-    _refuse_existing(folder, overwrite=overwrite)
+    refuse_existing(folder, check_files(folder), overwrite=overwrite)
     return _checked(source, reading, wanted, asked, folder, Messages(as_json=json_log))
 
 
@@ -168,18 +146,6 @@ def _settings(
         template=template,
         seed=seed,
     )
-
-
-def _refuse_existing(folder: Path, *, overwrite: bool) -> None:
-    from denoise.report.check_page import check_files
-
-    if folder.is_file():
-        raise UsageError("the output is a file", value=str(folder), action="name a folder with -o")
-    for path in check_files(folder):
-        if path.exists() and not overwrite:
-            raise OutputExistsError(
-                f"{path} exists", action="name another folder with -o, or allow --overwrite"
-            )
 
 
 def _checked(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from denoise.atomic import put, replace_file
 from denoise.check.cells import SCORES, Cell, Score
 from denoise.check.outcome import Check
-from denoise.errors import ResourceError
 from denoise.report import check_figures
 from denoise.report.labels import number
+from denoise.report.pages import inline, png_of, put_files, render_page
 
 PAGE, NUMBERS, TABLE = "check.html", "check.json", "check.ecsv"
 FIGURES = ("recovery", "shape", "purity")
@@ -61,21 +59,12 @@ def write_check(check: Check, folder: str | Path) -> CheckFiles:
     ResourceError
         A file cannot be written.
     """
-    folder = Path(folder)
     drawn = _draw(check)
-    page, table = _render(check, drawn), ecsv(check)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        pngs = tuple(replace_file(folder / f"check_{name}.png", png) for name, png in drawn.items())
-        replace_file(folder / TABLE, table.encode())
-        replace_file(folder / NUMBERS, check.to_json().encode())
-    except OSError as err:
-        raise ResourceError(
-            f"the check cannot be written to {folder}",
-            value=err.strerror or err,
-            action="choose another folder",
-        ) from err
-    return CheckFiles(put(folder / PAGE, page), folder / NUMBERS, folder / TABLE, pngs)
+    files = {f"check_{name}.png": png for name, png in drawn.items()}
+    files |= {TABLE: ecsv(check).encode(), NUMBERS: check.to_json().encode()}
+    page = put_files(folder, "check", files, (PAGE, _render(check, drawn)))
+    pngs = tuple(page.with_name(f"check_{name}.png") for name in drawn)
+    return CheckFiles(page, page.with_name(NUMBERS), page.with_name(TABLE), pngs)
 
 
 def _draw(check: Check) -> dict[str, bytes]:
@@ -84,13 +73,7 @@ def _draw(check: Check) -> dict[str, bytes]:
         "shape": check_figures.shape_figure(check),
         "purity": check_figures.purity_figure(check),
     }
-    return {name: _png(fig) for name, fig in figures.items() if fig is not None}
-
-
-def _png(fig: Any) -> bytes:
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return {name: png_of(fig) for name, fig in figures.items() if fig is not None}
 
 
 def rows_of(check: Check) -> list[tuple[str, ...]]:
@@ -147,17 +130,9 @@ def ecsv(check: Check) -> str:
 
 
 def _render(check: Check, drawn: dict[str, bytes]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("denoise.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     texts = _texts(check)
-    return environment.get_template("check.html.j2").render(
+    return render_page(
+        "check.html.j2",
         title=check.input,
         facts=_facts(check),
         sentence=check.sentence(),
@@ -166,7 +141,7 @@ def _render(check: Check, drawn: dict[str, bytes]) -> str:
             {
                 "name": name,
                 **texts[name],
-                "inline": "data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+                "inline": inline(png),
             }
             for name, png in drawn.items()
         ],
