@@ -67,6 +67,8 @@ class Effort:
 
 FULL, QUICK = Effort(), Effort(150_000, 2, 24, 2)
 SNR = (4.0, 8.0)
+# of the run that settles noise, continuum and sign for all
+_BASE = {"method": "ist", "parameters": {}, "then": (), "uncertainty": 0, "device": "auto"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +111,11 @@ class _Ring:
         found = emission_of(rig, rig.data())
         return cls(rig, held, trials, found, folder, Views.of(rig, found), monitor, cancel, alone)
 
-    def task(self, one: Contender, positivity: str, settings: Settings | None) -> Task:
+    def task(self, one: Contender, asked: RunOptions, settings: Settings | None) -> Task:
         rig = self.rig
         pixels = np.array(rig.cube.read())
         return Task(
-            rig.cube.with_pixels(pixels), rig.noise, self.held.rig.noise, one.options(rig.options, positivity),
+            rig.cube.with_pixels(pixels), rig.noise, self.held.rig.noise, one.options(rig.options, asked),
             rig.threads, self.folder, self.held.draws, settings,
         )  # fmt: skip
 
@@ -215,7 +217,7 @@ def compare_methods(
     """
     start, monitor = time.perf_counter(), Monitor(progress, cancel)
     wanted = contenders(None if methods is None else tuple(methods))
-    base = options.model_copy(update={"method": "ist", "parameters": {}, "then": (), "uncertainty": 0})
+    base = options.model_copy(update=_BASE)
     monitor.tell(ProgressEvent("looking at the cube", 0, len(wanted), None))
     with (
         open_rig(cube, base, Monitor(None, cancel), noise=noise, threads=threads) as whole,
@@ -224,7 +226,8 @@ def compare_methods(
         region = brightest_part(whole, effort.voxels)
         rig = part_of_rig(whole, region)
         ring = _Ring.of(rig, effort, Path(folder), monitor, cancel, alone=alone)
-        entries, tasks = _contested(ring, wanted, options.positivity, effort, told)
+        flux = masked_flux(rig.data(), ring.found, rig.noise)
+        entries, tasks = _contested(ring, wanted, options, effort, told)
         method, reason = recommend(entries, partial(ring.differences, entries, tasks))
         if method:
             off = ring.differences(entries, tasks, method)
@@ -237,14 +240,14 @@ def compare_methods(
         part=part,
         unit=cube.unit_text,
         noise=rig.noise.typical,
-        flux=masked_flux(rig.data(), ring.found, rig.noise),
+        flux=flux,
         emission=int(np.count_nonzero(ring.found)),
         entries=tuple(entries),
         recommended=method,
         reason=reason,
         draws=effort.draws,
         asked=asked_of(options, input_options),
-        notes=tuple(_notes(rig, ring.found, effort, part)),
+        notes=tuple(_notes(rig, ring.found, effort, part, options)),
         seconds=time.perf_counter() - start,
         version=__version__,
     )
@@ -254,7 +257,7 @@ def compare_methods(
 def _contested(
     ring: _Ring,
     wanted: Sequence[Contender],
-    positivity: str,
+    asked: RunOptions,
     effort: Effort,
     told: Callable[[Entry], None] | None,
 ) -> tuple[list[Entry], dict[str, Task]]:
@@ -265,7 +268,7 @@ def _contested(
     for number, one in enumerate(wanted):
         ring.monitor.tell(ProgressEvent(f"comparing: {one.method}", number, len(wanted), None))
         try:
-            task = ring.task(one, positivity, settings)
+            task = ring.task(one, asked, settings)
             answer = ring.answer(task)
             entries.append(ring.entry(task, answer))
             tasks[one.method] = task
@@ -314,7 +317,7 @@ def _measured(score: Score | None) -> Measurement | None:
     return None if score is None else Measurement(score.value, score.error)
 
 
-def _notes(rig: Rig, found: Mask, effort: Effort, part: str) -> list[str]:
+def _notes(rig: Rig, found: Mask, effort: Effort, part: str, options: RunOptions) -> list[str]:
     notes = []
     if part:
         notes.append(
@@ -324,4 +327,6 @@ def _notes(rig: Rig, found: Mask, effort: Effort, part: str) -> list[str]:
         notes.append("no emission was found in the input: the error is that on the sky")
     if rig.continuum != "none":
         notes.append("the continuum was subtracted once, before all methods")
+    if options.vst is not None:
+        notes.append("all numbers are of the stabilised counts")
     return notes

@@ -47,13 +47,14 @@ class Contender:
         """What the method says of itself."""
         return get_method(self.method).info
 
-    def options(self, settled: RunOptions, positivity: str) -> RunOptions:
-        """The options of a run on the conditioned cube; `positivity` as it was asked for."""
-        linear = positivity == "auto" and self.info.linear
+    def options(self, settled: RunOptions, asked: RunOptions) -> RunOptions:
+        """The options of a run on the conditioned cube, from what is settled for all and what was asked for."""
+        linear = asked.positivity == "auto" and self.info.linear
         update = {
             "method": self.method,
             "parameters": self.parameters,
             "positivity": "off" if linear or self.info.category == "enhancer" else settled.positivity,
+            "device": asked.device if asked.device in self.info.device else "auto",
         }
         return settled.model_copy(update=update)
 
