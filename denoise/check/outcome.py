@@ -59,6 +59,8 @@ class FalseRate:
         Part of the cube that was searched in the negated cube.
     by_snr : tuple of (float, float, float)
         The same (number, error) for regions of at least a matched-filter SNR (first), from low to high.
+    model_fails : bool
+        Whether the negated cube shows more than the draws let expect: then all numbers are of that cube alone.
     """
 
     expected: float
@@ -66,6 +68,7 @@ class FalseRate:
     draws: int
     negated: float
     by_snr: tuple[tuple[float, float, float], ...] = ()
+    model_fails: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FalseRate:

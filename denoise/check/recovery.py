@@ -135,7 +135,9 @@ def _false_rate(base: Baseline, settings: Settings, monitor: Monitor) -> FalseRa
     rate = null.expected()
     rows = [(snr, null.expected(snr)) for snr in _MATCHED]
     by_snr = tuple((snr, float(one.value), float(one.error)) for snr, one in rows)
-    return FalseRate(float(rate.value), float(rate.error), null.draws, float(null.negated), by_snr)
+    return FalseRate(
+        float(rate.value), float(rate.error), null.draws, float(null.negated), by_snr, null.model_fails
+    )
 
 
 def _outcome(
@@ -170,7 +172,7 @@ def _outcome(
         false=false,
         found_snr=found_snr(base),
         settings=settings,
-        notes=tuple(_notes(base, layout, settings, sources, options, part)),
+        notes=(*_notes(base, layout, settings, sources, options, part), *_noise_notes(false)),
         seconds=seconds,
         version=__version__,
         weights=base.result.provenance.science.get("weights", ""),
@@ -229,6 +231,14 @@ def _notes(
         yield "sources were put into the stabilised counts, where a bright source is not in proportion to its flux"
     if base.rig.continuum != "none":
         yield "sources were put in after the continuum was subtracted: what that takes of a line is not measured"
+
+
+def _noise_notes(false: FalseRate | None) -> Iterator[str]:
+    if false is not None and false.model_fails:
+        yield (
+            "the negated cube shows more regions than draws of the noise model: it has structure that the model lacks, "
+            "and the false regions are counted in the negated cube alone"
+        )
 
 
 def bytes_of_voxel(shape: Shape, options: RunOptions) -> int:
