@@ -148,7 +148,7 @@ class Tuned:
                 f"{self.method} with {self.named(self.best)}: its {self._error} is lower than that of the default, "
                 f"{self.named(self.tried[0])}, by {self._amount(gain)} ({self.basis})."
             )
-        rival = best_rival(self.tried)
+        rival = best_scored(self.tried[1:])
         lower = [one for one in self.tried[1:] if is_better(one) and not keeps_emission(one)]
         if lower:
             first = min(lower, key=lambda one: one.difference.value if one.difference else 0.0)
@@ -221,9 +221,9 @@ def keeps_emission(one: Tried) -> bool:
     return one.emission is None or one.emission.value <= 0
 
 
-def best_rival(tried: Sequence[Tried]) -> Tried | None:
-    """The best of all but the default that keeps the emission, if any has a score."""
-    scored = [one for one in tried[1:] if one.difference is not None and keeps_emission(one)]
+def best_scored(tried: Sequence[Tried]) -> Tried | None:
+    """The one of the lowest score, if any has one."""
+    scored = [one for one in tried if one.difference is not None]
     return min(scored, key=lambda one: one.difference.value, default=None)  # type: ignore[union-attr]
 
 
@@ -235,5 +235,5 @@ def choose_tried(tried: Sequence[Tried]) -> int:
     Source: Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, section 3.4.3 (the simplest
     within one standard error; here the simplest is the default).
     """
-    rival = best_rival(tried)
+    rival = best_scored([one for one in tried[1:] if keeps_emission(one)])
     return list(tried).index(rival) if rival is not None and is_better(rival) else 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from denoise.check.tuned import UNITS, Tried, Tuned, word
-from denoise.report.panels import AFTER, BEFORE, LABEL, SECOND, TICK, figure, style
+from denoise.report.panels import AFTER, LABEL, SECOND, TICK, few_ticks, figure, style
 
 _SHOWN = 20  # rows of a ranking
 
@@ -19,15 +19,10 @@ def tune_figure(tuned: Tuned) -> Any:
     return heat_figure(tuned) if len(tuned.default) == 2 else ranking_figure(tuned)
 
 
-def score_label(tuned: Tuned) -> str:
-    """The score with its unit."""
-    return "Score (injected sources)" if tuned.kind == "injection" else "Squared error (σ² a voxel)"
-
-
 def difference_label(tuned: Tuned) -> str:
     """The difference with its unit."""
     unit = f" ({UNITS[tuned.kind]} a voxel)" if UNITS[tuned.kind] else ""
-    return f"Difference from default{unit}"
+    return f"Less default{unit}"
 
 
 def curve_figure(tuned: Tuned) -> Any:
@@ -36,37 +31,29 @@ def curve_figure(tuned: Tuned) -> Any:
     scored = [one for one in tuned.tried if one.score is not None and one.difference is not None]
     places, ticks = _places(tuned, scored, name)
     order = sorted(range(len(scored)), key=lambda i: places[i])
-    fig = figure(3.3)
-    axes = fig.subplots(1, 2)
-    curves = [(axes[0], "score", AFTER, "-", ""), (axes[1], "difference", AFTER, "-", "all")]
+    unit = f"{UNITS[tuned.kind]} a voxel" if UNITS[tuned.kind] else ""
+    panels = [
+        ("score", "Score" if tuned.kind == "injection" else "Squared error"),
+        ("difference", "Less default"),
+    ]
     if all(one.emission is not None for one in scored):
-        curves.append((axes[1], "emission", BEFORE, "--", "in the emission"))
-    for ax, attribute, color, dash, label in curves:
+        panels.append(("emission", "In the emission"))
+    fig = figure(3.0)
+    axes = fig.subplots(1, len(panels))
+    for ax, (attribute, title) in zip(axes, panels, strict=True):
         values = np.array([getattr(scored[i], attribute) for i in order])
         x = [places[i] for i in order]
-        ax.errorbar(
-            x,
-            values[:, 0],
-            values[:, 1],
-            color=color,
-            ls=dash,
-            marker="o",
-            ms=4.5,
-            lw=1.3,
-            capsize=2.5,
-            label=label,
-        )
-    for ax, attribute, text in (
-        (axes[0], "score", score_label(tuned)), (axes[1], "difference", difference_label(tuned))
-    ):  # fmt: skip
+        ax.errorbar(x, values[:, 0], values[:, 1], color=AFTER, marker="o", ms=4, lw=1.3, capsize=2.5)
         _mark(ax, tuned, scored, places, attribute)
+        if attribute != "score":
+            ax.axhline(0, color="black", lw=0.6, zorder=0)
         if ticks is not None:
             ax.set_xticks(range(len(ticks)), ticks)
             ax.set_xlim(-0.4, len(ticks) - 0.6)
-        style(ax, name, text)
-    axes[1].axhline(0, color="black", lw=0.6, zorder=0)
-    handles, labels = axes[1].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=TICK)
+        style(ax, name, unit if ax is axes[0] else "", title)
+        few_ticks(ax.yaxis, 6)
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=TICK)
     return fig
 
 
