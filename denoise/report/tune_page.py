@@ -128,5 +128,5 @@ def _caption(tuned: Tuned) -> str:
         "injection": "Squared loss of flux of injected sources, averaged over their peak SNR, and the share of false "
         "regions in a list with one true source. ",
     }[tuned.kind]
-    panels = "From the left: the score, the score less that of the default, and, where it tells, the same in the emission. "
+    panels = "From the left: the score, less that of the default, and, where it tells, the same in the emission. "
     return (panels if len(tuned.default) == 1 else "") + what + common
