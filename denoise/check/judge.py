@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from numpy.typing import NDArray
 
 from denoise.check.catalogue import make_catalogue
-from denoise.check.null import NullRegions, find_null
-from denoise.check.readers import Readers, extent, readers_of
+from denoise.check.null import NullRegions, find_null, share_kept
+from denoise.check.readers import Readers, array_readers, extent, readers_of
 from denoise.check.regions import FoundRegion, find_regions, output_level
 from denoise.check.reliability import region_reliability
-from denoise.check.rig import open_rig
+from denoise.check.rig import Rig, open_rig
 from denoise.check.separate import ALONE
 from denoise.cube import Region
 from denoise.cube.append import append_image
+from denoise.cube.regions import full_region
 from denoise.engine import Result, RunOptions
 from denoise.engine.progress import Monitor, ProgressEvent
 from denoise.engine.runners import Runner, Serial
-from denoise.errors import UsageError
+from denoise.errors import ResourceError, UsageError
 
 Floats = NDArray[np.float64]
 
@@ -72,6 +74,7 @@ def judge_result(
     options: RunOptions,
     *,
     draws: int = DRAWS,
+    second: str | None = None,
     monitor: Monitor | None = None,
     runner: Runner | None = None,
 ) -> Judged:
@@ -86,6 +89,9 @@ def judge_result(
     draws : int
         Noise draws that go through the method; for cubes that a draw of does not fit in memory, each draw covers a
         part of the field, and what it shows is scaled.
+    second : str, optional
+        Another method, with its default parameters: what it keeps of each region, in the cube and in the draws, counts
+        too. Its output is held in memory.
     monitor, runner
         As for a run.
 
@@ -106,21 +112,54 @@ def judge_result(
     level = output_level(readers)
     found, _ = find_regions(readers, result.noise, level=level, min_snr=MIN_SNR)
     again = options.model_copy(update={"uncertainty": 0, "save": (), "method": result.method})
-    with open_rig(result.input, again, told, noise=result.noise, runner=who) as rig:
+    memory = options.memory or who.memory()
+    with ExitStack() as stack:
+        rigs = [
+            stack.enter_context(open_rig(result.input, one, told, noise=result.noise, runner=who))
+            for one in (again, *_other(again, second))
+        ]
         null = find_null(
-            rig,
+            rigs[0],
             level=level,
             draws=draws,
             min_snr=MIN_SNR,
             emission=[one for one in found if one.snr >= ALONE],
-            memory=options.memory or who.memory(),
+            memory=memory,
+            second=rigs[1] if second else None,
         )
-    return judged(found, null, result, readers)
+        agreement = _agreement(found, rigs[1], memory) if second else None
+    return judged(found, null, result, readers, agreement=agreement, second=second or "")
 
 
-def judged(found: Sequence[FoundRegion], null: NullRegions, result: Result, readers: Readers) -> Judged:
+def _other(options: RunOptions, method: str | None) -> list[RunOptions]:
+    if not method:
+        return []
+    return [options.model_copy(update={"method": method, "parameters": {}, "positivity": "auto"})]
+
+
+def _agreement(found: Sequence[FoundRegion], rig: Rig, memory: int) -> list[float]:
+    """Share of each region that another method keeps."""
+    if 8 * np.prod(rig.shape) > memory:
+        raise ResourceError(
+            "the agreement with another method needs its output in memory",
+            value=f"{8 * np.prod(rig.shape) / 2**20:.0f} MB, {memory / 2**20:.0f} MB allowed",
+            action="allow more memory, or leave --agree out",
+        )
+    other = array_readers(rig.data(), rig.apply(), rig.noise)
+    return [share_kept(one, other, rig.noise, full_region(rig.shape)) for one in found]
+
+
+def judged(
+    found: Sequence[FoundRegion],
+    null: NullRegions,
+    result: Result,
+    readers: Readers,
+    *,
+    agreement: Sequence[float] | None = None,
+    second: str = "",
+) -> Judged:
     """Regions with their reliability, the surest first, and their catalogue."""
-    sure = region_reliability(found, null)
+    sure = region_reliability(found, null, agreement)
     order = sorted(range(len(found)), key=lambda i: (-sure[i], -found[i].snr))
     regions, sure = tuple(found[i] for i in order), sure[order]
     table = make_catalogue(
@@ -130,8 +169,12 @@ def judged(found: Sequence[FoundRegion], null: NullRegions, result: Result, read
         noise=result.noise,
         readers=readers,
         uncertainty=result.uncertainty,
-        meta=_about(result, null, float(np.sum(1.0 - sure))),
+        meta=_about(result, null, float(np.sum(1.0 - sure))) | ({"agreement_with": second} if second else {}),
     )
+    if agreement is not None:
+        column = Column(np.asarray(agreement, float)[order], format=".3f")
+        column.description = f"share of the signal in the input that method {second} keeps"
+        table.add_column(column, name="agreement", index=len(table.colnames) - 1)
     return Judged(regions, sure, null, table)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.check.matched import gaussian_snr
-from denoise.check.readers import Region, Shape, array_readers, extent
+from denoise.check.readers import Readers, Region, Shape, array_readers, extent
 from denoise.check.regions import FoundRegion, find_regions
 from denoise.check.rig import Rig
 from denoise.cube.crop import crop
@@ -55,6 +55,8 @@ class NullRegions:
         Whether the method shows emission alone, or holes too.
     from_negated : int
         How many of the regions, the last ones, are of the negated cube.
+    agreement : tuple of float
+        Share of each that a second method keeps, see `share_kept`; empty without one.
     """
 
     regions: tuple[FoundRegion, ...]
@@ -66,6 +68,7 @@ class NullRegions:
     min_snr: float
     signs: int = 1
     from_negated: int = 0
+    agreement: tuple[float, ...] = ()
 
     def expected(self, min_snr: float = 0.0) -> Measurement:
         """Number of regions of at least this matched-filter SNR (of the input) in one cube without sources.
@@ -102,6 +105,7 @@ def find_null(
     emission: Sequence[FoundRegion] = (),
     negated: bool = True,
     memory: int | None = None,
+    second: Rig | None = None,
 ) -> NullRegions:
     """Run noise draws and the negated cube through a rig and find regions as in the cube itself.
 
@@ -126,6 +130,8 @@ def find_null(
     memory : int, optional
         Bytes. Where a draw of the whole cube does not fit, draws and the negated cube cover a part of the field
         each, at different places. None: the limit of the rig's options, or none.
+    second : Rig, optional
+        Another method on the same cube: it denoises each draw too, for the agreement between the two.
 
     Raises
     ------
@@ -135,23 +141,25 @@ def find_null(
     parts = _parts(rig.shape, memory or rig.options.memory, draws)
     signs = 1 if rig.options.positivity == "on" else 2
     whole = _size(full_region(rig.shape))
-    found: list[FoundRegion] = []
+    found: list[tuple[FoundRegion, float]] = []
     volumes = away = 0.0
     field: _Field | None = None
     for draw, part in enumerate(rig.monitor.track(parts, stage="noise draws", total=len(parts))):
         if field is None or field.part != part:
-            field = _Field.cut(rig, part, emission)
+            field = _Field.cut(rig, second, part, emission)
         more, share = field.draw(FIRST_DRAW + draw, seed, level, min_snr)
         found, volumes = found + more, volumes + share * _size(part) / whole
     negative = 0
     if negated:
-        field = field or _Field.cut(rig, full_region(rig.shape), emission)
+        field = field or _Field.cut(rig, second, full_region(rig.shape), emission)
         more, share = field.negated(level, min_snr)
         found, away, negative = found + more, share * _size(field.part) / whole, len(more)
     covered = float(np.mean([_size(part) for part in parts])) / whole if parts else 1.0
+    agreement = () if second is None else tuple(share for _, share in found)
     return NullRegions(
-        tuple(found), volumes + away / signs, draws, covered, away, level, min_snr, signs, negative
-    )
+        tuple(one for one, _ in found), volumes + away / signs, draws, covered, away, level, min_snr,
+        signs, negative, agreement,
+    )  # fmt: skip
 
 
 def part_of_rig(rig: Rig, region: Region) -> Rig:
@@ -179,22 +187,24 @@ class _Field:
     """A part of the cube: the rig there, the emission as the method shows it, and what is near it."""
 
     rig: Rig
+    second: Rig | None
     part: Region
     signal: NDArray[Any] | None
     near: NDArray[np.bool_]
 
     @classmethod
-    def cut(cls, rig: Rig, part: Region, emission: Sequence[FoundRegion]) -> _Field:
+    def cut(cls, rig: Rig, second: Rig | None, part: Region, emission: Sequence[FoundRegion]) -> _Field:
         here, inside = part_of_rig(rig, part), np.zeros(extent(part), bool)
         for region in emission:
             for place, voxels in region.within(part):
                 inside[place] |= voxels
         signal = np.where(inside, np.nan_to_num(here.apply()), 0.0) if inside.any() else None
-        return cls(here, part, signal, dilated(inside, rig.noise.correlation_fwhm))
+        other = None if second is None else part_of_rig(second, part)
+        return cls(here, other, part, signal, dilated(inside, rig.noise.correlation_fwhm))
 
     def draw(
         self, number: int, seed: int | None, level: float, min_snr: float
-    ) -> tuple[list[FoundRegion], float]:
+    ) -> tuple[list[tuple[FoundRegion, float]], float]:
         """Regions of a noise draw that are none of the signal's, and the share of the part that they are from."""
         pixels = self.rig.sample(number, seed=seed)
         known = float(np.isfinite(pixels).any())
@@ -203,21 +213,27 @@ class _Field:
         with np.errstate(invalid="ignore", divide="ignore"):
             scaled = np.where(np.isfinite(pixels), self.signal / self.rig.noise.sigma(), np.nan)
         found = self._found((pixels + self.signal).astype(np.float32), level, min_snr)
-        return [r for r in found if signal_under(r, scaled, self.rig.noise, self.part) < EMPTY], known
+        return [
+            one for one in found if signal_under(one[0], scaled, self.rig.noise, self.part) < EMPTY
+        ], known
 
-    def negated(self, level: float, min_snr: float) -> tuple[list[FoundRegion], float]:
+    def negated(self, level: float, min_snr: float) -> tuple[list[tuple[FoundRegion, float]], float]:
         """Positive regions of the negated part off the emission, and the share of the part that they are from."""
         pixels = -self.rig.data()
         known = np.isfinite(pixels)
         away = np.count_nonzero(known & ~self.near) / max(1, int(np.count_nonzero(known)))
         found = self._found(pixels, level, min_snr)
-        return [r for r in found if r.sign > 0 and not self._touched(r)], float(away)
+        return [one for one in found if one[0].sign > 0 and not self._touched(one[0])], float(away)
 
-    def _found(self, pixels: NDArray[Any], level: float, min_snr: float) -> list[FoundRegion]:
+    def _found(self, pixels: NDArray[Any], level: float, min_snr: float) -> list[tuple[FoundRegion, float]]:
         readers = array_readers(pixels, self.rig.apply(pixels), self.rig.noise)
         found, _ = find_regions(readers, self.rig.noise, level=level, min_snr=min_snr)
         c, y, x = self.part
-        return [region.moved((c.start, y.start, x.start)) for region in found]
+        moved = [region.moved((c.start, y.start, x.start)) for region in found]
+        if self.second is None or not moved:
+            return [(region, np.nan) for region in moved]
+        other = array_readers(pixels, self.second.apply(pixels), self.rig.noise)
+        return [(one, share_kept(one, other, self.rig.noise, self.part)) for one in moved]
 
     def _touched(self, region: FoundRegion) -> bool:
         return any(bool((self.near[place] & voxels).any()) for place, voxels in region.within(self.part))
@@ -239,6 +255,40 @@ def signal_under(region: FoundRegion, scaled: NDArray[Any], noise: NoiseModel, p
     """
     c, y, x = (at - s.start for at, s in zip(region.centre, part, strict=True))
     return region.sign * gaussian_snr((c, y, x), region.covariance, region.line_width, [scaled], noise)[0]
+
+
+def share_kept(region: FoundRegion, other: Readers, noise: NoiseModel, part: Region) -> float:
+    """Share of a region's signal in the input that another output keeps, under a Gaussian of its moments, 0 to 1.5.
+
+    Parameters
+    ----------
+    region : FoundRegion
+        In the cube.
+    other : Readers
+        Of the input and the other output, of the part.
+    noise : NoiseModel
+        Of the part.
+    part : Region
+        Where it lies in the cube.
+    """
+    box, (c, y, x) = _around(region, part)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled = [cube / other.sigma(box) for cube in other.lines(box)]
+    scaled = [np.where(np.isfinite(scaled[0]), cube, np.nan) for cube in scaled]
+    held, kept = gaussian_snr((c, y, x), region.covariance, region.line_width, scaled, noise)
+    return float(np.clip(region.sign * kept / max(region.sign * held, 1.0), 0.0, 1.5))
+
+
+def _around(region: FoundRegion, part: Region) -> tuple[Region, tuple[float, float, float]]:
+    """The box of a region with room for its filter, counted in a part, and its centre in that box."""
+    reach = (region.line_width, *np.sqrt(np.diag(region.covariance)))
+    slices, centre = [], []
+    for at, width, whole in zip(region.centre, reach, part, strict=True):
+        far = int(np.ceil(3.0 * width)) + 1
+        start = max(0, int(at) - whole.start - far)
+        slices.append(slice(start, min(whole.stop - whole.start, int(at) - whole.start + far + 2)))
+        centre.append(at - whole.start - start)
+    return (slices[0], slices[1], slices[2]), (centre[0], centre[1], centre[2])
 
 
 def _size(region: Region) -> float:

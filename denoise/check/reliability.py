@@ -15,6 +15,8 @@ densities of few parameters, so that a handful of regions is enough:
 - ``n1 = N1 s^-2 / norm  G(q, log a, log w)``: a count of sources between flat in log flux and Euclidean, and widths as
   broad as those of noise or broader; only N1 is taken from the data, by expectation maximisation.
 
+A second method, if one is asked, adds its own q to the description: what it keeps of the region.
+
 Below the median of s (and a little above, where n0 is flat), where noise regions get fewer because the method
 suppresses them, it suppresses sources too: a smaller s counts as that, and the reliability does not rise again.
 """
@@ -56,7 +58,7 @@ class Densities:
     count : float
         Regions that they rest on, those of the prior included.
     mean, covariance : ndarray, shapes (3,), (3, 3)
-        Of their q, log area, log width.
+        Of their q, log area, log width, and the q of a second method if there is one (then of 4).
     sources : float
         Sources per cube above `median`.
     """
@@ -70,7 +72,7 @@ class Densities:
     sources: float = FEW
 
     def reliability(self, found: Floats) -> Floats:
-        """Probability, 0 to 1, of regions described as by `described`, shape (n, 4)."""
+        """Probability, 0 to 1, of regions described as by `described`, shape (n, 4 or 5)."""
         null, source = self.null(found), self.sources * self.source(found)
         return np.asarray(source / (source + null))
 
@@ -91,6 +93,8 @@ class Densities:
         for column in (1, 2):
             width = max(BROAD, float(np.sqrt(self.covariance[column, column])))
             shape = shape * norm.pdf(found[:, 1 + column], self.mean[column], width)
+        for second in found[:, 4:].T:
+            shape = shape * norm.pdf(second, *SOURCE_SHARE)
         return np.asarray(snr * shape)
 
     def _counted(self, found: Floats) -> Floats:
@@ -98,13 +102,14 @@ class Densities:
         return np.maximum(found[:, 0], self.median + SLOPE * self.spread**2 / self.median)
 
 
-def described(regions: Sequence[FoundRegion]) -> Floats:
-    """Regions as (s, q, log area, log width), shape (n, 4); see the module."""
+def described(regions: Sequence[FoundRegion], agreement: Sequence[float] = ()) -> Floats:
+    """Regions as (s, q, log area, log width), shape (n, 4); with the share that a second method keeps, (n, 5)."""
     rows = []
     for one in regions:
         share = np.clip(one.match.snr_output / max(one.snr, 1.0), 0.0, 1.5)
         rows.append((one.snr, share, np.log(one.match.area), np.log(one.match.line_width + 0.3)))
-    return np.array(rows, float).reshape(-1, 4)
+    plain = np.array(rows, float).reshape(-1, 4)
+    return np.column_stack([plain, agreement]) if len(agreement) else plain
 
 
 def fit_densities(null: Floats, volumes: float, found: Floats) -> Densities:
@@ -112,7 +117,7 @@ def fit_densities(null: Floats, volumes: float, found: Floats) -> Densities:
 
     Parameters
     ----------
-    null, found : ndarray, shape (n, 4)
+    null, found : ndarray, shape (n, 4) or (n, 5)
         Noise regions, and those of the cube, as `described` gives them.
     volumes : float
         Cubes that `null` is from.
@@ -134,26 +139,32 @@ def fit_densities(null: Floats, volumes: float, found: Floats) -> Densities:
     return _with_sources(fitted, found[found[:, 0] > median])
 
 
-def region_reliability(regions: Sequence[FoundRegion], null: NullRegions) -> Floats:
+def region_reliability(
+    regions: Sequence[FoundRegion], null: NullRegions, agreement: Sequence[float] | None = None
+) -> Floats:
     """Probability of being real of each region found in the cube, shape (n,).
+
+    `agreement`: the share of each that a second method keeps (`share_kept`), where the null has it too.
 
     Noise is taken to be symmetric: emission and holes have its density in common, each its own number of sources.
     """
-    sure, noise = np.zeros(len(regions)), described(null.regions)
+    every = described(regions, () if agreement is None else agreement)
+    sure, noise = np.zeros(len(regions)), described(null.regions, null.agreement)
+    noise = noise.reshape(-1, 4 if agreement is None else 5)
     volumes = len(noise) / null.expected().value if null.model_fails else null.volumes
     for sign in (1, -1):
         own = np.array([r.sign == sign for r in regions], bool)
-        found = described([r for r in regions if r.sign == sign])
-        sure[own] = fit_densities(noise, volumes * null.signs, found).reliability(found)
+        sure[own] = fit_densities(noise, volumes * null.signs, every[own]).reliability(every[own])
     return sure
 
 
 def _shrunk(null: Floats) -> tuple[Floats, Floats]:
     """Mean and covariance with the prior's regions counted in."""
-    count = len(null)
-    mean = (PRIOR * SHAPE + null.sum(axis=0)) / (PRIOR + count)
+    count, second = len(null), null.shape[1] - 3  # what is known of one method's share is that of another's
+    shape, widths = np.append(SHAPE, [SHAPE[0]] * second), np.append(WIDTHS, [WIDTHS[0]] * second)
+    mean = (PRIOR * shape + null.sum(axis=0)) / (PRIOR + count)
     apart = null - mean
-    spread = PRIOR * (np.diag(WIDTHS**2) + np.outer(SHAPE - mean, SHAPE - mean)) + apart.T @ apart
+    spread = PRIOR * (np.diag(widths**2) + np.outer(shape - mean, shape - mean)) + apart.T @ apart
     return mean, spread / (PRIOR + count)
 
 

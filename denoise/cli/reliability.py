@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from denoise.cli.batch import Job, stem
@@ -21,19 +21,34 @@ DRAWS = 8
 SHOWN = 10  # regions on the terminal; all are in the catalogue
 
 
-def wanted_draws(save: tuple[str, ...], draws: int | None) -> int:
-    """How many noise draws are wanted; 0: no reliability.
+@dataclass(frozen=True)
+class Judging:
+    """How reliability is judged: noise draws, and the method whose agreement counts (None: none)."""
+
+    draws: int
+    second: str | None
+
+
+def wanted_judging(save: tuple[str, ...], draws: int | None, agree: str | None) -> Judging | None:
+    """How the reliability is judged; None: it is not wanted.
 
     Raises
     ------
     UsageError
-        Draws were asked for, but no reliability.
+        Draws or an agreement were asked for, but no reliability.
+    UnknownMethodError
+        The other method is unknown.
     """
     if WORD in save:
-        return DRAWS if draws is None else draws
-    if draws is not None:
-        raise UsageError("--draws is for the reliability", value=draws, action="add --save reliability")
-    return 0
+        if agree is not None:
+            from denoise.methods import get_method
+
+            get_method(agree)
+        return Judging(DRAWS if draws is None else draws, agree)
+    for option, value in (("--draws", draws), ("--agree", agree)):
+        if value is not None:
+            raise UsageError(f"{option} is for the reliability", value=value, action="add --save reliability")
+    return None
 
 
 def with_catalogues(jobs: Mapping[Job, Task]) -> dict[Job, Task]:
@@ -64,7 +79,7 @@ def judge_job(
     token: CancelToken,
     job: Job,
     *,
-    draws: int,
+    judging: Judging,
     runner: Runner | None,
 ) -> Judged:
     """Judge the result of a job: its RELIABILITY extension and its catalogue.
@@ -79,7 +94,12 @@ def judge_job(
     from denoise.engine.progress import Monitor
 
     judged = judge_result(
-        result, options, draws=draws, monitor=Monitor(messages.progress, token), runner=runner
+        result,
+        options,
+        draws=judging.draws,
+        second=judging.second,
+        monitor=Monitor(messages.progress, token),
+        runner=runner,
     )
     if judged.null.share < 1:
         messages.warn(

@@ -17,7 +17,7 @@ from denoise.cli.batch import Job, Outcome, run_jobs, settle, stem, stoppable, t
 from denoise.cli.console import WIDE, Messages, facts, table, width
 from denoise.cli.ledger import Ledger
 from denoise.cli.leftovers import own_scratch, remove_leftovers
-from denoise.cli.reliability import judge_job, wanted_draws, with_catalogues
+from denoise.cli.reliability import Judging, judge_job, wanted_judging, with_catalogues
 from denoise.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ _IN_RECIPE = (
         "vst",
         "uncertainty",
         "draws",
+        "agree",
         "seed",
     ),
 )
@@ -124,6 +125,15 @@ def run(
             rich_help_panel=opt.PHYSICS,
         ),
     ] = None,
+    agree: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="For the reliability: whether this method shows each region too counts as well.",
+            show_default=False,
+            rich_help_panel=opt.PHYSICS,
+        ),
+    ] = None,
     correct_flux: Annotated[
         Path | None,
         typer.Option(
@@ -176,7 +186,7 @@ def run(
         crop,
     ).given()
     extensions = parse.words(save, option="--save", allowed=("uncert", "residual", "noise", "reliability"))
-    judged_by = wanted_draws(extensions, draws)
+    judging = wanted_judging(extensions, draws, agree)
     wanted = run_options(
         method=method,
         parameters=parse.assignments(settings or []),
@@ -201,7 +211,7 @@ def run(
         )
     tasks = [Task(source, wanted, reading, report=not no_report) for source in inputs]
     return run_tasks(
-        tasks, output, messages, crew, resume=resume, dry_run=dry_run, rule=rule, draws=judged_by
+        tasks, output, messages, crew, resume=resume, dry_run=dry_run, rule=rule, judging=judging
     )
 
 
@@ -265,14 +275,14 @@ def run_tasks(
     resume: bool,
     dry_run: bool,
     rule: FluxCorrection | None = None,
-    draws: int = 0,
+    judging: Judging | None = None,
 ) -> int:
     """Run a batch, or one input, with these workers; returns the exit code.
 
-    Several inputs, and any run that is resumed, have a status file each. `draws`: those behind the reliability of
+    Several inputs, and any run that is resumed, have a status file each. `judging`: how the reliability of regions is
     regions; 0: it is not wanted.
     """
-    jobs = with_catalogues(task_jobs(tasks, output)) if draws else task_jobs(tasks, output)
+    jobs = with_catalogues(task_jobs(tasks, output)) if judging else task_jobs(tasks, output)
     if dry_run:
         settle(jobs, replace=dict.fromkeys(jobs, True))
         from denoise.engine.runners import plan_runner
@@ -296,7 +306,7 @@ def run_tasks(
             stack.enter_context(own_scratch())
         token = stack.enter_context(stoppable(messages))
         runner = stack.enter_context(open_runner(*workers))
-        work = partial(_run_task, jobs, ours, messages, token, runner, rule, draws)
+        work = partial(_run_task, jobs, ours, messages, token, runner, rule, judging)
         return run_jobs(jobs, work, messages, ledger=ledger)
 
 
@@ -307,12 +317,12 @@ def _run_task(
     token: CancelToken,
     runner: Runner,
     rule: FluxCorrection | None,
-    draws: int,
+    judging: Judging | None,
     job: Job,
 ) -> Outcome:
     task = tasks[job]
     options = task.options.model_copy(update={"overwrite": task.options.overwrite or ours[job]})
-    return denoise_job(options, task.reading, messages, token, job, runner=runner, rule=rule, draws=draws)
+    return denoise_job(options, task.reading, messages, token, job, runner=runner, rule=rule, judging=judging)
 
 
 def check_method(wanted: RunOptions) -> None:
@@ -345,10 +355,10 @@ def denoise_job(
     *,
     runner: Runner | None = None,
     rule: FluxCorrection | None = None,
-    draws: int = 0,
+    judging: Judging | None = None,
 ) -> Outcome:
     """Run one job, and its row of the summary."""
-    done = run_job(wanted, reading, messages, token, job, runner=runner, rule=rule, draws=draws)
+    done = run_job(wanted, reading, messages, token, job, runner=runner, rule=rule, judging=judging)
     return outcome(done, job)
 
 
@@ -361,7 +371,7 @@ def run_job(
     *,
     runner: Runner | None = None,
     rule: FluxCorrection | None = None,
-    draws: int = 0,
+    judging: Judging | None = None,
 ) -> Result:
     """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
     from denoise.engine import run_file
@@ -385,8 +395,8 @@ def run_job(
         messages.warn(text)
     show_metrics(result, str(job.source))
     files, judged = {"output": str(job.output)}, None
-    if draws:
-        judged = judge_job(result, wanted, messages, token, job, draws=draws, runner=runner)
+    if judging is not None:
+        judged = judge_job(result, wanted, messages, token, job, judging=judging, runner=runner)
         files["catalogue"] = str(job.catalogue[0])
     if job.report is not None:
         from denoise.report import write_report

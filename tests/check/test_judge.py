@@ -127,6 +127,16 @@ def test_an_uncertainty_becomes_the_error_of_the_flux(observed):
     assert expected < found.catalogue["flux_error"][0] < 8 * expected
 
 
+def test_another_method_agrees_about_the_source(observed):
+    result = denoise.denoise(observed[0], "ist")
+    found = judge_result(result, run_options(method="ist"), draws=2, second="smooth")
+    assert len(found.null.agreement) == len(found.null.regions)
+    assert found.catalogue.meta["agreement_with"] == "smooth"
+    assert found.catalogue["agreement"][0] == pytest.approx(0.8, abs=0.25)
+    assert found.catalogue["reliability"][0] > 0.95
+    assert found.catalogue.colnames[-1] == "reliability"
+
+
 def test_an_array_without_coordinates_has_pixels_and_channels():
     noise = NoiseModel.from_beam((12, 30, 30), 1.0, (4.0, 4.0, 0.0))
     data = noise.sample(seed=1)

@@ -82,3 +82,12 @@ def test_more_noise_regions_per_cube_lower_it():
 def test_nothing_found_is_no_error():
     fitted = fit_densities(np.zeros((0, 4)), 9.0, np.zeros((0, 4)))
     assert fitted.reliability(np.zeros((0, 4))).shape == (0,)
+
+
+def test_what_another_method_does_not_show_counts_less():
+    rng = np.random.default_rng(0)
+    null = np.column_stack([noise_regions(rng, 40), rng.normal(0.3, 0.15, 40)])
+    bright = np.column_stack([sources(rng, 4), np.full(4, 0.7)])
+    fitted = fit_densities(null, 8.0, bright)
+    both, alone = np.array([[5.2, 0.7, 3.4, 0.0, 0.7]]), np.array([[5.2, 0.7, 3.4, 0.0, 0.1]])
+    assert fitted.reliability(both) > fitted.reliability(alone) + 0.1

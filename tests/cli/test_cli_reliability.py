@@ -51,6 +51,8 @@ def test_a_catalogue_that_exists_is_refused_before_the_work(capsys):
     ("options", "said"),
     [
         (["--draws", "4"], "--save reliability"),
+        (["--agree", "pca"], "--save reliability"),
+        (["--save", "reliability", "--agree", "nope"], "unknown method"),
         (["--save", "reliability", "-o", "out.zarr"], "FITS"),
         (["--save", "reliable"], "reliability"),
     ],
