@@ -49,7 +49,7 @@ class Entry:
     difference : Measurement or None
         Score less that of the recommended method, under the same draws.
     flux : Measurement or None
-        Sum of the output over the emission found in the input; the error is that of the input there.
+        Sum of the output over the emission of the input; the error is that of the input there.
     noise : float or None
         Spread of the output off the emission (1.4826 MAD), in the unit of the data; 0: most of it is zero.
     residual : dict
@@ -130,9 +130,9 @@ class Compared:
     noise : float
         Typical 1 sigma.
     flux : Measurement
-        Of the emission found in the input, a sum over voxels.
+        Of the emission of the input, a sum over voxels.
     emission : int
-        Voxels of it.
+        Voxels of it: where `ist` shows the input above 1 sigma, grown by the correlation of the noise and a channel.
     entries : tuple of Entry
         The methods, in the order in which they were run.
     recommended : str

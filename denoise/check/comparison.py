@@ -17,8 +17,16 @@ from denoise.check.alone import run_alone
 from denoise.check.cells import ALL, Score
 from denoise.check.compared import AtSnr, Compared, Entry
 from denoise.check.contender import Answer, Contender, Task, contend, contend_alone, contenders
-from denoise.check.heldout import Recorrupted, Trial, difference_of, emission_of, error_of, marks_of
-from denoise.check.null import part_of_rig
+from denoise.check.heldout import (
+    Recorrupted,
+    Trial,
+    bright_voxels,
+    difference_of,
+    emission_of,
+    error_of,
+    marks_of,
+)
+from denoise.check.null import dilated, part_of_rig
 from denoise.check.outcome import Check
 from denoise.check.part import brightest_part
 from denoise.check.recommendation import recommend
@@ -87,6 +95,7 @@ class _Ring:
     held: Recorrupted
     trials: tuple[Trial, ...]
     found: Mask
+    emission: Mask
     folder: Path
     views: Views
     monitor: Monitor
@@ -109,7 +118,12 @@ class _Ring:
         for draw, trial in enumerate(trials):
             np.save(folder / f"seen_{draw}.npy", trial.seen)
         found = emission_of(rig, rig.data())
-        return cls(rig, held, trials, found, folder, Views.of(rig, found), monitor, cancel, alone)
+        emission = dilated(bright_voxels(rig), rig.noise.correlation_fwhm, channels=1) & np.isfinite(
+            rig.data()
+        )
+        return cls(
+            rig, held, trials, found, emission, folder, Views.of(rig, emission), monitor, cancel, alone
+        )
 
     def task(self, one: Contender, asked: RunOptions, settings: Settings | None) -> Task:
         rig = self.rig
@@ -137,8 +151,8 @@ class _Ring:
             method=name,
             parameters=answer.parameters,
             score=error_of(marks),
-            flux=masked_flux(output, self.found, rig.noise),
-            noise=background_noise(data, output, ~self.found)[1],
+            flux=masked_flux(output, self.emission, rig.noise),
+            noise=background_noise(data, output, ~(self.found | self.emission))[1],
             residual=residual_statistics(data - output, rig.noise)._asdict(),
             recovered=() if check is None else at_snr(check),
             false=None
@@ -226,7 +240,7 @@ def compare_methods(
         region = brightest_part(whole, effort.voxels)
         rig = part_of_rig(whole, region)
         ring = _Ring.of(rig, effort, Path(folder), monitor, cancel, alone=alone)
-        flux = masked_flux(rig.data(), ring.found, rig.noise)
+        flux = masked_flux(rig.data(), ring.emission, rig.noise)
         entries, tasks = _contested(ring, wanted, options, effort, told)
         method, reason = recommend(entries, partial(ring.differences, entries, tasks))
         if method:
@@ -241,13 +255,13 @@ def compare_methods(
         unit=cube.unit_text,
         noise=rig.noise.typical,
         flux=flux,
-        emission=int(np.count_nonzero(ring.found)),
+        emission=int(np.count_nonzero(ring.emission)),
         entries=tuple(entries),
         recommended=method,
         reason=reason,
         draws=effort.draws,
         asked=asked_of(options, input_options),
-        notes=tuple(_notes(rig, ring.found, effort, part, options)),
+        notes=tuple(_notes(rig, ring.emission, effort, part, options)),
         seconds=time.perf_counter() - start,
         version=__version__,
     )
@@ -317,14 +331,16 @@ def _measured(score: Score | None) -> Measurement | None:
     return None if score is None else Measurement(score.value, score.error)
 
 
-def _notes(rig: Rig, found: Mask, effort: Effort, part: str, options: RunOptions) -> list[str]:
+def _notes(rig: Rig, emission: Mask, effort: Effort, part: str, options: RunOptions) -> list[str]:
     notes = []
     if part:
         notes.append(
             f"compared on the part about the brightest emission that holds {effort.voxels:,} voxels: {part}"
         )
-    if not found.any():
-        notes.append("no emission was found in the input: the error is that on the sky")
+    if not emission.any():
+        notes.append(
+            "no emission above 1 sigma in the input: there is no flux to compare, and maps are of the noise"
+        )
     if rig.continuum != "none":
         notes.append("the continuum was subtracted once, before all methods")
     if options.vst is not None:

@@ -284,9 +284,15 @@ def bright_weight(trial: Trial, held: HeldOut) -> Block:
     the output of one that is judged: where that is bright it is wrong more often than elsewhere. 0 everywhere where
     nothing is so bright.
     """
+    return normalised(bright_voxels(held.rig, trial.seen))
+
+
+def bright_voxels(rig: Rig, pixels: Block | None = None) -> NDArray[np.bool_]:
+    """Where `ist` shows emission or absorption of more than 1 sigma in pixels, or the data, shape (channel, y, x)."""
     update = {"method": "ist", "parameters": {}}
-    shown = replace(held.rig, options=held.rig.options.model_copy(update=update)).apply(trial.seen)
-    return normalised(np.abs(held.scaled(shown)) > BRIGHT)
+    shown = replace(rig, options=rig.options.model_copy(update=update)).apply(pixels)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(shown / _known_sigma(rig.noise)) > BRIGHT)
 
 
 def _known_sigma(noise: NoiseModel) -> Block:

@@ -2,12 +2,12 @@
 
 1. It denoises: its squared error is less than half of what the input itself has.
 2. It invents nothing: not more than one false region expected in what was compared, within the error of that number.
-3. It keeps the flux: of injected sources at the highest peak SNR at least 90 %, and no less than the method that keeps
+3. It keeps the flux: of injected sources at the highest peak SNR 90 to 110 %, and no less than the method that keeps
    the most of it, both within the errors.
 4. Of those, the lowest squared error on data with noise of their own.
 5. What is within the standard error of that, paired, is equal: then a method with an error bar, then the fastest.
 
-Where no method fulfils 1, 2 or 3, those that come nearest go on, and the sentence says so.
+Where no method fulfils 1, 2 or 3, those that come nearest, within the errors, go on, and the sentence says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from denoise.check.heldout import AMPLITUDE
 from denoise.metrics import Measurement
 
 LEFT = 0.5 * (1 + AMPLITUDE**2)  # sigma squared, of trials
-KEPT = 0.9
+KEPT, MOST = 0.9, 1.1
 FALSE = 1.0
 
 Differences = Callable[[str], Mapping[str, Measurement]]
@@ -39,9 +39,9 @@ def recommend(entries: Sequence[Entry], differences: Differences) -> tuple[str, 
     scored = [one for one in entries if one.score is not None]
     if not scored:
         return "", "No method could be scored."
-    clean, _ = _nearest(scored, lambda one: _score(one).value < LEFT, lambda one: _score(one).value)
+    clean, _ = _nearest(scored, lambda one: _score(one).value < LEFT, _score)
     honest, invented = _nearest(clean, _invents_nothing, _false)
-    keeping, lost = _nearest(honest, lambda one: _keeps(one, honest), lambda one: -_kept(one))
+    keeping, lost = _nearest(honest, lambda one: _keeps(one, honest), _lost)
     best = min(keeping, key=lambda one: _score(one).value)
     off = differences(best.method)
     equal = [one for one in keeping if one is best or off[one.method].value <= off[one.method].error]
@@ -50,23 +50,31 @@ def recommend(entries: Sequence[Entry], differences: Differences) -> tuple[str, 
 
 
 def _nearest(
-    entries: list[Entry], good: Callable[[Entry], bool], cost: Callable[[Entry], float]
+    entries: list[Entry], good: Callable[[Entry], bool], cost: Callable[[Entry], Measurement]
 ) -> tuple[list[Entry], bool]:
-    """Those that are good, or the one that comes nearest; and whether it came to that."""
+    """Those that are good, or those that come nearest within the errors; and whether it came to that."""
     found = [one for one in entries if good(one)]
-    return (found, False) if found else ([min(entries, key=cost)], True)
+    if found:
+        return found, False
+    least = min(map(cost, entries), key=lambda one: one.value)
+    return [
+        one for one in entries if cost(one).value - least.value <= hypot(cost(one).error, least.error)
+    ], True
 
 
 def _score(one: Entry) -> Measurement:
     return one.score or Measurement(inf, 0.0)
 
 
-def _false(one: Entry) -> float:
-    return 0.0 if one.false is None else one.false.value
+def _false(one: Entry) -> Measurement:
+    return one.false or Measurement(0.0, 0.0)
 
 
-def _kept(one: Entry) -> float:
-    return 1.0 if one.kept is None else one.kept.value
+def _lost(one: Entry) -> Measurement:
+    """How far the share of the flux is from all of it; more is as wrong as less."""
+    return (
+        Measurement(0.0, 0.0) if one.kept is None else Measurement(abs(one.kept.value - 1.0), one.kept.error)
+    )
 
 
 def _invents_nothing(one: Entry) -> bool:
@@ -76,10 +84,11 @@ def _invents_nothing(one: Entry) -> bool:
 def _keeps(one: Entry, others: Sequence[Entry]) -> bool:
     if one.kept is None:
         return True
+    value, error = one.kept
     known = [other.kept for other in others if other.kept is not None]
     most = max(known, key=lambda kept: min(kept.value, 1.0))
-    within = hypot(one.kept.error, most.error)
-    return one.kept.value + one.kept.error >= KEPT and one.kept.value + within >= min(most.value, 1.0)
+    enough = value + error >= KEPT and value + hypot(error, most.error) >= min(most.value, 1.0)
+    return enough and value - error <= MOST
 
 
 def _sentence(
@@ -94,19 +103,20 @@ def _sentence(
 ) -> str:
     parts = [f"{chosen.method}: {_why(chosen, best, keeping, equal, off)}"]
     if chosen.kept is not None:
-        parts.append(
-            f"{'it keeps the most, ' if nearest[1] else 'it keeps '}{100 * chosen.kept.value:.0f} ± "
-            f"{100 * chosen.kept.error:.0f} % of the flux of injected sources at peak SNR {chosen.recovered[-1].snr:g}"
+        kept = (
+            f"{100 * chosen.kept.value:.0f} ± {100 * chosen.kept.error:.0f} % of the flux of injected sources"
         )
+        at = f"at peak SNR {chosen.recovered[-1].snr:g}"
+        parts.append(f"{'no method keeps the flux, this one' if nearest[1] else 'it'} keeps {kept} {at}")
     if chosen.false is not None:
         parts.append(
-            f"{'the fewest, ' if nearest[0] else ''}{chosen.false.value:.1f} ± {chosen.false.error:.1f} false regions "
-            "are expected"
+            f"{chosen.false.value:.1f} ± {chosen.false.error:.1f} false regions are expected"
+            f"{', of the fewest: no method invents nothing' if nearest[0] else ''}"
         )
     text = "; ".join(parts)
     lower = [one for one in scored if one not in keeping and _score(one).value < _score(chosen).value]
     for one in lower:
-        why = "loses flux" if one in honest else "invents structure"
+        why = "does not keep the flux" if one in honest else "invents structure"
         text += f"; {one.method} has a lower error but {why}"
     return f"{text}."
 
@@ -120,7 +130,7 @@ def _why(
 ) -> str:
     score = f"{_score(chosen).value:.3g} σ² a voxel"
     if len(keeping) == 1:
-        return f"error {score}, and no other denoises, keeps the flux and invents nothing"
+        return f"error {score}, and no other does as well in flux and false structure"
     if len(equal) == 1:
         second = min((one for one in keeping if one is not chosen), key=lambda one: _score(one).value)
         gain = off[second.method]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from denoise.metrics import Measurement
 
 FORMAT = 1
+ERRORS = 2.0  # standard errors by which the default must be beaten, as a fine-tuned network must beat its own
 Kind = Literal["r2r", "halves", "injection"]
 KINDS: dict[Kind, str] = {
     "r2r": "error against data with noise of their own, at 1.12 times the noise",
@@ -96,6 +97,8 @@ class Tuned:
         Draws of the noise.
     asked : dict
         How the input was read and what was done around the method.
+    visible : bool
+        Whether there is emission to judge by: without it the sky alone would decide, and the default stays.
     notes : tuple of str
         What the user should know.
     seconds : float
@@ -115,6 +118,7 @@ class Tuned:
     chosen: int
     draws: int
     asked: dict[str, Any]
+    visible: bool = True
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     version: str = ""
@@ -139,36 +143,30 @@ class Tuned:
 
     def sentence(self) -> str:
         """What was chosen, and why."""
-        gain, stays = (
-            self.best.difference,
-            f"{self.method} stays with its default, {self.named(self.tried[0])}",
-        )
+        gain = self.best.difference
         if self.chosen and gain is not None:
             return (
                 f"{self.method} with {self.named(self.best)}: its {self._error} is lower than that of the default, "
                 f"{self.named(self.tried[0])}, by {self._amount(gain)} ({self.basis})."
             )
+        return f"{self.method} stays with its default, {self.named(self.tried[0])}: {self._stays()} ({self.basis})."
+
+    def _stays(self) -> str:
+        """Why the default stays."""
         rival = best_scored(self.tried[1:])
-        lower = [one for one in self.tried[1:] if is_better(one) and not keeps_emission(one)]
-        if lower:
-            first = min(lower, key=lambda one: one.difference.value if one.difference else 0.0)
-            return (
-                f"{stays}: {self.named(first)} has a lower error over all, but a higher one in the emission itself "
-                f"({self.basis})."
-            )
+        if not self.visible:
+            return "there is no emission above 1 sigma to judge by"
         if rival is None or rival.difference is None:
-            return f"{stays}: nothing else could be scored ({self.basis})."
+            return "nothing else could be scored"
         if rival.difference.error == 0:
-            return f"{stays}: nothing else makes a difference ({self.basis})."
+            return "nothing else makes a difference"
+        if is_better(rival):
+            return f"{self.named(rival)} has a lower error over all, but a higher one in the emission itself"
+        amount = self._amount(rival.difference)
         if rival.difference.value >= 0:
-            return (
-                f"{stays}: no other has a lower {self._error}; next is {self.named(rival)}, higher by "
-                f"{self._amount(rival.difference)} ({self.basis})."
-            )
-        return (
-            f"{stays}: the {self._error} of {self.named(rival)} is lower by {self._amount(rival.difference)}, "
-            f"which is not more than the standard error ({self.basis})."
-        )
+            return f"no other has a lower {self._error}; next is {self.named(rival)}, higher by {amount}"
+        less = "which is not more than two standard errors"
+        return f"the {self._error} of {self.named(rival)} is lower by {amount}, {less}"
 
     @property
     def basis(self) -> str:
@@ -212,8 +210,8 @@ def word(value: Any) -> str:
 
 
 def is_better(one: Tried) -> bool:
-    """Whether it beats the default by more than the standard error of the difference."""
-    return one.difference is not None and -one.difference.value > one.difference.error
+    """Whether it beats the default by more than two standard errors of the difference."""
+    return one.difference is not None and -one.difference.value > ERRORS * one.difference.error
 
 
 def keeps_emission(one: Tried) -> bool:
@@ -228,12 +226,12 @@ def best_scored(tried: Sequence[Tried]) -> Tried | None:
 
 
 def choose_tried(tried: Sequence[Tried]) -> int:
-    """The best, if it beats the default by more than the standard error of their difference; else the default, 0.
+    """The best, if it beats the default by more than two standard errors of their difference; else the default, 0.
 
     What is worse than the default in the emission itself is not chosen, however much it gains on the sky.
 
     Source: Breiman, Friedman, Olshen & Stone 1984, Classification and Regression Trees, section 3.4.3 (the simplest
-    within one standard error; here the simplest is the default).
+    within the standard error; here the simplest is the default, and the best of many must be clear of it).
     """
     rival = best_scored([one for one in tried[1:] if keeps_emission(one)])
     return list(tried).index(rival) if rival is not None and is_better(rival) else 0

@@ -67,7 +67,8 @@ def tune_method(
 ) -> Tuned:
     """Score a method with every combination of some parameters on a cube, and choose.
 
-    The best takes the place of the default only where it is better by more than the standard error of the difference.
+    The best takes the place of the default only where it is better by more than two standard errors of the difference,
+    and no worse in the emission itself.
 
     Parameters
     ----------
@@ -113,17 +114,17 @@ def tune_method(
     silent = Monitor(None, cancel)
     with open_rig(cube, options, silent, noise=noise, threads=threads) as whole:
         region = brightest_part(whole, voxels)
-        rig = part_of_rig(whole, region)
+        rig, visible = part_of_rig(whole, region), True
         if score == "injection":
             tried = _injected(rig, sets, draws, outer, cancel)
         elif half is None:
-            tried = _held_out(Recorrupted(rig, draws), sets, outer)
+            tried, visible = _held_out(Recorrupted(rig, draws), sets, outer)
         else:
             with open_rig(
                 half, options.model_copy(update={"method": "smooth", "parameters": {}}), silent
             ) as other:
                 _check_shape(whole, other)
-                tried = _held_out(Halves(rig, other=part_of_rig(other, region)), sets, outer)
+                tried, visible = _held_out(Halves(rig, other=part_of_rig(other, region)), sets, outer)
     if tried[0].score is None:
         raise UsageError(f"the default of {options.method} fails on this cube", value=tried[0].failure)
     part = part_text(region, whole.shape)
@@ -136,7 +137,8 @@ def tune_method(
         kind=score,
         default=default_values(options.method, options.parameters, wanted),
         tried=tried,
-        chosen=choose_tried(tried),
+        chosen=choose_tried(tried) if visible else 0,
+        visible=visible,
         draws=1 if score == "halves" else draws,
         asked=asked_of(options, input_options),
         notes=tuple(_notes(tried, part)),
@@ -227,18 +229,23 @@ def one_line(err: Exception) -> str:
     return text if isinstance(err, DenoiseError) else f"{type(err).__name__}: {text}"
 
 
-def _held_out(held: HeldOut, sets: Sequence[dict[str, Any]], monitor: Monitor) -> tuple[Tried, ...]:
+def _held_out(
+    held: HeldOut, sets: Sequence[dict[str, Any]], monitor: Monitor
+) -> tuple[tuple[Tried, ...], bool]:
+    """What was tried, and whether there was emission to judge by."""
     scores = [_Scores(parameters) for parameters in sets]
     work = [(draw, number) for draw in range(held.draws) for number in range(len(sets))]
     reference: Block | None = None
+    visible = False
     for draw, number in monitor.track(work, stage="trying parameters", total=len(work)):
         if number == 0:
             trial = held.trial(draw)
             reference = scores[0].add(trial, held, None, None)
             bright = bright_weight(trial, held)
+            visible = visible or bool(bright.any())
         elif not scores[number].failure and reference is not None:
             scores[number].add(trial, held, reference, bright)
-    return tuple(one.tried(held) for one in scores)
+    return tuple(one.tried(held) for one in scores), visible
 
 
 def _injected(

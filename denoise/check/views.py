@@ -49,7 +49,7 @@ class Views:
     channel : int
         The brightest one.
     aperture : ndarray of bool, shape (y, x)
-        Of the spectra: the emission found; the whole field where there is none.
+        Of the spectra: the emission; the whole field where there is none.
     before : View
         The input.
     after : dict of str to View
@@ -66,7 +66,7 @@ class Views:
 
     @classmethod
     def of(cls, rig: Rig, found: Mask) -> Views:
-        """Of the emission found, shape (channel, y, x)."""
+        """Of the emission, shape (channel, y, x)."""
         data = rig.data()
         any_found = bool(found.any())
         channels = np.asarray(found.any(axis=(1, 2)) | (not any_found))

@@ -221,7 +221,7 @@ def _panels(compared: Compared, shown: Sequence[Entry]) -> Iterator[Score]:
         snr = next(one.recovered[-1].snr for one in shown if one.recovered)
         yield Score(f"Flux of sources of\npeak SNR {snr:g} kept (%)", _percent, 100.0)
     if any(one.false is not None for one in shown):
-        yield Score("False regions\nexpected", lambda one: one.false, 0.0)
+        yield Score("False regions\nexpected", lambda one: one.false, 0.0, "symlog")
     yield Score("Time of a run\n(s)", lambda one: Measurement(one.seconds, 0.0), None, "log")
 
 
@@ -248,19 +248,37 @@ def _dots(ax: Any, panel: Score, shown: Sequence[Entry], compared: Compared) -> 
 
 def _scale_axis(ax: Any, panel: Score, shown: Sequence[Entry]) -> None:
     """Logarithmic where values differ by powers of ten; about zero linear as far as most errors reach."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, SymmetricalLogLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     if panel.scale == "linear":
         return
-    plain = FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    found = [one for entry in shown if (one := panel.value(entry)) is not None]
     if panel.scale == "log":
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(numticks=4))
+        wide = max(one.value for one in found) > 10 * min(one.value for one in found)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6))
     else:
-        found = [one for entry in shown if (one := panel.value(entry)) is not None and one.error > 0]
-        linear = 2 * float(np.median([one.error for one in found])) if found else 1.0
-        decade = 10.0 ** np.floor(np.log10(linear))
-        ax.set_xscale("symlog", linthresh=decade)
-        ax.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=decade))
+        linear = _linear([one.error for one in found if one.error > 0])
+        ax.set_xscale("symlog", linthresh=linear)
+        ends = min(one.value - one.error for one in found), max(one.value + one.error for one in found)
+        ax.xaxis.set_major_locator(FixedLocator(_symlog_ticks(*ends, linear)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(plain)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+
+
+def _linear(errors: Sequence[float]) -> float:
+    """A power of ten near twice the usual error."""
+    return float(10.0 ** np.round(np.log10(2 * np.median(errors)))) if errors else 1.0
+
+
+def _symlog_ticks(low: float, high: float, linear: float) -> list[float]:
+    """Zero, the largest power of ten on either side, and one between where there is room."""
+    ticks = [0.0]
+    for sign, end in ((-1.0, -low), (1.0, high)):
+        if end >= linear:
+            top = int(np.floor(np.log10(end) + 1e-9))
+            first = round(np.log10(linear))
+            ticks.append(sign * 10.0**top)
+            if sign > 0 and top - first >= 2:
+                ticks.append(10.0 ** ((top + first) // 2))
+    return sorted(ticks)

@@ -53,18 +53,19 @@ _TEXTS = {
     ),
     "moment0": (
         "Moment 0",
-        "Sum over the channels in which emission was found in the input, the same for all, on one scale. Orange in the "
-        "input: the emission found. Ellipse: beam; grey: no data.",
+        "Sum over the channels with emission in the input, the same for all, on one scale. Orange in the input: where "
+        "its emission is. Ellipse: beam; grey: no data.",
         "Moment 0 of the input and of every method.",
     ),
     "spectra": (
         "Spectra",
-        "In the aperture where emission was found in the input: each method over the input (grey, with its 1σ noise).",
+        "In the aperture where the emission of the input is (orange in its map): each method over the input (grey, "
+        "with its 1σ noise).",
         "Spectrum of every method over that of the input.",
     ),
     "peak": (
         "Brightest channel",
-        "The channel in which the emission found is brightest, the same for all, on one scale.",
+        "The channel in which the emission is brightest, the same for all, on one scale.",
         "The brightest channel of the input and of every method.",
     ),
 }
@@ -190,8 +191,9 @@ def _facts(compared: Compared) -> list[tuple[str, str]]:
         ("Compared", size + (f"; part: {compared.part}" if compared.part else "")),
         ("Noise", f"{with_unit(number(compared.noise), unit)} (1σ, median)"),
         (
-            "Emission found",
-            f"{compared.emission:,} voxels, {with_unit(flux, unit)} summed over them"
+            "Emission",
+            f"where ist shows the input above 1σ, grown by the correlation of the noise: {compared.emission:,} voxels, "
+            f"{with_unit(flux, unit)} summed over them"
             if compared.emission
             else "none",
         ),

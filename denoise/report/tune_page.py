@@ -117,7 +117,7 @@ def _caption(tuned: Tuned) -> str:
     common = (
         "Bars of the score are its standard error, most of which all settings share; bars of the difference from the "
         "default are what counts: both saw the same noise. The best takes the place of the default only where it is "
-        "better by more than that standard error, and not worse in the emission itself."
+        "better by more than twice that standard error, and not worse in the emission itself."
     )
     what = {
         "r2r": "Squared error against data with independent noise, by draws of the noise model, less the variance of "
@@ -128,5 +128,7 @@ def _caption(tuned: Tuned) -> str:
         "injection": "Squared loss of flux of injected sources, averaged over their peak SNR, and the share of false "
         "regions in a list with one true source. ",
     }[tuned.kind]
-    panels = "From the left: the score, less that of the default, and, where it tells, the same in the emission. "
+    panels = (
+        "From the left: the score, less that of the default, and, where it tells, the same in the emission. "
+    )
     return (panels if len(tuned.default) == 1 else "") + what + common

@@ -65,13 +65,21 @@ def test_a_better_width_takes_the_place_of_an_absurd_one():
 
 
 def test_a_gain_within_its_error_leaves_the_default():
-    assert choose_tried((tried(0, 0), tried(-0.10, 0.11))) == 0
-    assert choose_tried((tried(0, 0), tried(-0.12, 0.11), tried(-0.2, 0.1))) == 2
+    assert choose_tried((tried(0, 0), tried(-0.10, 0.06))) == 0
+    assert choose_tried((tried(0, 0), tried(-0.10, 0.04), tried(-0.3, 0.1))) == 2
     assert choose_tried((tried(0, 0), Tried({}, None, None, failure="no"))) == 0
 
 
 def test_a_gain_on_the_sky_does_not_pay_for_a_loss_in_the_emission():
-    assert choose_tried((tried(0, 0), tried(-0.3, 0.1, (0.2, 0.1)), tried(-0.2, 0.1, (-0.1, 0.1)))) == 2
+    assert choose_tried((tried(0, 0), tried(-0.3, 0.1, (0.2, 0.1)), tried(-0.25, 0.1, (-0.1, 0.1)))) == 2
+
+
+def test_without_emission_the_sky_does_not_decide():
+    empty = Cube(NOISE.sample(seed=5), beam=BEAM, unit="Jy/beam")
+    found = tuned("smooth", {"fwhm": (16.0,)}, cube=empty)
+    assert found.tried[1].difference.value < -3 * found.tried[1].difference.error
+    assert found.chosen == 0
+    assert "no emission above 1 sigma to judge by" in found.sentence()
 
 
 def test_nothing_that_makes_no_difference_is_chosen():
