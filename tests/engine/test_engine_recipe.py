@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -214,13 +213,6 @@ def test_no_input_and_a_glob_without_a_match(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(_recipe([IST], inputs={"files": ["x*.fits"]})))
     with pytest.raises(UsageError, match=r"inputs\.files: nothing matches.*x\*\.fits"):
         recipe_tasks(load_recipe(tmp_path / "r.yaml"))
-
-
-def test_the_recipe_in_the_readme_is_sound() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    found = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    assert len(found) == 1
-    assert check_recipe(yaml.safe_load(found[0]), where="README.md").step("metrics").formats == ("csv",)
 
 
 def test_the_packaged_recipes_are_sound_and_the_schema_is_current() -> None:
