@@ -41,6 +41,8 @@ autosummary_generate = False  # numpydoc loads it
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+smartquotes = False  # --option is no dash
+
 html_theme = "furo"
 html_title = f"astro-denoise {version}"
 html_copy_source = False

@@ -32,6 +32,14 @@ ERRORS = {
     "DenoiseError": 1,
 }
 WARNING = "DenoiseWarning"
+USED_BY = {
+    "ist-gates": "`ist`, and `hybrid` where it follows `ist`",
+    "unet3d-small": "`unet`, `hybrid`",
+    "unet3d-base": "`unet`, `hybrid` with `--set preset=base`",
+    "lidia-beams": "`lidia`",
+    "lidia-white": "`lidia --set model=lidia-white`",
+    "noiser": "`noiser`",
+}
 NOTES = {
     "remarks",
     "doubts",
@@ -89,7 +97,7 @@ def _errors(name: str) -> str:
     if method.info.category == "enhancer":
         return "none: for display"
     if method.info.error_bar:
-        return "its own: exact, of the noise" if method.info.linear else "its own: learnt, calibrated"
+        return "its own: exact, of the noise" if method.info.linear else "its own: learnt and calibrated"
     known = error_curves(name, method().weights) is not None
     return f"`--uncertainty 16`{': calibrated' if known else ''}"
 
@@ -105,6 +113,13 @@ def _family(authors: str) -> str:
         one.split(",")[0].strip() for one in re.sub(r'\{\\"a\}', "ä", authors).split(" and ") if one.strip()
     ]
     return names[0] if len(names) == 1 else f"{names[0]} et al."
+
+
+def error_bars_page() -> str:
+    """Where the error of each method comes from."""
+    from denoise.methods import list_methods
+
+    return table(("method", "1σ error"), [(f"`{name}`", _errors(name)) for name in list_methods()])
 
 
 def methods_page() -> str:
@@ -196,7 +211,12 @@ def recipe_page() -> str:
     parts = []
     for place, model in places.items():
         rows = [
-            (f"`{one.name}`", f"`{one.default}`", allowed_values(model.model_fields[one.name]), one.text)
+            (
+                f"`{one.name}`",
+                one.default and f"`{one.default}`",
+                allowed_values(model.model_fields[one.name]),
+                one.text,
+            )
             for one in describe_parameters(model)
         ]
         if model is Recipe:
@@ -243,8 +263,14 @@ def models_table() -> str:
     for folder in sorted(path for path in (ROOT / "models").iterdir() if path.is_dir()):
         size = sum(path.stat().st_size for path in folder.iterdir())
         text = _sentence((folder / "CARD.md").read_text(encoding="utf-8").split("\n\n")[1])
-        rows.append((f"[`{folder.name}`]({folder.name}/CARD.md)", text, _size(size)))
-    return table(("folder", "what it is", "size"), rows)
+        rows.append((f"[`{folder.name}`]({folder.name}/CARD.md)", text, _used_by(folder.name), _size(size)))
+    return table(("folder", "what it is", "used by", "size"), rows)
+
+
+def _used_by(model: str) -> str:
+    if model.endswith("-errors"):
+        return f"`{model.removesuffix('-errors')}` with `--uncertainty`"
+    return USED_BY.get(model, f"`--set model={model}`")
 
 
 def _sentence(text: str) -> str:
@@ -312,17 +338,21 @@ def _piece(node: ast.expr) -> str:
     return f"‹{_label(inner)}›"
 
 
-def _label(node: ast.expr) -> str:
-    """A word for what is filled in: the last name of the expression."""
-    names = [n.attr if isinstance(n, ast.Attribute) else n.id for n in ast.walk(node) if _is_named(n)]
-    plain = [
-        name.strip("_").replace("_", " ") for name in names if name not in ("self", "str", "len", "join")
-    ]
-    return plain[0] if plain else "…"
-
-
-def _is_named(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute | ast.Name)
+def _label(node: ast.AST) -> str:
+    """A word for what is filled in: the name in the expression, without what is done to it."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="join"), args=[first, *_]):
+            return _label(first)
+        case ast.Call(func=ast.Attribute(value=ast.Name() | ast.Attribute() | ast.Subscript() as inner)):
+            return _label(inner)
+        case ast.Call(args=[first, *_]):
+            return _label(first)
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name.strip("_").replace("_", " ").lower()
+        case ast.Subscript(value=inner) | ast.Starred(value=inner):
+            return _label(inner)
+    inside = [_label(child) for child in ast.iter_child_nodes(node)]
+    return next((name for name in inside if name != "…"), "…")
 
 
 def _name(node: ast.expr) -> str:
@@ -389,6 +419,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "recipe.md": recipe_page,
     "errors.md": errors_page,
+    "errorbars.md": error_bars_page,
 }
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"methods": methods_table},
