@@ -91,7 +91,8 @@ def maps_figure(compared: Compared, views: Views, text: MapText, picked: Callabl
     wide, high = (abs(b - a) for a, b in sky.limits((-0.5, shape[1] - 0.5, -0.5, shape[0] - 0.5)))
     shown = list(_shown(compared, views))
     images = [np.asarray(picked(view), float) * text.factor for _, view in shown]
-    scale = intensity_scale(*images, noise=text.noise)
+    # the noise of the input would leave faint emission without contrast
+    scale = intensity_scale(*(images[1:] or images), noise=text.noise)
     rows = -(-len(shown) // _COLUMNS)
     fig = figure(float(np.clip(rows * (2.1 * high / wide + 0.28), 2.0, 11.0)) + 0.5)
     axes = fig.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -255,7 +256,7 @@ def _scale_axis(ax: Any, panel: Score, shown: Sequence[Entry]) -> None:
     found = [one for entry in shown if (one := panel.value(entry)) is not None]
     if panel.scale == "log":
         ax.set_xscale("log")
-        wide = max(one.value for one in found) > 10 * min(one.value for one in found)
+        wide = max(one.value for one in found) > 30 * min(one.value for one in found)
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=6))
     else:
         linear = _linear([one.error for one in found if one.error > 0])
@@ -279,6 +280,6 @@ def _symlog_ticks(low: float, high: float, linear: float) -> list[float]:
             top = int(np.floor(np.log10(end) + 1e-9))
             first = round(np.log10(linear))
             ticks.append(sign * 10.0**top)
-            if sign > 0 and top - first >= 2:
+            if sign > 0 and top > first:
                 ticks.append(10.0 ** ((top + first) // 2))
     return sorted(ticks)
