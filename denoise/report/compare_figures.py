@@ -37,7 +37,6 @@ from denoise.report.panels import (
 )
 from denoise.report.sky import beam_shape, sky_frame
 
-_COLUMNS = 3
 _INPUT = "input"
 
 
@@ -93,9 +92,10 @@ def maps_figure(compared: Compared, views: Views, text: MapText, picked: Callabl
     images = [np.asarray(picked(view), float) * text.factor for _, view in shown]
     # the noise of the input would leave faint emission without contrast
     scale = intensity_scale(*(images[1:] or images), noise=text.noise)
-    rows = -(-len(shown) // _COLUMNS)
-    fig = figure(float(np.clip(rows * (2.1 * high / wide + 0.28), 2.0, 11.0)) + 0.5)
-    axes = fig.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
+    columns = _columns(len(shown))
+    rows = -(-len(shown) // columns)
+    fig = figure(float(np.clip(rows * (6.3 / columns * high / wide + 0.28), 2.0, 11.0)) + 0.5)
+    axes = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax, (name, _), image in zip(axes.flat, shown, images, strict=False):
         artist = sky_map(ax, image, sky, shape=(shape[0], shape[1]), factor=1, scale=scale)
         outline(ax, views.aperture & (name == _INPUT) & ~views.aperture.all(), sky)
@@ -116,6 +116,11 @@ def _shown(compared: Compared, views: Views) -> Iterator[tuple[str, View]]:
     for entry in compared.entries:
         if entry.method in views.after:
             yield entry.method, views.after[entry.method]
+
+
+def _columns(panels: int) -> int:
+    """Panels side by side: two where a third would leave a row nearly empty."""
+    return 2 if panels in (2, 4) else 3
 
 
 def _titled(name: str, compared: Compared) -> str:
@@ -140,9 +145,10 @@ def spectra_figure(compared: Compared, views: Views) -> Any:
     factor = 1.0 / views.aperture.sum() if unit.mean else unit.factor
     noise = factor * spectrum_noise(views)
     shown = list(_shown(compared, views))[1:]
-    rows = max(1, -(-len(shown) // _COLUMNS))
+    columns = _columns(len(shown))
+    rows = max(1, -(-len(shown) // columns))
     fig = figure(1.65 * rows + 0.8)
-    axes = fig.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
+    axes = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     before, x = factor * views.before.spectrum, axis.values
     for ax, (name, view) in zip(axes.flat, shown, strict=False):
         ax.axhline(0, color="black", lw=0.6)

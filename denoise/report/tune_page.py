@@ -69,14 +69,10 @@ def _row(tuned: Tuned, one: Tried) -> tuple[str, ...]:
         *([f"failed: {one.failure}"] if one.failure else []),
     ]
     values = (word(value) for value in tuned.values(one).values())
-    less = None if one is tuned.tried[0] else one.difference
-    return (
-        *values,
-        with_error(one.score),
-        with_error(less, sign=True),
-        f"{one.seconds:.1f}",
-        ", ".join(marks),
-    )
+    less = [one.difference] if tuned.kind == "injection" else [one.difference, one.emission]
+    first = one is tuned.tried[0]
+    shown = (with_error(None if first else part, sign=True) for part in less)
+    return (*values, with_error(one.score), *shown, f"{one.seconds:.1f}", ", ".join(marks))
 
 
 def with_error(one: Measurement | None, *, sign: bool = False) -> str:

@@ -20,6 +20,7 @@ from denoise.errors import CancelledError, DenoiseError, UnknownMethodError, Usa
 from denoise.methods import Denoiser, Estimate, MethodInfo, registry
 from denoise.metrics import Measurement
 from denoise.noise import NoiseModel
+from denoise.report.compare_page import COLUMNS, failures_of, rows_of
 
 SHAPE = (12, 40, 40)
 BEAM = (4.0, 3.5, 30.0)
@@ -105,6 +106,8 @@ def test_a_real_method_wins_over_zeros_and_the_input_and_one_that_fails_is_told(
     assert ist.residual["std"] == pytest.approx(1.0, abs=0.1)
     assert numbers.entry("ist").memory is None  # not in a process of its own
     assert Compared.from_dict(json.loads(numbers.to_json())).to_json() == numbers.to_json()
+    assert {len(row) for row in rows_of(numbers)} == {len(COLUMNS)}
+    assert failures_of(numbers) == [("broken", "RuntimeError: out of luck")]
     view = found.views.after["nothing"]
     assert np.array_equal(view.moment0, found.views.before.moment0)
     assert found.views.before.spectrum.shape == SHAPE[:1]

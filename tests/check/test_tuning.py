@@ -15,6 +15,7 @@ from denoise.errors import ParameterError, UsageError
 from denoise.methods.smooth import Smooth
 from denoise.metrics import Measurement
 from denoise.noise import NoiseModel
+from denoise.report.tune_page import columns_of, rows_of
 
 SHAPE = (16, 40, 44)
 BEAM = (4.0, 3.5, 30.0)
@@ -111,8 +112,10 @@ def test_a_second_half_is_a_score():
     assert "against the second half" in found.sentence()
 
 
-def test_it_comes_back_from_json():
+def test_it_comes_back_from_json_and_fills_its_table():
     found = tuned(grid={"threshold": (20.0,)})
+    assert [len(row) for row in rows_of(found)] == [len(columns_of(found))] * 2
+    assert rows_of(found)[0][-1] == "default, chosen"
     assert Tuned.from_dict(json.loads(found.to_json())) == found
 
 
