@@ -114,7 +114,10 @@ def session(theme: str) -> None:
     compare.wipe.button.setChecked(False)
     compare.trust.judge()
     until(lambda: compare.trust.job is None)
+    points = viewer.layers["ist regions"]
+    viewer.dims.set_point(0, points.data_to_world(points.data[0])[0])
     taken(viewer, "regions", theme)
+    viewer.dims.set_current_step(0, CHANNEL)
     viewer.layers.remove("ist regions")
     viewer.layers.remove("ist reliability")
     compare.trust.run("Check")

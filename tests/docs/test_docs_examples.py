@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GUIDE = [path for path in (ROOT / "docs").rglob("*.md") if "docs/_" not in str(path)]
 PAGES = sorted(["README.md", *(str(path.relative_to(ROOT)) for path in GUIDE)])
-QUICK = ("docs/howto/image.md",)
+QUICK = ("docs/explanation/errors.md", "docs/howto/gpu.md")
 _BLOCK = re.compile(
     r"(?:<!-- not run: (?P<why>[^\n]+) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```",
     re.DOTALL | re.MULTILINE,
