@@ -8,6 +8,7 @@ Pictures go to ``docs/pictures``; the numbers they show are printed.
 
 from __future__ import annotations
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ CUBES = 8
 KMS = 10.0  # of a channel in the files of simulated observations
 METHODS = ("pca", "ica", "ist", "unet")
 SUBSET = "benchmark-toy-discs"
+QUOTED = ("rmse_ratio_aperture", "flux_aperture_percent", "false_regions")
 
 Floats = NDArray[np.floating]
 
@@ -64,6 +66,23 @@ def benchmark() -> None:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([*command, "-o", folder, "--overwrite"], check=True)
         shutil.copy(next(Path(folder).glob("*.png")), HERE / f"{SUBSET}.png")
+        sys.stdout.write(scores(Path(folder, "table.csv")))
+
+
+def scores(path: Path) -> str:
+    """What the README quotes: mean and standard error of each bin, for `ist`, `unet` and an output of zeros."""
+    found: dict[tuple[str, ...], list[list[float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["row"] in ("ist", "unet", "zeros"):
+                key = (row["group"], row["bin"], row["row"])
+                found.setdefault(key, []).append([float(row[name]) for name in QUOTED])
+    lines = [f"{'group, peak SNR, method':36}{'RMSE ratio':>12}{'flux %':>14}{'false regions':>15}\n"]
+    for key, values in found.items():
+        mean, error = np.mean(values, axis=0), np.std(values, axis=0, ddof=1) / len(values) ** 0.5
+        flux = f"{mean[1]:.0f} +- {error[1]:.0f}"
+        lines.append(f"{', '.join(key):36}{mean[0]:12.2f}{flux:>14}{mean[2]:15.2f}\n")
+    return "".join(lines)
 
 
 def before_and_after() -> None:
