@@ -10,6 +10,8 @@ are written when the guide is built, and never committed.
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -78,28 +80,25 @@ def methods_table() -> str:
 
 
 def _needs(name: str) -> str:
-    from denoise.methods import get_method
+    from denoise.methods import Denoiser, get_method
 
     method = get_method(name)
-    needs = []
-    if "cuda" in method.info.device:
-        needs.append("`[networks]`")
-    if method().weights:
+    modules = {importlib.import_module(base.__module__) for base in method.__mro__ if base is not object}
+    needs = ["`[networks]`"] if any("check_torch(" in inspect.getsource(one) for one in modules) else []
+    if method.weights is not Denoiser.weights:
         needs.append("packaged weights")
     return ", ".join(needs) + ("; a GPU helps" if "cuda" in method.info.device else "") or "—"
 
 
 def _errors(name: str) -> str:
     from denoise.methods import get_method
-    from denoise.methods.errorbars import error_curves
 
-    method = get_method(name)
-    if method.info.category == "enhancer":
+    info = get_method(name).info
+    if info.category == "enhancer":
         return "none: for display"
-    if method.info.error_bar:
-        return "its own: exact, of the noise" if method.info.linear else "its own: learnt and calibrated"
-    known = error_curves(name, method().weights) is not None
-    return f"`--uncertainty 16`{': calibrated' if known else ''}"
+    if info.error_bar:
+        return "its own: exact, of the noise" if info.linear else "its own: learnt and calibrated"
+    return f"`--uncertainty 16`{': calibrated' if (ROOT / 'models' / f'{name}-errors').is_dir() else ''}"
 
 
 def _source(bibtex: str) -> str:
