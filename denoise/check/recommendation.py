@@ -111,7 +111,7 @@ def _sentence(
     if chosen.false is not None:
         parts.append(
             f"{chosen.false.value:.1f} ± {chosen.false.error:.1f} false regions are expected"
-            f"{', of the fewest: no method invents nothing' if nearest[0] else ''}"
+            f"{': no method has clearly fewer' if nearest[0] else ''}"
         )
     text = "; ".join(parts)
     lower = [one for one in scored if one not in keeping and _score(one).value < _score(chosen).value]
