@@ -46,7 +46,7 @@ def make_catalogue(
     *,
     noise: NoiseModel,
     readers: Readers,
-    uncertainty: Any = None,
+    errors: NoiseModel | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Table:
     """A row for each region, the surest first.
@@ -63,9 +63,9 @@ def make_catalogue(
         Of the input.
     readers : Readers
         Of input and output.
-    uncertainty : Cube, optional
-        1 sigma of the output; None: fluxes have the error of the input's noise. Errors of voxels are taken to be
-        correlated as the noise is.
+    errors : NoiseModel, optional
+        Errors of the output with their correlation (``Result.errors``); None: fluxes have the error of the input's
+        noise.
     meta : mapping, optional
         More about the catalogue as a whole.
 
@@ -87,7 +87,7 @@ def make_catalogue(
     label = spectral_label(None if image else cube.spectral_axis, cube.shape[0])
     if not image:
         _add_spectral(table, rows, cube, label)
-    _add_fluxes(table, rows, cube, label, image=image, noise=noise, readers=readers, uncertainty=uncertainty)
+    _add_fluxes(table, rows, cube, label, image=image, noise=noise, readers=readers, errors=errors)
     _add_sizes(table, rows, cube)
     if not image:
         width = FWHM * np.array([r.line_width for r in rows]) * _at(label.width, rows)
@@ -166,11 +166,11 @@ def _add_fluxes(
     image: bool,
     noise: NoiseModel,
     readers: Readers,
-    uncertainty: Any,
+    errors: NoiseModel | None,
 ) -> None:
     factor, unit, text = _flux_factor(cube, label, image=image)
     scale = factor * (1.0 if image else _at(label.width, rows))
-    errors = np.array([flux_error(r, noise, readers, uncertainty) for r in rows], float)
+    sigmas = np.array([flux_error(r, noise, readers, errors) for r in rows], float)
     _add(
         table,
         "flux",
@@ -179,7 +179,7 @@ def _add_fluxes(
         unit,
         ucd="phot.flux",
     )
-    _add(table, "flux_error", scale * errors, "1 sigma of flux", unit, ucd="stat.error;phot.flux")
+    _add(table, "flux_error", scale * sigmas, "1 sigma of flux", unit, ucd="stat.error;phot.flux")
     before = scale * np.array([r.flux_input for r in rows], float)
     _add(table, "flux_before", before, f"{text}, of the input in the same voxels", unit, ucd="phot.flux")
     for name, key, words in (
@@ -190,13 +190,21 @@ def _add_fluxes(
         _add(table, name, np.array([getattr(r, key) for r in rows], float), words, ucd="stat.snr")
 
 
-def flux_error(region: FoundRegion, noise: NoiseModel, readers: Readers, uncertainty: Any = None) -> float:
-    """1 sigma of the sum over a footprint, in the unit of the data; 0 where the model knows no noise."""
+def flux_error(
+    region: FoundRegion, noise: NoiseModel, readers: Readers, errors: NoiseModel | None = None
+) -> float:
+    """1 sigma of the sum over a footprint, in the unit of the data; 0 where the model knows no noise.
+
+    That of the noise of the data in the same voxels; of the errors of the result, with their own correlation, where
+    they are known and give more: denoising does not make a sum of the data surer.
+    """
     own = noise.sigma(region.box).astype(float)
-    error = readers.sigma(region.box) if uncertainty is None else uncertainty.read(region.box)
     with np.errstate(invalid="ignore", divide="ignore"):
-        weights = np.where(region.footprint, error / own, 0.0)
-    return sum_error(np.nan_to_num(weights, posinf=0.0), noise.window(region.box))
+        weights = np.where(region.footprint, readers.sigma(region.box) / own, 0.0)
+    least = sum_error(np.nan_to_num(weights, posinf=0.0), noise.window(region.box))
+    if errors is None:
+        return least
+    return max(least, sum_error(region.footprint.astype(float), errors.window(region.box)))
 
 
 def _flux_factor(cube: Any, label: SpectralLabel, *, image: bool) -> tuple[float, Any, str]:

@@ -168,7 +168,7 @@ def judged(
         result.input,
         noise=result.noise,
         readers=readers,
-        uncertainty=result.uncertainty,
+        errors=result.errors,
         meta=_about(result, null, float(np.sum(1.0 - sure))) | ({"agreement_with": second} if second else {}),
     )
     if agreement is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -9,8 +11,9 @@ from astropy.io import fits
 from astropy.table import Table
 
 import denoise
-from denoise.check.catalogue import write_catalogue
+from denoise.check.catalogue import flux_error, write_catalogue
 from denoise.check.judge import add_reliability, judge_result
+from denoise.check.readers import readers_of
 from denoise.cube import Cube, read
 from denoise.cube.append import append_image
 from denoise.engine import run_file, run_options
@@ -76,6 +79,18 @@ def test_the_error_of_a_flux_is_its_spread_over_noise(judged):
     sums = [noise.sample(seed=9, draw=i)[region.footprint].sum(dtype=float) for i in range(200)]
     scale = found.catalogue["flux"][0] / region.flux
     assert found.catalogue["flux_error"][0] == pytest.approx(scale * np.std(sums), rel=0.2)
+
+
+def test_with_draws_the_error_of_a_flux_holds_what_denoising_adds(judged, observed):
+    result, found, _ = judged
+    drawn = denoise.denoise(observed[0], "ist", uncertainty=8)
+    region, readers = found.regions[0], readers_of(result)
+    plain = flux_error(region, result.noise, readers)
+    more = flux_error(region, result.noise, readers, drawn.errors)
+    assert plain <= more < 4 * plain
+    # a sum is no surer than that of the data, whatever is said of its voxels
+    small = replace(drawn.errors, channel_sigma=1e-3 * drawn.errors.channel_sigma)
+    assert flux_error(region, result.noise, readers, small) == plain
 
 
 def test_the_extension_is_the_probability_of_the_voxels_region(judged):

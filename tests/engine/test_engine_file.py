@@ -89,8 +89,8 @@ def test_uncertainty_is_refused_before_work_where_it_gives_none(obs, method):
     with pytest.raises(UsageError) as caught:
         run(obs, method=method, save=("uncert",))
     assert str(caught.value) == (
-        f"method {method} gives no 1 sigma error; add --uncertainty 16, which draws the noise so often, or leave uncert "
-        "out of --save"
+        f"method {method} gives no 1 sigma error; add --uncertainty 16, which draws the noise so often, or leave "
+        "uncert out of --save"
     )
     assert list(obs.parent.iterdir()) == [obs]
 
