@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from denoise.check.recovery import check_recovery
-from denoise.check.settings import Settings
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.study import check_recovery
 from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.simulate import Galaxy, noise_field, render_galaxies

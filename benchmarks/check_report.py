@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from denoise.check.outcome import Check
-from denoise.check.recovery import check_recovery
+from denoise.check.recovery.outcome import Check
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import FOOTPRINT, FOUND
+from denoise.check.recovery.study import check_recovery
 from denoise.check.rig import open_rig
-from denoise.check.settings import Settings
-from denoise.check.sources import FOOTPRINT, FOUND
 from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.errors import ParameterError, UsageError

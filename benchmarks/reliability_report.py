@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.null import NullRegions, find_null, signal_under
 from denoise.check.readers import array_readers
-from denoise.check.regions import FoundRegion, find_regions, output_level
-from denoise.check.reliability import region_reliability
+from denoise.check.regions.finding import FoundRegion, find_regions, output_level
+from denoise.check.regions.null import NullRegions, find_null, signal_under
+from denoise.check.regions.reliability import region_reliability
+from denoise.check.regions.separate import ALONE
 from denoise.check.rig import open_rig
-from denoise.check.separate import ALONE
 from denoise.cube import Cube
 from denoise.cube.regions import full_region
 from denoise.engine import run_options

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from denoise.check.heldout import Block, Recorrupted
+from denoise.check.choosing.heldout import Block, Recorrupted
+from denoise.check.choosing.tuned import Tuned
+from denoise.check.choosing.tuning import tune_method, with_parameters
 from denoise.check.rig import open_rig
-from denoise.check.tuned import Tuned
-from denoise.check.tuning import tune_method, with_parameters
 from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.metrics import Measurement, emission_mask, rmse

@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.null import part_of_rig
-from denoise.check.recovery import part_that_fits
+from denoise.check.recovery.study import part_that_fits
+from denoise.check.regions.null import part_of_rig
 from denoise.check.rig import Rig
 from denoise.cube import Region, blocks, full_region
 

@@ -15,8 +15,8 @@ from denoise.cli.console import Messages, out, table
 from denoise.cli.run import check_method, make_folder
 
 if TYPE_CHECKING:
-    from denoise.check.outcome import Check
-    from denoise.check.settings import Settings
+    from denoise.check.recovery.outcome import Check
+    from denoise.check.recovery.settings import Settings
 
 SOURCES = "Sources"
 
@@ -133,7 +133,7 @@ def _settings(
     found: bool,
     seed: int,
 ) -> Settings:
-    from denoise.check.settings import Settings
+    from denoise.check.recovery.settings import Settings
 
     return Settings(
         snr=parse.number_list(snr, option="--snr", example="2,3,4,6,10"),
@@ -151,7 +151,7 @@ def _settings(
 def _checked(
     source: Path, reading: dict[str, Any], wanted: Any, asked: Settings, folder: Path, messages: Messages
 ) -> int:
-    from denoise.check.recovery import check_recovery
+    from denoise.check.recovery.study import check_recovery
     from denoise.cube import read
     from denoise.report.check_page import write_check
 

@@ -15,7 +15,7 @@ from denoise.cli.console import Messages, out, table
 from denoise.cli.run import make_folder
 
 if TYPE_CHECKING:
-    from denoise.check.compared import Compared, Entry
+    from denoise.check.choosing.compared import Compared, Entry
     from denoise.engine import RunOptions
 
 EFFORT = "Effort"
@@ -86,7 +86,7 @@ def compare(
     No truth is needed: results are held against data with noise that the methods have not seen, and known sources are
     put in.
     """
-    from denoise.check.comparison import FULL, QUICK
+    from denoise.check.choosing.comparison import FULL, QUICK
     from denoise.report.compare_page import compare_files
 
     typed = dict(locals())
@@ -100,7 +100,7 @@ def compare(
 
 def _names(text: str) -> tuple[str, ...]:
     """Methods that there are; refused before anything is read."""
-    from denoise.check.contender import contenders
+    from denoise.check.choosing.contender import contenders
     from denoise.methods import list_methods
 
     names = parse.words(text, option="--methods", allowed=sorted(list_methods()))
@@ -116,7 +116,7 @@ def _compared(
     folder: Path,
     messages: Messages,
 ) -> int:
-    from denoise.check.comparison import compare_methods
+    from denoise.check.choosing.comparison import compare_methods
     from denoise.cube import read
     from denoise.report.compare_page import write_compared
 

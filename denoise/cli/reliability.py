@@ -10,7 +10,7 @@ from denoise.cli.batch import Job, stem
 from denoise.errors import UsageError
 
 if TYPE_CHECKING:
-    from denoise.check.judge import Judged
+    from denoise.check.regions.judge import Judged
     from denoise.cli.console import Messages
     from denoise.engine import CancelToken, Result, RunOptions
     from denoise.engine.recipe_tasks import Task
@@ -59,7 +59,7 @@ def with_catalogues(jobs: Mapping[Job, Task]) -> dict[Job, Task]:
     UsageError
         An output is not FITS.
     """
-    from denoise.check.catalogue import catalogue_paths
+    from denoise.check.regions.catalogue import catalogue_paths
 
     named: dict[Job, Task] = {}
     for job, task in jobs.items():
@@ -89,8 +89,8 @@ def judge_job(
     DenoiseError
         As `judge_result`; the output is as the run left it.
     """
-    from denoise.check.catalogue import write_catalogue
-    from denoise.check.judge import add_reliability, draws_text, judge_result
+    from denoise.check.regions.catalogue import write_catalogue
+    from denoise.check.regions.judge import add_reliability, draws_text, judge_result
     from denoise.engine.progress import Monitor
 
     judged = judge_result(

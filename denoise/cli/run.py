@@ -21,7 +21,7 @@ from denoise.cli.reliability import Judging, judge_job, wanted_judging, with_cat
 from denoise.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
-    from denoise.check.correction import FluxCorrection
+    from denoise.check.recovery.correction import FluxCorrection
     from denoise.engine import CancelToken, Plan, Result, RunOptions
     from denoise.engine.recipe_tasks import Task
     from denoise.engine.runners import Runner
@@ -228,7 +228,7 @@ def flux_rule(path: Path, inputs: Sequence[Path], *, recipe: str | None, resume:
             value=f"{len(inputs)} inputs",
             action="check and run each input by itself",
         )
-    from denoise.check.correction import FluxCorrection
+    from denoise.check.recovery.correction import FluxCorrection
 
     return FluxCorrection.from_file(path)
 
@@ -379,7 +379,7 @@ def run_job(
     make_folder(job.output.parent)
     work = run_file
     if rule is not None:
-        from denoise.check.corrected import run_corrected
+        from denoise.check.recovery.corrected import run_corrected
 
         work = partial(run_corrected, rule=rule)
     result = work(

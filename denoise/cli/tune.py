@@ -16,7 +16,7 @@ from denoise.cli.run import check_method, make_folder
 from denoise.errors import UsageError
 
 if TYPE_CHECKING:
-    from denoise.check.tuned import Tuned
+    from denoise.check.choosing.tuned import Tuned
     from denoise.engine import RunOptions
 
 SCORE = "Score"
@@ -144,7 +144,7 @@ def _tuned(
     folder: Path,
     messages: Messages,
 ) -> int:
-    from denoise.check.tuning import tune_method
+    from denoise.check.choosing.tuning import tune_method
     from denoise.cube import read
     from denoise.engine.recipe_text import recipe_text
     from denoise.report.tune_page import write_tuned

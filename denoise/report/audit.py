@@ -1,7 +1,7 @@
 """The audit in words: is the residual noise, was the flux kept, is there structure that the input does not
 hold.
 
-Pure functions on the numbers that :mod:`denoise.report.stream` and :mod:`denoise.check.regions` gather.
+Pure functions on the numbers that :mod:`denoise.report.stream` and :mod:`denoise.check.regions.finding` gather.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.residual import Leftover, Place, scale_names
+from denoise.check.regions.residual import Leftover, Place, scale_names
 from denoise.report.labels import number, with_unit
 from denoise.report.stream import Spread
 

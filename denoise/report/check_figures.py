@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from denoise.check.cells import Cell
-from denoise.check.outcome import Check
-from denoise.check.sources import FOUND
+from denoise.check.recovery.cells import Cell
+from denoise.check.recovery.outcome import Check
+from denoise.check.recovery.sources import FOUND
 from denoise.report.panels import LABEL, TICK, figure, style
 
 # Okabe and Ito's colours, each with its own marker; the first is for what was found in the cube

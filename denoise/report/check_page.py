@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from denoise.check.cells import SCORES, Cell, Score
-from denoise.check.outcome import Check
+from denoise.check.recovery.cells import SCORES, Cell, Score
+from denoise.check.recovery.outcome import Check
 from denoise.report import check_figures
 from denoise.report.labels import number
 from denoise.report.pages import inline, png_of, put_files, render_page

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.compared import Compared, Entry
-from denoise.check.comparison import Comparison
-from denoise.check.views import View, Views
+from denoise.check.choosing.compared import Compared, Entry
+from denoise.check.choosing.comparison import Comparison
+from denoise.check.choosing.views import View, Views
 from denoise.metrics import Measurement, sum_error
 from denoise.report.labels import (
     aperture_unit,

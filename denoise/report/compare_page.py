@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from denoise.check.compared import Compared, Entry
-from denoise.check.comparison import Comparison
+from denoise.check.choosing.compared import Compared, Entry
+from denoise.check.choosing.comparison import Comparison
 from denoise.metrics import Measurement
 from denoise.report.compare_figures import compare_figures
 from denoise.report.labels import number, unit_text, with_unit

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.residual import Leftover, Place, scale_names
+from denoise.check.regions.residual import Leftover, Place, scale_names
 from denoise.report.labels import number
 from denoise.report.panels import (
     AFTER,
@@ -90,6 +90,7 @@ def _powers(ax: Any, leftover: Leftover) -> None:
     low, high = _span(leftover)
     if high > 10 or low < 0.05:
         ax.set_yscale("log")
+        low = max(low, 1e-3)  # a residual without any power has no logarithm
     ax.set_ylim(low, high)
     style(ax, "Size on the sky (pixels)", "Power / that of the noise model", "Power by scale")
     ax.legend(fontsize=8, frameon=False, loc="best", handletextpad=0.2, labelspacing=0.25)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from denoise.atomic import replace_file
-from denoise.check.judge import Judged
 from denoise.check.readers import readers_of
+from denoise.check.regions.judge import Judged
 from denoise.errors import ResourceError
 from denoise.report import leftover, reliability
 from denoise.report.audit import Finding, worst

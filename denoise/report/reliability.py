@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.judge import Judged, draws_text
 from denoise.check.readers import Readers, slabs
-from denoise.check.regions import FoundRegion
+from denoise.check.regions.finding import FoundRegion
+from denoise.check.regions.judge import Judged, draws_text
 from denoise.report.labels import number
 from denoise.report.panels import (
     AFTER,

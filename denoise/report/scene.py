@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.check.readers import readers_of, settled_data
-from denoise.check.regions import FoundRegion, find_regions
-from denoise.check.residual import Leftover, residual_leftover
+from denoise.check.regions.finding import FoundRegion, find_regions
+from denoise.check.regions.residual import Leftover, residual_leftover
 from denoise.cube import Provenance
 from denoise.noise import NoiseModel
 from denoise.report import audit

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from denoise.check.tuned import UNITS, Tried, Tuned, word
+from denoise.check.choosing.tuned import UNITS, Tried, Tuned, word
 from denoise.report.panels import AFTER, LABEL, SECOND, TICK, few_ticks, figure, style
 
 _SHOWN = 20  # rows of a ranking

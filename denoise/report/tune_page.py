@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from denoise.check.tuned import KINDS, Tried, Tuned, word
+from denoise.check.choosing.tuned import KINDS, Tried, Tuned, word
 from denoise.metrics import Measurement
 from denoise.report.pages import inline, png_of, put_files, render_page
 from denoise.report.tune_figures import tune_figure

@@ -63,7 +63,7 @@ def layers_of_file(path: str | Path, **options: Any) -> list[LayerData]:
 
 def _catalogue(path: str | Path, name: str, data: LayerData) -> Iterator[LayerData]:
     """The regions of an output as points, where their catalogue lies beside it."""
-    from denoise.check.catalogue import catalogue_paths
+    from denoise.check.regions.catalogue import catalogue_paths
 
     beside = catalogue_paths(Path(path).parent, Path(path).name.split(".fits")[0]).ecsv
     if beside.is_file():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.judge import Judged, judge_result
+from denoise.check.regions.judge import Judged, judge_result
 from denoise.cube import Region
 from denoise.engine.progress import Monitor
 from denoise.errors import UsageError

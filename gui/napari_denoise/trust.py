@@ -71,7 +71,7 @@ def check(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: Job)
     DenoiseError
         As ``denoise check``.
     """
-    from denoise.check.recovery import check_recovery
+    from denoise.check.recovery.study import check_recovery
     from denoise.report.check_page import write_check
 
     done = check_recovery(cube, options, input_options=reading, progress=job.progress, cancel=job.token)
@@ -88,7 +88,7 @@ def compare(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: Jo
     DenoiseError
         As ``denoise compare``.
     """
-    from denoise.check.comparison import compare_methods
+    from denoise.check.choosing.comparison import compare_methods
     from denoise.report.compare_page import write_compared
 
     # in this process: one that starts Python anew would run the script that opened the viewer
@@ -109,7 +109,7 @@ def tune(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: Job) 
     DenoiseError
         As ``denoise tune``.
     """
-    from denoise.check.tuning import tune_method
+    from denoise.check.choosing.tuning import tune_method
     from denoise.engine.recipe_text import recipe_text
     from denoise.report.tune_page import write_tuned
 

@@ -35,7 +35,7 @@ Cutter = fake("cutter", lambda block: np.where(block > 4.0 * np.std(block[block 
 NAMES = ("Keeper", "Halver", "Nothing", "Mover", "Cutter")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # other folders see the methods that are there
 def _fakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder: Path = tmp_path_factory.mktemp("fakes")
     (folder / "known_answers.py").write_text(_CODE)

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
-from denoise.check.alone import peak_memory, run_alone
-from denoise.check.compared import AtSnr, Compared, Entry
-from denoise.check.comparison import Effort, compare_methods
-from denoise.check.contender import contenders
-from denoise.check.recommendation import recommend
+from denoise.check.choosing.alone import peak_memory, run_alone
+from denoise.check.choosing.compared import AtSnr, Compared, Entry
+from denoise.check.choosing.comparison import Effort, compare_methods
+from denoise.check.choosing.contender import contenders
+from denoise.check.choosing.recommendation import recommend
 from denoise.cube import Cube
 from denoise.engine import CancelToken, run_options
 from denoise.engine.progress import Monitor

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from denoise.check.cells import Cell, Score
-from denoise.check.corrected import run_corrected
-from denoise.check.correction import FluxCorrection
-from denoise.check.outcome import Check
-from denoise.check.recovery import asked_of, check_recovery
-from denoise.check.settings import Settings
+from denoise.check.recovery.cells import Cell, Score
+from denoise.check.recovery.corrected import run_corrected
+from denoise.check.recovery.correction import FluxCorrection
+from denoise.check.recovery.outcome import Check
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.study import asked_of, check_recovery
 from denoise.cube import Cube, read, read_provenance
 from denoise.cube.io import write
 from denoise.engine import run_file, run_options
@@ -144,9 +144,9 @@ def test_an_existing_output_and_a_cancelled_run_leave_things_as_they_were(obs, c
 
 
 def test_blocks_do_not_matter(obs, check, tmp_path):
-    from denoise.check.correction import amplifier
     from denoise.check.readers import readers_of
-    from denoise.check.regions import find_regions
+    from denoise.check.recovery.correction import amplifier
+    from denoise.check.regions.finding import find_regions
 
     done = run_file(obs, tmp_path / "plain.fits", _options())
     readers = readers_of(done)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from denoise.check.heldout import (
+from denoise.check.choosing.heldout import (
     AMPLITUDE,
     Halves,
     Recorrupted,
@@ -14,9 +14,9 @@ from denoise.check.heldout import (
     error_of,
     marks_of,
 )
+from denoise.check.choosing.tuning import averaged, with_parameters
 from denoise.check.part import brightest_part
 from denoise.check.rig import Rig, open_rig
-from denoise.check.tuning import averaged, with_parameters
 from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.errors import UsageError

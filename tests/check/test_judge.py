@@ -11,9 +11,9 @@ from astropy.io import fits
 from astropy.table import Table
 
 import denoise
-from denoise.check.catalogue import flux_error, write_catalogue
-from denoise.check.judge import add_reliability, judge_result
 from denoise.check.readers import readers_of
+from denoise.check.regions.catalogue import flux_error, write_catalogue
+from denoise.check.regions.judge import add_reliability, judge_result
 from denoise.cube import Cube, read
 from denoise.cube.append import append_image
 from denoise.engine import run_file, run_options

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from denoise.check.null import NullRegions, dilated, find_null, part_of_rig
 from denoise.check.readers import array_readers
-from denoise.check.regions import find_regions, output_level
+from denoise.check.regions.finding import find_regions, output_level
+from denoise.check.regions.null import NullRegions, dilated, find_null, part_of_rig
 from denoise.check.rig import open_rig
 from denoise.cube import Cube
 from denoise.engine import run_options

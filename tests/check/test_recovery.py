@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from denoise.check.baseline import Baseline
-from denoise.check.cells import ALL, Curve, share_score
-from denoise.check.kinds import make_templates
-from denoise.check.layout import make_layout
-from denoise.check.outcome import Check, read_check
-from denoise.check.placing import Wanted, clear_of, fill, free_places
-from denoise.check.recovery import check_recovery, part_that_fits
+from denoise.check.recovery.baseline import Baseline
+from denoise.check.recovery.cells import ALL, Curve, share_score
+from denoise.check.recovery.kinds import make_templates
+from denoise.check.recovery.layout import make_layout
+from denoise.check.recovery.outcome import Check, read_check
+from denoise.check.recovery.placing import Wanted, clear_of, fill, free_places
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import FOUND, disc, file_template, source_beam, trimmed, unresolved
+from denoise.check.recovery.study import check_recovery, part_that_fits
 from denoise.check.rig import open_rig
-from denoise.check.settings import Settings
-from denoise.check.sources import FOUND, disc, file_template, source_beam, trimmed, unresolved
 from denoise.cube import Cube
 from denoise.engine import CancelToken, run_options
 from denoise.errors import CancelledError, InputError, ParameterError, UsageError

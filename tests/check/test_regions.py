@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from denoise.check import readers
-from denoise.check.labels import label_cube
 from denoise.check.readers import array_readers
-from denoise.check.regions import find_regions, merge_repeats, output_level
+from denoise.check.regions.finding import find_regions, merge_repeats, output_level
+from denoise.check.regions.labels import label_cube
 from denoise.noise import NoiseModel
 
 SHAPE = (24, 40, 40)

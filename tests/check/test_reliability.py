@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from denoise.check.reliability import FEW, fit_densities
+from denoise.check.regions.reliability import FEW, fit_densities
 
 
 def noise_regions(rng, count):

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from denoise.check.cells import Cell, Score
-from denoise.check.grids import MOST, candidates, default_grid
-from denoise.check.tuned import Tried, Tuned, choose_tried
-from denoise.check.tuning import injection_score, tune_method
+from denoise.check.choosing.grids import MOST, candidates, default_grid
+from denoise.check.choosing.tuned import Tried, Tuned, choose_tried
+from denoise.check.choosing.tuning import injection_score, tune_method
+from denoise.check.recovery.cells import Cell, Score
 from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.errors import ParameterError, UsageError

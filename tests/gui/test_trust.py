@@ -1,6 +1,7 @@
 """What a result is worth, from the Compare dock: studies in a window, and regions with their reliability."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,14 +76,12 @@ def test_a_click_on_a_region_goes_there(viewer, dock, until):
     points = viewer.layers["ist regions"]
     viewer.dims.set_current_step(0, round(points.data[0][0]))
 
-    class Event:
-        position = tuple(points.data_to_world(points.data[0]))
-        view_direction = None
-        dims_displayed = (1, 2)
-
+    event = SimpleNamespace(
+        position=tuple(points.data_to_world(points.data[0])), view_direction=None, dims_displayed=[1, 2]
+    )
     dock.message.say("")
     for callback in points.mouse_drag_callbacks:
-        callback(points, Event)
+        callback(points, event)
     assert "region 1" in dock.message.text()
 
 
@@ -110,8 +109,8 @@ def test_a_study_opens_in_a_window_and_is_kept_where_asked(viewer, dock, until, 
 
 
 def quick_check(cube, options, reading, job):
-    from denoise.check.recovery import check_recovery
-    from denoise.check.settings import Settings
+    from denoise.check.recovery.settings import Settings
+    from denoise.check.recovery.study import check_recovery
     from denoise.report.check_page import write_check
 
     few = Settings(snr=(4.0, 8.0), sizes=(0.0,), sources=8, empty=2, as_found=False)
@@ -143,8 +142,8 @@ def test_the_method_is_that_of_the_result_with_its_parameters(viewer, dock, cube
 
 
 def test_an_output_with_its_catalogue_opens_with_its_regions(tmp_path, cube, viewer, until):
-    from denoise.check.catalogue import write_catalogue
-    from denoise.check.judge import add_reliability, judge_result
+    from denoise.check.regions.catalogue import write_catalogue
+    from denoise.check.regions.judge import add_reliability, judge_result
     from denoise.engine import run_file
 
     source = tmp_path / "obs.fits"

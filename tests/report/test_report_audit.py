@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from denoise.check.matched import matched_snr
+from denoise.check.regions.matched import matched_snr
 from denoise.noise import NoiseModel
 from denoise.report import audit
 from denoise.report.scene import observe

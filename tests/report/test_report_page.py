@@ -84,7 +84,15 @@ def test_nothing_detected_is_said_plainly(tmp_path):
 
 def test_image_has_the_sensible_subset(tmp_path):
     files, _, page = written(toy_result((1, 64, 48)), tmp_path)
-    assert page.sections == ["audit", "moment0", "residual_map", "residual", "leftover", "metrics", "provenance"]
+    assert page.sections == [
+        "audit",
+        "moment0",
+        "residual_map",
+        "residual",
+        "leftover",
+        "metrics",
+        "provenance",
+    ]
     assert len(files.pngs) == 4
 
 

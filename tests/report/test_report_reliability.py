@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from denoise.check.judge import judged
-from denoise.check.null import NullRegions
 from denoise.check.readers import readers_of
-from denoise.check.regions import find_regions
+from denoise.check.regions.finding import find_regions
+from denoise.check.regions.judge import judged
+from denoise.check.regions.null import NullRegions
 from denoise.report import write_report
 from denoise.report.reliability import brightest, class_of, half_peak, table_rows, texts
 

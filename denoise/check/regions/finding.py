@@ -1,8 +1,8 @@
 """Regions of the output and what the input holds at their place.
 
 A region is a connected set of output voxels of one sign beyond a level, or the part of one that is a source of its
-own (see `denoise.check.separate`). It is judged by the input under a Gaussian of the region's own moments, by the
-noise model: the correlations of the noise count, the output's own noise does not.
+own (see `denoise.check.regions.separate`). It is judged by the input under a Gaussian of the region's own moments, by
+the noise model: the correlations of the noise count, the output's own noise does not.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.labels import Piece, label_cube
-from denoise.check.matched import Match, match_region
 from denoise.check.readers import Readers, Region, Shape, slabs
-from denoise.check.separate import Part, separate_parts
+from denoise.check.regions.labels import Piece, label_cube
+from denoise.check.regions.matched import Match, match_region
+from denoise.check.regions.separate import Part, separate_parts
 from denoise.metrics.regions import weighted_shape
 from denoise.noise import NoiseModel
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.placing import Placed, Region
 from denoise.check.readers import array_readers
-from denoise.check.regions import find_regions
-from denoise.check.sources import CORE, FOOTPRINT, Shape
+from denoise.check.recovery.placing import Placed, Region
+from denoise.check.recovery.sources import CORE, FOOTPRINT, Shape
+from denoise.check.regions.finding import find_regions
 from denoise.noise import NoiseModel
 
 Floats = NDArray[np.float64]

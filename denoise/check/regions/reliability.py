@@ -2,7 +2,7 @@
 
 A region is described by x = (s, q, log a, log w): the matched SNR of the input, the share of it that the output
 keeps, and the area and line width of the filter. With n0(x) the density of regions where there is no source (noise
-draws, negated cube: `denoise.check.null`) and n1(x) that of sources,
+draws, negated cube: `denoise.check.regions.null`) and n1(x) that of sources,
 
     reliability = n1(x) / (n1(x) + n0(x)),
 
@@ -29,8 +29,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.null import NullRegions
-from denoise.check.regions import FoundRegion
+from denoise.check.regions.finding import FoundRegion
+from denoise.check.regions.null import NullRegions
 
 Floats = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.matched import Match
+from denoise.check.regions.matched import Match
 
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice, slice]

@@ -9,12 +9,12 @@ from math import ceil
 
 import numpy as np
 
-from denoise.check.baseline import MIN_SNR, Baseline
-from denoise.check.layout import Layout
-from denoise.check.measuring import Measured, is_found, measure_source
-from denoise.check.placing import Placed, Wanted, fill
-from denoise.check.settings import Settings
-from denoise.check.sources import Block
+from denoise.check.recovery.baseline import MIN_SNR, Baseline
+from denoise.check.recovery.layout import Layout
+from denoise.check.recovery.measuring import Measured, is_found, measure_source
+from denoise.check.recovery.placing import Placed, Wanted, fill
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import Block
 from denoise.engine.progress import Monitor, ProgressEvent
 
 _DRAWS = 10_000  # of the noise, from here: others use those below

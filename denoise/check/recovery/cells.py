@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.measuring import Measured
+from denoise.check.recovery.measuring import Measured
 from denoise.errors import ParameterError
 
 Floats = NDArray[np.float64]

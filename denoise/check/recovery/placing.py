@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.sources import Block, Shape, Template
+from denoise.check.recovery.sources import Block, Shape, Template
 
 Mask = NDArray[np.bool_]
 Region = tuple[slice, slice, slice]

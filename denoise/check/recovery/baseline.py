@@ -7,12 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from denoise.check.null import dilated
-from denoise.check.placing import Mask
 from denoise.check.readers import readers_of
-from denoise.check.regions import FoundRegion, find_regions, output_level
+from denoise.check.recovery.placing import Mask
+from denoise.check.recovery.sources import FOOTPRINT, Block
+from denoise.check.regions.finding import FoundRegion, find_regions, output_level
+from denoise.check.regions.null import dilated
 from denoise.check.rig import Rig
-from denoise.check.sources import FOOTPRINT, Block
 from denoise.engine import Result
 
 MIN_SNR = 3.0  # matched-filter SNR of a region that counts, here and where there is no source

@@ -15,10 +15,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from denoise.check.correction import Amplifier, FluxCorrection, account_of, amplifier
 from denoise.check.readers import Readers, readers_of
-from denoise.check.recovery import asked_of
-from denoise.check.regions import find_regions
+from denoise.check.recovery.correction import Amplifier, FluxCorrection, account_of, amplifier
+from denoise.check.recovery.study import asked_of
+from denoise.check.regions.finding import find_regions
 from denoise.cube import Provenance, Region, Shape, blocks, read
 from denoise.cube.writer import check_output
 from denoise.engine import CancelToken, Progress, Result, Runner, RunOptions, run_file

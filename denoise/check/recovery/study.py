@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 
 from denoise._version import __version__
-from denoise.check.baseline import MIN_SNR, Baseline, found_snr
-from denoise.check.cells import all_cells
-from denoise.check.injecting import Bench
-from denoise.check.kinds import make_templates
-from denoise.check.layout import Layout, describe_kinds, make_layout
-from denoise.check.measuring import Measured
-from denoise.check.null import find_null
-from denoise.check.outcome import Axes, Check, FalseRate
+from denoise.check.recovery.baseline import MIN_SNR, Baseline, found_snr
+from denoise.check.recovery.cells import all_cells
+from denoise.check.recovery.injecting import Bench
+from denoise.check.recovery.kinds import make_templates
+from denoise.check.recovery.layout import Layout, describe_kinds, make_layout
+from denoise.check.recovery.measuring import Measured
+from denoise.check.recovery.outcome import Axes, Check, FalseRate
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import Shape, source_beam
+from denoise.check.regions.null import find_null
 from denoise.check.rig import Rig, open_rig
-from denoise.check.settings import Settings
-from denoise.check.sources import Shape, source_beam
 from denoise.cube import Cube, Region, full_region, region_shape
 from denoise.cube.crop import crop
 from denoise.engine.options import RunOptions

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.null import dilated
+from denoise.check.regions.null import dilated
 from denoise.check.rig import Rig
 from denoise.errors import UsageError
 from denoise.metrics import Measurement, sum_error

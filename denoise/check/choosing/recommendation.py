@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import hypot, inf
 
-from denoise.check.compared import Entry
-from denoise.check.heldout import AMPLITUDE
+from denoise.check.choosing.compared import Entry
+from denoise.check.choosing.heldout import AMPLITUDE
 from denoise.metrics import Measurement
 
 LEFT = 0.5 * (1 + AMPLITUDE**2)  # sigma squared, of trials

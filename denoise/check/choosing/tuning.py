@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from denoise._version import __version__
-from denoise.check.cells import ALL
-from denoise.check.grids import Grid, candidates, default_grid, default_values
-from denoise.check.heldout import (
+from denoise.check.choosing.grids import Grid, candidates, default_grid, default_values
+from denoise.check.choosing.heldout import (
     Block,
     Halves,
     HeldOut,
@@ -28,13 +27,14 @@ from denoise.check.heldout import (
     error_of,
     marks_of,
 )
-from denoise.check.null import part_of_rig
-from denoise.check.outcome import Check
+from denoise.check.choosing.tuned import Kind, Tried, Tuned, choose_tried
 from denoise.check.part import brightest_part
-from denoise.check.recovery import asked_of, check_recovery, part_text
+from denoise.check.recovery.cells import ALL
+from denoise.check.recovery.outcome import Check
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.study import asked_of, check_recovery, part_text
+from denoise.check.regions.null import part_of_rig
 from denoise.check.rig import Rig, open_rig
-from denoise.check.settings import Settings
-from denoise.check.tuned import Kind, Tried, Tuned, choose_tried
 from denoise.cube import Cube
 from denoise.engine.options import RunOptions
 from denoise.engine.progress import CancelToken, Monitor, Progress, ProgressEvent

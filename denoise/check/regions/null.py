@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.matched import gaussian_snr
 from denoise.check.readers import Readers, Region, Shape, array_readers, extent
-from denoise.check.regions import FoundRegion, find_regions
+from denoise.check.regions.finding import FoundRegion, find_regions
+from denoise.check.regions.matched import gaussian_snr
 from denoise.check.rig import Rig
 from denoise.cube.crop import crop
 from denoise.cube.regions import full_region

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from denoise.check.baseline import Baseline, found_peak, found_snr
-from denoise.check.measuring import moments
-from denoise.check.settings import Settings
-from denoise.check.sources import (
+from denoise.check.recovery.baseline import Baseline, found_peak, found_snr
+from denoise.check.recovery.measuring import moments
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import (
     FOUND,
     Template,
     disc,

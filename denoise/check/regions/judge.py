@@ -12,13 +12,13 @@ import numpy as np
 from astropy.table import Column, Table
 from numpy.typing import NDArray
 
-from denoise.check.catalogue import make_catalogue
-from denoise.check.null import NullRegions, find_null, share_kept
 from denoise.check.readers import Readers, array_readers, extent, readers_of
-from denoise.check.regions import FoundRegion, find_regions, output_level
-from denoise.check.reliability import region_reliability
+from denoise.check.regions.catalogue import make_catalogue
+from denoise.check.regions.finding import FoundRegion, find_regions, output_level
+from denoise.check.regions.null import NullRegions, find_null, share_kept
+from denoise.check.regions.reliability import region_reliability
+from denoise.check.regions.separate import ALONE
 from denoise.check.rig import Rig, open_rig
-from denoise.check.separate import ALONE
 from denoise.cube import Region
 from denoise.cube.append import append_image
 from denoise.cube.regions import full_region

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.cells import Curve, unlikeness
-from denoise.check.outcome import Check, read_check
 from denoise.check.readers import Readers
-from denoise.check.regions import FoundRegion
+from denoise.check.recovery.cells import Curve, unlikeness
+from denoise.check.recovery.outcome import Check, read_check
+from denoise.check.regions.finding import FoundRegion
 from denoise.cube import Region, Shape
 from denoise.errors import UsageError
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.baseline import Baseline
-from denoise.check.kinds import snr_levels
-from denoise.check.measuring import moments
-from denoise.check.outcome import Kind
-from denoise.check.placing import Wanted, clear_of, fill, free_places
+from denoise.check.recovery.baseline import Baseline
+from denoise.check.recovery.kinds import snr_levels
+from denoise.check.recovery.measuring import moments
+from denoise.check.recovery.outcome import Kind
+from denoise.check.recovery.placing import Wanted, clear_of, fill, free_places
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import Shape, Template, trimmed
 from denoise.check.rig import Rig
-from denoise.check.settings import Settings
-from denoise.check.sources import Shape, Template, trimmed
 from denoise.engine.run import make_denoiser
 from denoise.errors import UsageError
 from denoise.methods import get_method

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from denoise._version import __version__
-from denoise.check.alone import run_alone
-from denoise.check.cells import ALL, Score
-from denoise.check.compared import AtSnr, Compared, Entry
-from denoise.check.contender import Answer, Contender, Task, contend, contend_alone, contenders
-from denoise.check.heldout import (
+from denoise.check.choosing.alone import run_alone
+from denoise.check.choosing.compared import AtSnr, Compared, Entry
+from denoise.check.choosing.contender import Answer, Contender, Task, contend, contend_alone, contenders
+from denoise.check.choosing.heldout import (
     Recorrupted,
     Trial,
     bright_voxels,
@@ -26,15 +25,16 @@ from denoise.check.heldout import (
     error_of,
     marks_of,
 )
-from denoise.check.null import dilated, part_of_rig
-from denoise.check.outcome import Check
+from denoise.check.choosing.recommendation import recommend
+from denoise.check.choosing.tuning import averaged, one_line
+from denoise.check.choosing.views import Mask, Views
 from denoise.check.part import brightest_part
-from denoise.check.recommendation import recommend
-from denoise.check.recovery import asked_of, part_text
+from denoise.check.recovery.cells import ALL, Score
+from denoise.check.recovery.outcome import Check
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.study import asked_of, part_text
+from denoise.check.regions.null import dilated, part_of_rig
 from denoise.check.rig import Rig, open_rig
-from denoise.check.settings import Settings
-from denoise.check.tuning import averaged, one_line
-from denoise.check.views import Mask, Views
 from denoise.cube import Cube
 from denoise.engine.options import RunOptions
 from denoise.engine.progress import CancelToken, Monitor, Progress, ProgressEvent

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from denoise.check.alone import peak_memory
-from denoise.check.outcome import Check
-from denoise.check.recovery import check_recovery
+from denoise.check.choosing.alone import peak_memory
+from denoise.check.recovery.outcome import Check
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.study import check_recovery
 from denoise.check.rig import Rig
-from denoise.check.settings import Settings
 from denoise.cube import Cube
 from denoise.engine.options import RunOptions
 from denoise.engine.progress import CancelToken, Monitor

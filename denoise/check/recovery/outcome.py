@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from denoise.check.cells import ALL, Cell, Curve, unlikeness
-from denoise.check.settings import Settings
-from denoise.check.sources import FOUND
+from denoise.check.recovery.cells import ALL, Cell, Curve, unlikeness
+from denoise.check.recovery.settings import Settings
+from denoise.check.recovery.sources import FOUND
 from denoise.errors import InputError
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from denoise.atomic import put
 from denoise.check.quantities import SpectralLabel, aperture_unit, spectral_label
 from denoise.check.readers import Readers
-from denoise.check.regions import FoundRegion
+from denoise.check.regions.finding import FoundRegion
 from denoise.metrics.photometry import sum_error
 from denoise.noise import NoiseModel
 
