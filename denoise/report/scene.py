@@ -10,11 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from denoise.check.readers import readers_of, settled_data
+from denoise.check.readers import Pair, readers_of, settled_data
 from denoise.check.regions.finding import FoundRegion, find_regions
 from denoise.check.regions.residual import Leftover, residual_leftover
-from denoise.cube import Provenance
-from denoise.noise import NoiseModel
 from denoise.report import audit
 from denoise.report.labels import (
     ApertureUnit,
@@ -50,24 +48,8 @@ EXAMINED = 300
 UNCORRELATED = 1.5  # pixels per independent sample
 
 
-class ReportInput(Protocol):
+class ReportInput(Pair, Protocol):
     """What the report needs of a result; ``denoise.engine.Result`` has it."""
-
-    @property
-    def input(self) -> Any:
-        """The cube that was denoised."""
-
-    @property
-    def cube(self) -> Any:
-        """The denoised cube."""
-
-    @property
-    def noise(self) -> NoiseModel:
-        """Noise of the input."""
-
-    @property
-    def support(self) -> Any:
-        """The emission found, (channel, y, x): array, or an object with ``read(region)``."""
 
     @property
     def flux_errors(self) -> Floats | None:
@@ -92,10 +74,6 @@ class ReportInput(Protocol):
     @property
     def seconds(self) -> float:
         """Wall time."""
-
-    @property
-    def provenance(self) -> Provenance:
-        """Parts science and run."""
 
     @property
     def display(self) -> bool:
