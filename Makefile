@@ -99,7 +99,7 @@ screenshots: $(VENV)/.stamp-test $(VENV)/.stamp-system ## pictures of the viewer
 
 # A wrong link or reference is an error.
 .PHONY: docs
-docs: $(VENV)/.stamp-docs ## the guide and reference as HTML into docs/_build
+docs: $(VENV)/.stamp-docs ## the guide and reference as HTML into docs/_build; notebooks are run, if they changed
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
@@ -141,4 +141,4 @@ test-full: $(VENV)/.stamp-test $(VENV)/.stamp-system ## everything: long studies
 
 .PHONY: clean
 clean: ## remove the environment and everything generated
-	rm -rf $(VENV) $(VENV)-wheel dist build $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-wheel dist build docs/_build docs/notebooks $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -21,19 +22,43 @@ def _from_code() -> ModuleType:
     return module
 
 
+def _copy_notebooks() -> None:
+    """From the root of the repository to where Sphinx reads; one that did not change keeps its time."""
+    folder = HERE / "notebooks"
+    folder.mkdir(exist_ok=True)
+    there = {path.name: path for path in (HERE.parent / "notebooks").glob("*.ipynb")}
+    for old in folder.glob("*.ipynb"):
+        if old.name not in there:
+            old.unlink()
+    for name, path in there.items():
+        copy = folder / name
+        if not copy.is_file() or copy.read_bytes() != path.read_bytes():
+            shutil.copyfile(path, copy)
+
+
 _from_code().write_pages()
+_copy_notebooks()
 
 project = "astro-denoise"
 author = "The astro-denoise developers"
 version = release = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}  # a page without a kernel is not run
 exclude_patterns = ["_build", "_generated"]
 nitpicky = False
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # generated pages are included below a heading
+
+nb_execution_mode = "cache"  # in docs/_build/.jupyter_cache, until a notebook changes
+nb_execution_cache_path = str(HERE / "_build" / ".jupyter_cache")
+nb_execution_in_temp = True
+# without torch, which is large, these are shown without their pictures
+nb_execution_excludepatterns = [] if importlib.util.find_spec("torch") else ["*/04-*", "*/05-*"]
+nb_execution_timeout = 300  # seconds of a cell
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 autodoc_typehints = "none"  # the docstrings say shapes and units, the signatures the types
 autodoc_member_order = "bysource"
