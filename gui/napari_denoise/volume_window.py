@@ -97,6 +97,9 @@ class VolumeWindow(QObject):
         return Pictures(volumes[0], volumes[1], sigma, self._entries[0].world, self._names, unit)
 
     def _open(self, pictures: Pictures) -> None:
+        if self.job.token.cancelled:  # closed when the reading had just ended
+            self._end()
+            return
         import napari
 
         block = " x ".join(str(n) for n in pictures.before.factors)

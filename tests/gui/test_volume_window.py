@@ -145,6 +145,14 @@ def test_closing_stops_the_reading(viewer, pair, until):
     assert made.scene is None
 
 
+def test_closing_when_the_reading_has_just_ended_opens_nothing(viewer, pair, until):
+    made = open_volume(viewer, *pair)
+    assert made.job.wait()  # its outcome waits for the window to hear it
+    made.close()
+    until(lambda: made not in _OPEN)
+    assert made.viewer is None
+
+
 def test_images_are_refused_and_errors_told(viewer, until):
     image = Cube(np.ones((20, 30), np.float32) + np.arange(30), unit="Jy")
     first, second = add(viewer, image, "a"), add(viewer, image.with_pixels(image.data), "b")
