@@ -1,4 +1,4 @@
-"""What commands that try methods on one observation are asked: reading, physics, and a folder for their files."""
+"""What several commands are asked alike: reading; physics; and a folder for the files of those that try methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PHYSICS = ("continuum", "positivity", "companion", "device", "seed")
 
 def reading_of(typed: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords of ``denoise.read`` from options as they were typed, by their names."""
-    plain = {name: typed[name] for name in _PLAIN}
+    plain = {name: typed[name] for name in _PLAIN if name in typed}
     hdu, kind = parse.hdu(typed["hdu"]), parse.noise_kind(typed["noise_kind"])
     return opt.Reading(hdu=hdu, noise_kind=kind, **plain).given()
 

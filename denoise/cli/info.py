@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from denoise.cli import options as opt
-from denoise.cli import parse
+from denoise.cli.asked import reading_of
 from denoise.cli.batch import Job, Outcome, run_jobs
 from denoise.cli.console import Messages, facts
 from denoise.errors import NoiseError
@@ -36,11 +36,9 @@ def info(
     rest: opt.Rest = None,
 ) -> int:
     """What a file is: axes, frame, unit, beam, share of NaN, noise, peak SNR, suggested method."""
-    reading = opt.Reading(
-        parse.hdu(hdu), stokes, mask, exclude, noise, parse.noise_kind(noise_kind), gain, psf, beam, rest
-    )
+    reading = reading_of(dict(locals()))
     jobs = [Job(source, source, None) for source in inputs]
-    return run_jobs(jobs, partial(_describe, reading.given()), Messages(), summary=False)
+    return run_jobs(jobs, partial(_describe, reading), Messages(), summary=False)
 
 
 def _describe(reading: dict[str, Any], job: Job) -> Outcome:

@@ -13,6 +13,7 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
+from denoise.cli.asked import reading_of
 from denoise.cli.batch import Job, Outcome, run_jobs, settle, stem, stoppable, task_jobs
 from denoise.cli.console import WIDE, Messages, facts, table, width
 from denoise.cli.ledger import Ledger
@@ -161,6 +162,7 @@ def run(
     no_report: opt.NoReport = False,
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
+    typed = dict(locals())
     from denoise.engine.options import run_options
 
     messages, crew = Messages(as_json=json_log), (workers, scheduler, cluster)
@@ -172,19 +174,7 @@ def run(
         here = run_options(device=device, memory=None if memory is None else parse.size(memory))
         tasks = tasks_of_recipe(recipe, inputs or [], here, report=not no_report, overwrite=overwrite)
         return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run)
-    reading = opt.Reading(
-        parse.hdu(hdu),
-        stokes,
-        mask,
-        exclude,
-        noise,
-        parse.noise_kind(noise_kind),
-        gain,
-        psf,
-        beam,
-        rest,
-        crop,
-    ).given()
+    reading = reading_of(typed)
     extensions = parse.words(save, option="--save", allowed=("uncert", "residual", "noise", "reliability"))
     judging = wanted_judging(extensions, draws, agree)
     wanted = run_options(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from denoise.cli import options as opt
-from denoise.cli import parse
+from denoise.cli.asked import reading_of
 from denoise.errors import ResourceError
 
 GET_IT = "pip install 'astro-denoise[gui]', and see denoise doctor"
@@ -36,13 +36,11 @@ def view(
     rest: opt.Rest = None,
 ) -> int:
     """Look at cubes in napari: denoise, inspect, compare. The options are those of the first input."""
-    reading = opt.Reading(
-        parse.hdu(hdu), stokes, mask, exclude, noise, parse.noise_kind(noise_kind), gain, psf, beam, rest
-    )
+    reading = reading_of(dict(locals()))
     _check_window()
     from napari_denoise.launch import run
 
-    run([str(one) for one in inputs or ()], reading.given())
+    run([str(one) for one in inputs or ()], reading)
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from denoise.errors import ResourceError
 from denoise.report import leftover, reliability
 from denoise.report.audit import Finding, worst
 from denoise.report.labels import number, with_unit
+from denoise.report.pages import inline, png_of, render_page
 from denoise.report.scene import REQUIRED_SNR, ReportInput, Scene, observe
 from denoise.report.sky import beam_shape
 from denoise.report.tables import metric_rows
@@ -44,7 +43,7 @@ class _Figure:
 
     @property
     def inline(self) -> str:
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        return inline(self.png)
 
 
 def write_report(
@@ -100,7 +99,7 @@ def _draw(scene: Scene, result: ReportInput, judged: Judged | None) -> list[_Fig
     beam = beam_shape(result.input.beams, scene.sky)
     texts = _texts(scene, beam is not None)
     if scene.display:
-        return [_Figure("display", *texts["display"], _png(draw.display_figure(scene, beam)))]
+        return [_Figure("display", *texts["display"], png_of(draw.display_figure(scene, beam)))]
     drawn = (
         ("moment0", draw.moment0_figure(scene, beam)),
         ("moment1", draw.moment1_figure(scene, beam)),
@@ -109,20 +108,14 @@ def _draw(scene: Scene, result: ReportInput, judged: Judged | None) -> list[_Fig
         ("residual_map", draw.residual_map_figure(scene, beam)),
         ("residual", draw.residual_figure(scene)),
     )
-    figures = [_Figure(name, *texts[name], _png(fig)) for name, fig in drawn if fig is not None]
+    figures = [_Figure(name, *texts[name], png_of(fig)) for name, fig in drawn if fig is not None]
     if scene.leftover is not None:
         fig = leftover.leftover_figure(scene, scene.leftover, beam)
-        figures.append(_Figure("leftover", *leftover.texts(scene.leftover), _png(fig)))
+        figures.append(_Figure("leftover", *leftover.texts(scene.leftover), png_of(fig)))
     if judged is not None:
         fig = reliability.reliability_figure(scene, beam, judged, readers_of(result))
-        figures.insert(1, _Figure("reliability", *reliability.texts(judged), _png(fig)))
+        figures.insert(1, _Figure("reliability", *reliability.texts(judged), png_of(fig)))
     return figures
-
-
-def _png(fig: Any) -> bytes:
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def _texts(scene: Scene, beam: bool) -> dict[str, tuple[str, str, str]]:
@@ -193,16 +186,8 @@ def _spectrum_caption(scene: Scene) -> str:
 
 
 def _render(scene: Scene, result: ReportInput, figures: list[_Figure], judged: Judged | None) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("denoise.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
         title=_title(result),
         facts=_facts(scene, result),
         detection=_detection(scene),

@@ -1,4 +1,4 @@
-"""Pages of checks, comparisons and tunings: their templates, their figures inside, and how files are put in place."""
+"""Pages of reports and studies: their templates, their figures inside, and how files are put in place."""
 
 from __future__ import annotations
 
