@@ -277,4 +277,4 @@ def check_rows(suite: Suite) -> None:
             else:
                 get_method(row.method)(**row.parameters)
         except ParameterError as err:
-            raise ParameterError(f"row {name!r}: {err.message}") from None
+            raise ParameterError(f"row {name!r}: {err.cause}", value=err.value, action=err.action) from None

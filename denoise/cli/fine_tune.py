@@ -180,7 +180,11 @@ def _groups(inputs: Sequence[Path], halves: Sequence[Path]) -> list[list[Path]]:
             action="denoise fine-tune OBS.fits..., or --half A.fits --half B.fits",
         )
     if len(halves) % 2:
-        raise UsageError("--half needs two files for each field", value=f"{len(halves)} given")
+        raise UsageError(
+            "--half needs two files for each field",
+            value=f"{len(halves)} given",
+            action="give both halves of each field, one after the other: --half A.fits --half B.fits",
+        )
     return [[one] for one in inputs] or [list(halves[k : k + 2]) for k in range(0, len(halves), 2)]
 
 

@@ -22,7 +22,7 @@ def assignments(words: Sequence[str]) -> dict[str, Any]:
         if not equals or not name.strip():
             raise UsageError("--set needs name=value", value=word, action="for instance --set threshold=4")
         if name.strip() in values:
-            raise UsageError(f"--set gives {name.strip()!r} twice", value=word)
+            raise UsageError(f"--set gives {name.strip()!r} twice", value=word, action="keep one of them")
         values[name.strip()] = scalar(text.strip())
     return values
 

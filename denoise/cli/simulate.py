@@ -271,7 +271,11 @@ def _families() -> tuple[str, ...]:
 def _shape(text: str) -> tuple[int, int, int]:
     values = parse.numbers(text, option="--shape", counts=(3,), example="40,96,96")
     if any(value != int(value) or value < 1 for value in values):
-        raise UsageError("--shape needs whole numbers of at least 1", value=text)
+        raise UsageError(
+            "--shape needs whole numbers of at least 1",
+            value=text,
+            action="give channels, rows and columns, as --shape 40,96,96",
+        )
     return int(values[0]), int(values[1]), int(values[2])
 
 
@@ -279,7 +283,11 @@ def _pair(text: str, option: str) -> tuple[float, float]:
     values = parse.numbers(text, option=option, counts=(1, 2), example="2.5,8")
     low, high = values[0], values[-1]
     if not 0 < low <= high:
-        raise UsageError(f"{option} needs LOW or LOW,HIGH with 0 < LOW <= HIGH", value=text)
+        raise UsageError(
+            f"{option} needs LOW or LOW,HIGH with 0 < LOW <= HIGH",
+            value=text,
+            action=f"give one number, or two in rising order, as {option} 2.5,8",
+        )
     return low, high
 
 

@@ -127,7 +127,10 @@ def stages(messages: Messages, token: CancelToken) -> Callable[[str, int, int], 
     def tell(stage: str, done: int, total: int) -> None:
         messages.progress(ProgressEvent(stage, done, total, None))
         if token.cancelled:
-            raise CancelledError(f"stopped while {stage}; the weights are written")
+            raise CancelledError(
+                f"stopped while {stage}; the weights are written",
+                action="denoise train goes on with --resume, denoise fine-tune starts again with --overwrite",
+            )
 
     return tell
 
@@ -143,7 +146,11 @@ def device_of(torch: object, asked: str) -> str:
     """Where a network runs: "cpu" or "cuda"."""
     available = torch.cuda.is_available()  # type: ignore[attr-defined]
     if asked not in ("auto", "cpu", "cuda"):
-        raise UsageError("--device must be auto, cpu or cuda", value=asked)
+        raise UsageError(
+            "--device must be auto, cpu or cuda",
+            value=asked,
+            action="use --device auto to take a GPU where there is one",
+        )
     if asked == "cuda" and not available:
         raise UsageError("torch sees no CUDA device", action="use --device cpu, or see denoise doctor")
     return "cuda" if available and asked != "cpu" else "cpu"

@@ -87,7 +87,9 @@ class BlockWriter:
         checked = check_region(region, image.shape)
         if tuple(block.shape) != region_shape(checked):
             raise UsageError(
-                "the block does not fit its region", value=f"{block.shape}, {region_shape(checked)}"
+                "the block does not fit its region",
+                value=f"{block.shape}, {region_shape(checked)}",
+                action="write a block of the shape of its region (channel, y, x)",
             )
         try:
             handle = os.open(self.path, os.O_WRONLY)

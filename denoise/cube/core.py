@@ -312,7 +312,11 @@ class Cube:
     def plain_path(self) -> str:
         """File to copy whole HDUs from: the input, or its uncompressed copy."""
         if self.layout is None:
-            raise UsageError("the cube does not come from a FITS file", value=self.name)
+            raise UsageError(
+                "the cube does not come from a FITS file",
+                value=self.name,
+                action="write it as FITS and read it again",
+            )
         if self.layout.compressed:
             return self._spools[0].prepare()
         return self.layout.path

@@ -147,7 +147,9 @@ class ZarrWriter:
         checked = check_region(region, self.template.shape)
         if tuple(block.shape) != region_shape(checked):
             raise UsageError(
-                "the block does not fit its region", value=f"{block.shape}, {region_shape(checked)}"
+                "the block does not fit its region",
+                value=f"{block.shape}, {region_shape(checked)}",
+                action="write a block of the shape of its region (channel, y, x)",
             )
         self._check_folder()
         try:

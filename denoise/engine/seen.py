@@ -87,7 +87,11 @@ def check_halves(one: Cube, two: Cube) -> None:
     """
     names = f"{one.name} and {two.name}"
     if one.shape != two.shape:
-        raise UsageError(f"the halves {names} differ in shape", value=f"{one.shape} and {two.shape}")
+        raise UsageError(
+            f"the halves {names} differ in shape",
+            value=f"{one.shape} and {two.shape}",
+            action="give two halves of the same data, on one grid",
+        )
     same = one.unit == two.unit if one.unit and two.unit else one.unit_text == two.unit_text
     if not same:
         seen = " and ".join(cube.unit_text or "none" for cube in (one, two))

@@ -205,8 +205,16 @@ class TileWork:
         """A method that returns another shape or loses voxels must not pass for a result."""
         name = self.denoiser.info.name
         if estimate.data.shape != block.shape:
-            raise DenoiseError(f"method {name} returned a block of another shape", value=estimate.data.shape)
+            raise DenoiseError(
+                f"method {name} returned a block of another shape",
+                value=estimate.data.shape,
+                action="mend its apply(), which must keep the shape, or use another (denoise methods)",
+            )
         finite = np.isfinite(estimate.data)
         lost = 0 if finite.all() else int((np.isfinite(block) & ~finite).sum())
         if lost:
-            raise DenoiseError(f"method {name} returned values that are not finite", value=f"{lost} voxels")
+            raise DenoiseError(
+                f"method {name} returned values that are not finite",
+                value=f"{lost} voxels",
+                action="nothing is written: change its parameters, or use another method (denoise methods)",
+            )

@@ -120,13 +120,21 @@ def usable(mask: Mask | None, *arrays: Array) -> Mask:
     """Mask of the cube's shape: inside ``mask`` and finite in every array."""
     shape = arrays[0].shape
     if any(array.shape != shape for array in arrays):
-        raise ParameterError("cubes to compare must have one shape", value=[array.shape for array in arrays])
+        raise ParameterError(
+            "cubes to compare must have one shape",
+            value=[array.shape for array in arrays],
+            action="cut or regrid them to the same pixels first",
+        )
     if mask is None:
         use = np.ones(shape, bool)
     elif mask.shape in (shape, shape[1:]):
         use = np.broadcast_to(mask, shape).copy()
     else:
-        raise ParameterError("a mask must be (y, x) or (channel, y, x) like the cube", value=mask.shape)
+        raise ParameterError(
+            "a mask must be (y, x) or (channel, y, x) like the cube",
+            value=mask.shape,
+            action="give one that covers the pixels of the cube",
+        )
     for array in arrays:
         use &= np.isfinite(array)
     return use

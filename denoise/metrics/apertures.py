@@ -16,7 +16,11 @@ Mask = NDArray[np.bool_]
 def circular_aperture(shape: tuple[int, int], *, centre: tuple[float, float], diameter: float) -> Mask:
     """Pixels (y, x) whose centres lie within a circle; centre (y, x) and diameter in pixels."""
     if not diameter > 0:
-        raise ParameterError("an aperture needs a positive diameter, in pixels", value=diameter)
+        raise ParameterError(
+            "an aperture needs a positive diameter, in pixels",
+            value=diameter,
+            action="give a diameter above 0",
+        )
     y, x = np.ogrid[: shape[0], : shape[1]]
     return np.asarray((y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= (diameter / 2.0) ** 2)
 

@@ -70,6 +70,8 @@ def _axis_values(axis: ArrayLike | None, count: int) -> NDArray[np.float64]:
     values = np.arange(count, dtype=np.float64) if axis is None else np.asarray(axis, dtype=np.float64)
     if values.shape != (count,) or not np.isfinite(values).all():
         raise ParameterError(
-            f"the spectral axis needs {count} finite values, one a channel", value=values.shape
+            f"the spectral axis needs {count} finite values, one a channel",
+            value=values.shape,
+            action="give the coordinate of every channel, or None for channel numbers",
         )
     return values

@@ -120,7 +120,11 @@ def false_structure(
         Surroundings of the truth, if known already (see `near_truth`).
     """
     if not threshold > 0 or not levels or min(levels) <= 0:
-        raise ParameterError("threshold and levels must be positive", value=(threshold, tuple(levels)))
+        raise ParameterError(
+            "threshold and levels must be positive",
+            value=(threshold, tuple(levels)),
+            action="give a threshold and at least one level, all above 0",
+        )
     near = near_truth(truth, beam) if near is None else near
     search = _Search(noisy, denoised, noise=noise, near=near, threshold=threshold)
     regions: list[FalseRegion] = []

@@ -131,7 +131,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             header = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as err:
-        raise InputError(f"{path} cannot be read as a checkpoint", value=err) from None
+        raise InputError(
+            f"{path} cannot be read as a checkpoint",
+            value=err,
+            action="name a folder that denoise train left whole, or start without --resume",
+        ) from None
     return header, tensors
 
 

@@ -319,7 +319,11 @@ def load_guard(folder: Path, checksum: str) -> Guard | None:
             made_for = (file.metadata() or {}).get("weights", "")
             arrays = {one.name: file.get_tensor(one.name) for one in fields(Guard)}
     except (OSError, SafetensorError) as err:
-        raise InputError(f"{path} cannot be read as a guard", value=err) from None
+        raise InputError(
+            f"{path} cannot be read as a guard",
+            value=err,
+            action="install astro-denoise again, or make the guard anew with denoise train --resume",
+        ) from None
     if made_for != checksum:
         raise InputError(
             f"{folder.name}/{GUARD} was fitted to other weights",

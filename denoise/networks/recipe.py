@@ -289,7 +289,11 @@ def plain_values(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
-        raise InputError(f"{path} cannot be read as a recipe", value=" ".join(str(err).split())) from None
+        raise InputError(
+            f"{path} cannot be read as a recipe",
+            value=" ".join(str(err).split()),
+            action="give a YAML file such as models/unet3d-small/recipe.yaml",
+        ) from None
     if not isinstance(values, dict):
         raise UsageError(
             f"{path} is not a recipe of a training", action="see models/unet3d-small/recipe.yaml"
@@ -311,7 +315,9 @@ def checked(kind: type[Kind], values: dict[str, Any], place: str) -> Kind:
         where = ".".join(str(part) for part in first["loc"] if part != "[key]")
         problem = first["msg"].removeprefix("Value error, ")
         raise UsageError(
-            f"{place}: {where or 'recipe'}: {problem}", value=_short(first.get("input"))
+            f"{place}: {where or 'recipe'}: {problem}",
+            value=_short(first.get("input")),
+            action="mend it in the file; models/unet3d-small/recipe.yaml is one that works",
         ) from None
 
 

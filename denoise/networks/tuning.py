@@ -217,7 +217,11 @@ class _Tuner:
         state.optimiser.zero_grad(set_to_none=True)
         value = self.subject.add_gradients(state.network, batch, rng, state.progress.step)
         if not np.isfinite(value):
-            raise DenoiseError("fine-tuning left the finite numbers", value=f"step {state.progress.step + 1}")
+            raise DenoiseError(
+                "fine-tuning left the finite numbers",
+                value=f"step {state.progress.step + 1}",
+                action="no model was written: try more data, or another --seed",
+            )
         descend(state, asked.optimiser)
         state.progress.step += 1
         self._tell(value)

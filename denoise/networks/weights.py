@@ -180,7 +180,9 @@ def take_weights(network: Any, folder: Path, *, grow: bool = False) -> None:
         network.load_state_dict(network.grown(values) if grow else values)
     except RuntimeError as err:
         raise InputError(
-            f"{folder.name}/{WEIGHTS} does not fit the network of the recipe", value=err
+            f"{folder.name}/{WEIGHTS} does not fit the network of the recipe",
+            value=err,
+            action="take recipe and weights from one training",
         ) from None
 
 

@@ -74,7 +74,11 @@ def psf_acf(psf: NDArray[Any], *, floor: float = 0.02, half: int | None = None) 
     """
     image = np.nan_to_num(np.asarray(psf, dtype=np.float64).squeeze())
     if image.ndim != 2 or not image.size or image.max() <= 0:
-        raise NoiseError("the PSF must be one 2D image with a positive peak", value=np.shape(psf))
+        raise NoiseError(
+            "the PSF must be one 2D image with a positive peak",
+            value=np.shape(psf),
+            action="give one plane of the dirty beam",
+        )
     y0, x0 = np.unravel_index(int(np.argmax(image)), image.shape)
     room = min(y0, x0, image.shape[0] - 1 - y0, image.shape[1] - 1 - x0, MAX_LAG)
     image = image[y0 - room : y0 + room + 1, x0 - room : x0 + room + 1] / image[y0, x0]

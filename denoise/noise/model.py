@@ -115,12 +115,24 @@ class NoiseModel:
         nchan, ny, nx = self.shape
         if self.channel_sigma.shape != (nchan,) or self.relative.shape != (ny, nx):
             seen = f"sigma {self.channel_sigma.shape}, map {self.relative.shape}, cube {self.shape}"
-            raise NoiseError("the noise model does not fit the cube", value=seen)
+            raise NoiseError(
+                "the noise model does not fit the cube",
+                value=seen,
+                action="give one sigma a channel and one relative value a pixel of the cube",
+            )
         if np.nanmin(self.channel_sigma, initial=0) < 0 or np.nanmin(self.relative, initial=0) < 0:
-            raise NoiseError("a noise sigma is negative", value=float(np.nanmin(self.channel_sigma)))
+            raise NoiseError(
+                "a noise sigma is negative",
+                value=float(np.nanmin(self.channel_sigma)),
+                action="give sigma, not its logarithm or a difference; NaN where it is not known",
+            )
         _check_acf(self.spatial_acf)
         if self.spectral_acf.ndim != 1 or not np.isclose(self.spectral_acf[:1], 1.0).all():
-            raise NoiseError("a spectral ACF is 1D and starts with 1", value=self.spectral_acf[:3])
+            raise NoiseError(
+                "a spectral ACF is 1D and starts with 1",
+                value=self.spectral_acf[:3],
+                action="divide it by its value at lag 0",
+            )
         if self.cube_shape == (0, 0, 0):
             object.__setattr__(self, "cube_shape", self.shape)
 
@@ -327,7 +339,7 @@ class NoiseModel:
             region = (slice(None), slice(None), slice(None))
         bounds = [s.indices(n) for s, n in zip(region, self.shape, strict=True)]
         if any(step != 1 for _, _, step in bounds):
-            raise NoiseError("a region has steps of 1", value=region)
+            raise NoiseError("a region has steps of 1", value=region, action="give slices without a step")
         channels, rows, columns = (slice(a, max(a, b)) for a, b, _ in bounds)
         return channels, rows, columns
 
@@ -345,7 +357,11 @@ def _check_acf(acf: NDArray[np.float64]) -> None:
         or not np.isclose(acf[acf.shape[0] // 2, acf.shape[1] // 2], 1.0)
         or not np.isfinite(acf).all()
     ):
-        raise NoiseError("a spatial ACF is 2D, of odd shape, finite, with 1 in its centre", value=acf.shape)
+        raise NoiseError(
+            "a spatial ACF is 2D, of odd shape, finite, with 1 in its centre",
+            value=acf.shape,
+            action="give it on lags -h..h of both axes, divided by its central value",
+        )
 
 
 def _stored(field: NDArray[Any]) -> NDArray[Any]:

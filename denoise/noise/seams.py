@@ -32,7 +32,11 @@ class Seams:
     def __post_init__(self) -> None:
         for places in (self.rows, self.columns):
             if any(b <= a for a, b in pairwise((0, *places))):
-                raise NoiseError("seams are given by pixels after the first, in rising order", value=places)
+                raise NoiseError(
+                    "seams are given by pixels after the first, in rising order",
+                    value=places,
+                    action="give the first row or column beyond each seam, sorted, each once",
+                )
 
     def __bool__(self) -> bool:
         """Whether there is any."""

@@ -31,7 +31,9 @@ def checked_beam(beam: tuple[float, float, float]) -> Beam:
     major, minor, angle = (float(value) for value in beam)
     if not (0 < minor <= major < math.inf and math.isfinite(angle)):
         raise ParameterError(
-            "beam must be (major, minor, angle) with 0 < minor <= major, in pixels and degrees", value=beam
+            "beam must be (major, minor, angle) with 0 < minor <= major, in pixels and degrees",
+            value=beam,
+            action="give the longer axis first, as (5, 4, 30)",
         )
     return major, minor, angle
 

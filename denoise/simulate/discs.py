@@ -80,9 +80,14 @@ class Galaxy:
             raise ParameterError(
                 "a disc needs index > 0.36, effective_radius > 0, dispersion and scale_height >= 0",
                 value=self,
+                action="give numbers within these limits",
             )
         if self.curve not in CURVE_NAMES:
-            raise ParameterError(f"rotation curve must be one of {', '.join(CURVE_NAMES)}", value=self.curve)
+            raise ParameterError(
+                f"rotation curve must be one of {', '.join(CURVE_NAMES)}",
+                value=self.curve,
+                action="choose one of these",
+            )
 
     @property
     def size(self) -> float:

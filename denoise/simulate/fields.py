@@ -53,7 +53,11 @@ def noise_field(
         Values at the borders are correlated like all others: the field is cut out of a larger periodic one.
     """
     if family not in get_args(NoiseFamily):
-        raise ParameterError(f"noise must be one of {', '.join(get_args(NoiseFamily))}", value=family)
+        raise ParameterError(
+            f"noise must be one of {', '.join(get_args(NoiseFamily))}",
+            value=family,
+            action="choose one of these",
+        )
     if family == "white":
         return rng.standard_normal(shape, dtype=np.float32)
     nchan, ny, nx = shape
@@ -70,7 +74,10 @@ def noise_power(
     if family == "white":
         return np.ones((shape[0], shape[1] // 2 + 1))
     if family == "imaged" and coverage is None:
-        raise ParameterError("noise of imaged visibilities needs their (u, v) coverage")
+        raise ParameterError(
+            "noise of imaged visibilities needs their (u, v) coverage",
+            action="give coverage, as earth_rotation_tracks makes it",
+        )
     if family == "imaged" and coverage is not None:
         power = gridded_weights(coverage, shape)
     else:

@@ -77,7 +77,11 @@ def draw_scene(rng: np.random.Generator, kind: SceneKind, *, shape: Shape, fwhm:
     if kind in TOY_KINDS:
         return Scene(tuple(draw_galaxies(rng, kind, shape=shape, fwhm=fwhm)))
     if kind not in _DRAW:
-        raise ParameterError(f"kind must be one of {', '.join((*TOY_KINDS, *UNSEEN_KINDS))}", value=kind)
+        raise ParameterError(
+            f"kind must be one of {', '.join((*TOY_KINDS, *UNSEEN_KINDS))}",
+            value=kind,
+            action="choose one of these",
+        )
     return _DRAW[kind](rng, shape, fwhm)
 
 

@@ -40,10 +40,16 @@ class Counts:
     def __post_init__(self) -> None:
         if not (self.background >= 0 and self.read_noise >= 0 and 0 < self.gain < math.inf):
             raise ParameterError(
-                "counts need a background and a read noise of at least 0 and a gain above 0", value=self
+                "counts need a background and a read noise of at least 0 and a gain above 0",
+                value=self,
+                action="give numbers within these limits",
             )
         if not 0 < self.background + self.read_noise**2 < math.inf:
-            raise ParameterError("counts need a background or a read noise", value=self)
+            raise ParameterError(
+                "counts need a background or a read noise",
+                value=self,
+                action="give one of them above 0, in electrons",
+            )
 
     @property
     def electrons(self) -> float:
@@ -106,35 +112,71 @@ class Observation:
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
-            raise ParameterError("shape must be (channel, y, x), each at least 1", value=self.shape)
+            raise ParameterError(
+                "shape must be (channel, y, x), each at least 1",
+                value=self.shape,
+                action="give three whole numbers, as (40, 96, 96)",
+            )
         if self.beam is not None:
             checked_beam(self.beam)
         if not 0 < self.beam_range[0] <= self.beam_range[1] < math.inf:
-            raise ParameterError("beam_range must be (low, high) with 0 < low <= high", value=self.beam_range)
+            raise ParameterError(
+                "beam_range must be (low, high) with 0 < low <= high",
+                value=self.beam_range,
+                action="give the smaller FWHM first, in pixels",
+            )
         if not (self.peak_snr > 0 and math.isfinite(self.peak_snr)):
-            raise ParameterError("peak_snr must be positive and finite", value=self.peak_snr)
+            raise ParameterError(
+                "peak_snr must be positive and finite",
+                value=self.peak_snr,
+                action="give the brightest voxel over the noise, as 5; for no source choose the kind empty",
+            )
         if self.noise not in get_args(NoiseFamily):
-            raise ParameterError(f"noise must be one of {', '.join(get_args(NoiseFamily))}", value=self.noise)
+            raise ParameterError(
+                f"noise must be one of {', '.join(get_args(NoiseFamily))}",
+                value=self.noise,
+                action="choose one of these",
+            )
         self._check_effects()
 
     def _check_effects(self) -> None:
         if not 0 <= self.drift < 1:
-            raise ParameterError("drift must be at least 0 and below 1", value=self.drift)
+            raise ParameterError(
+                "drift must be at least 0 and below 1",
+                value=self.drift,
+                action="give a share, as 0.3; 0 for none",
+            )
         if not 0 <= self.sky_lines <= self.shape[0] // 3:
             raise ParameterError(
-                "sky_lines must be at least 0 and at most a third of the channels", value=self.sky_lines
+                "sky_lines must be at least 0 and at most a third of the channels",
+                value=self.sky_lines,
+                action="ask for fewer, or for more channels",
             )
         if self.primary_beam is not None and not 0 < self.primary_beam < math.inf:
-            raise ParameterError("primary_beam must be a FWHM above 0, in pixels", value=self.primary_beam)
+            raise ParameterError(
+                "primary_beam must be a FWHM above 0, in pixels",
+                value=self.primary_beam,
+                action="give a FWHM, or None for none",
+            )
         if not 0 < self.cutoff < 1:
-            raise ParameterError("cutoff must lie between 0 and 1", value=self.cutoff)
+            raise ParameterError(
+                "cutoff must lie between 0 and 1",
+                value=self.cutoff,
+                action="give the least gain that is kept, as 0.2",
+            )
         if self.dirty and self.noise != "imaged":
-            raise ParameterError("a dirty beam needs noise='imaged'", value=self.noise)
+            raise ParameterError(
+                "a dirty beam needs noise='imaged'",
+                value=self.noise,
+                action="choose that noise, or leave dirty out",
+            )
         if self.counts is not None and (
             self.noise != "white" or self.hanning or self.primary_beam is not None
         ):
             raise ParameterError(
-                "counts need noise='white', no hanning and no primary_beam", value=self.noise
+                "counts need noise='white', no hanning and no primary_beam",
+                value=self.noise,
+                action="leave those out, or counts",
             )
 
     def drawn_beam(self, rng: np.random.Generator) -> Beam:

@@ -36,7 +36,9 @@ def draw_galaxies(
         Geometric mean FWHM of the beam, pixels.
     """
     if kind not in get_args(Kind):
-        raise ParameterError(f"kind must be one of {', '.join(get_args(Kind))}", value=kind)
+        raise ParameterError(
+            f"kind must be one of {', '.join(get_args(Kind))}", value=kind, action="choose one of these"
+        )
     if kind == "empty":
         return []
     if kind == "filled":

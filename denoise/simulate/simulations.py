@@ -147,7 +147,9 @@ def simulate_cube(
     """
     if continuum < 0 or not 0 <= absorption <= 1:
         raise ParameterError(
-            "continuum must not be negative and absorption must lie in 0 to 1", value=(continuum, absorption)
+            "continuum must not be negative and absorption must lie in 0 to 1",
+            value=(continuum, absorption),
+            action="give numbers within these limits",
         )
     seen = observation or Observation(shape, beam, peak_snr=peak_snr, noise=noise)
     if galaxies is None:
@@ -286,7 +288,9 @@ def drawn_snr(seed: int, peak_snr: float | tuple[float, float]) -> float:
 
 def _stream(seed: int, number: int) -> np.random.Generator:
     if seed < 0:
-        raise ParameterError("seed must not be negative", value=seed)
+        raise ParameterError(
+            "seed must not be negative", value=seed, action="give a whole number of at least 0"
+        )
     return np.random.default_rng((seed, number))
 
 

@@ -171,7 +171,11 @@ class Outflow:
     def __post_init__(self) -> None:
         _check(self, positive=("length",), not_negative=("dispersion",))
         if not 0 < self.opening <= 90:
-            raise ParameterError("opening must be above 0 and at most 90 degrees", value=self.opening)
+            raise ParameterError(
+                "opening must be above 0 and at most 90 degrees",
+                value=self.opening,
+                action="give an angle within these limits",
+            )
 
     @property
     def size(self) -> float:
@@ -234,7 +238,11 @@ class Halo:
     def __post_init__(self) -> None:
         _check(self, positive=("effective_radius", "axis_ratio"), not_negative=("dispersion",))
         if self.index <= 0.36:
-            raise ParameterError("index must be above 0.36", value=self.index)
+            raise ParameterError(
+                "index must be above 0.36",
+                value=self.index,
+                action="give a Sersic index, as 1 for an exponential",
+            )
 
     @property
     def size(self) -> float:
@@ -345,5 +353,7 @@ def _check(structure: object, *, positive: tuple[str, ...], not_negative: tuple[
         if not math.isfinite(value) or value < 0 or (value == 0 and name in positive):
             least = "above 0" if name in positive else "at least 0"
             raise ParameterError(
-                f"{name} of a {type(structure).__name__.lower()} must be {least}", value=value
+                f"{name} of a {type(structure).__name__.lower()} must be {least}",
+                value=value,
+                action=f"give {name} a number {least}",
             )

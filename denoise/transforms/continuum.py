@@ -60,7 +60,11 @@ def estimate_continuum(block: NDArray[Any], mode: str, *, threads: int = 1) -> N
     """
     kind, number = parse_mode(mode)
     if block.ndim != 3 or block.size == 0:
-        raise ParameterError("the continuum needs a non-empty block (channel, y, x)", value=block.shape)
+        raise ParameterError(
+            "the continuum needs a non-empty block (channel, y, x)",
+            value=block.shape,
+            action="give a cube with at least one channel and one pixel",
+        )
     if kind == "none":
         return np.zeros_like(block)
     if block.shape[0] == 1:

@@ -117,7 +117,9 @@ def correlate(
 def gaussian_taps(sigma: float, *, truncate: float = 4.0) -> NDArray[np.float64]:
     """Unit-sum samples of a Gaussian out to `truncate` sigma (scipy's choice of radius)."""
     if not 0 <= sigma < np.inf:
-        raise ParameterError("the width of a Gaussian must be >= 0", value=sigma)
+        raise ParameterError(
+            "the width of a Gaussian must be >= 0", value=sigma, action="give a finite number of samples"
+        )
     radius = int(truncate * sigma + 0.5)
     if radius == 0:
         return np.ones(1)
@@ -179,7 +181,11 @@ def box_mean(data: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> A
     """
     cube, (half_z, half_y, half_x) = prepared(data), _halves(half_widths)
     if half_y != half_x:
-        raise ParameterError("box_mean needs the same half width on y and x", value=half_widths)
+        raise ParameterError(
+            "box_mean needs the same half width on y and x",
+            value=half_widths,
+            action="give half widths (channel, h, h)",
+        )
     nchan, ny, nx = cube.shape
     out, mean = np.empty_like(cube), np.empty_like(cube)
     source, target = cube.reshape(nchan, -1), mean.reshape(nchan, -1)
@@ -205,7 +211,9 @@ def dilate(mask: ArrayLike, half_widths: HalfWidths, *, threads: int = 1) -> NDA
     """Boolean mask (channel, y, x) grown by a box of ``2 h + 1`` samples an axis."""
     array = np.ascontiguousarray(mask, np.bool_)
     if array.ndim != 3 or array.size == 0:
-        raise ParameterError("dilate needs a non-empty 3D mask", value=array.shape)
+        raise ParameterError(
+            "dilate needs a non-empty 3D mask", value=array.shape, action="give a mask (channel, y, x)"
+        )
     array = array if array.flags.writeable else array.copy()
     grown: NDArray[np.bool_] = _box_max(array.view(np.uint8), np.uint8(0), _halves(half_widths), threads)
     return grown.view(np.bool_)
@@ -230,7 +238,11 @@ def _box_max(array: NDArray[Any], lowest: Any, halves: HalfWidths, threads: int)
 def _halves(half_widths: HalfWidths) -> HalfWidths:
     z, y, x = (int(h) for h in half_widths)
     if min(z, y, x) < 0:
-        raise ParameterError("half widths of a box must be >= 0", value=half_widths)
+        raise ParameterError(
+            "half widths of a box must be >= 0",
+            value=half_widths,
+            action="give 0 for an axis that is left alone",
+        )
     return z, y, x
 
 
@@ -243,7 +255,11 @@ def _mirrored(border: str) -> bool:
 def _taps(taps: ArrayLike) -> Array:
     array = np.array(taps, np.float32, ndmin=1)
     if array.ndim != 1 or len(array) % 2 == 0:
-        raise ParameterError("taps must be 1D and odd in number", value=array.shape)
+        raise ParameterError(
+            "taps must be 1D and odd in number",
+            value=array.shape,
+            action="give 2 h + 1 taps, the central one in the middle",
+        )
     return array
 
 

@@ -52,7 +52,9 @@ class Anscombe:
         if not finite or self.gain <= 0 or self.read_noise < 0:
             seen = f"gain {self.gain}, offset {self.offset}, read noise {self.read_noise}"
             raise ParameterError(
-                "variance stabilisation needs finite gain > 0 and read noise >= 0", value=seen
+                "variance stabilisation needs finite gain > 0 and read noise >= 0",
+                value=seen,
+                action="give gain in data units per event, read noise and offset in data units",
             )
 
     def forward(self, data: NDArray[Any]) -> NDArray[Any]:

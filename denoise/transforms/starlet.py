@@ -67,7 +67,11 @@ class Scales:
 def layout(nchan: int, spatial_scales: int, spectral_scales: int, spectral: str) -> Scales:
     """Filters and mirrored index tables for an axis of `nchan` channels."""
     if spatial_scales < 0 or spectral_scales < 0:
-        raise ParameterError("the number of scales is negative", value=(spatial_scales, spectral_scales))
+        raise ParameterError(
+            "the number of scales is negative",
+            value=(spatial_scales, spectral_scales),
+            action="give 0 for an axis without scales",
+        )
     bank = wavelet(spectral)
     taps = [bank.low, bank.high, bank.dual_low, bank.dual_high]
     if spectral == "starlet":
@@ -82,7 +86,11 @@ def prepared(data: ArrayLike, ndim: int = 3) -> Array:
     """Contiguous, writeable float32, so that each kernel is compiled for one kind of array only."""
     array = np.ascontiguousarray(data, np.float32)
     if array.ndim != ndim or array.size == 0:
-        raise ParameterError(f"the transform needs a non-empty {ndim}D array", value=array.shape)
+        raise ParameterError(
+            f"the transform needs a non-empty {ndim}D array",
+            value=array.shape,
+            action="give one with at least one sample on every axis",
+        )
     return array if array.flags.writeable else array.copy()
 
 
@@ -90,9 +98,17 @@ def per_band(values: ArrayLike, bands: tuple[int, int], name: str) -> Array:
     """A number, or one number per band, as a full float32 array."""
     array = np.asarray(values, np.float32)
     if array.ndim not in (0, 2) or (array.ndim == 2 and array.shape != bands):
-        raise ParameterError(f"{name} must be one number or one per band {bands}", value=array.shape)
+        raise ParameterError(
+            f"{name} must be one number or one per band {bands}",
+            value=array.shape,
+            action="give a number, or an array (spatial, spectral) of that shape",
+        )
     if not (array >= 0).all():
-        raise ParameterError(f"{name} must not be negative or NaN", value=float(array.min()))
+        raise ParameterError(
+            f"{name} must not be negative or NaN",
+            value=float(array.min()),
+            action="give levels of at least 0, in sigma",
+        )
     return np.ascontiguousarray(np.broadcast_to(array, bands)).copy()
 
 
@@ -205,10 +221,14 @@ def fused(
         raise ParameterError("unknown operation", value=operation, action=f"use one of: {', '.join(RULES)}")
     if (previous is not None) != (operation == "reweighted"):
         raise ParameterError(
-            "previous goes with the operation 'reweighted', and only with it", value=operation
+            "previous goes with the operation 'reweighted', and only with it",
+            value=operation,
+            action="give both, or neither",
         )
     if shape <= 1:
-        raise ParameterError("shape of the firm rule must exceed 1", value=shape)
+        raise ParameterError(
+            "shape of the firm rule must exceed 1", value=shape, action="give a shape above 1"
+        )
     old = None if previous is None else same_shape(prepared(previous), cube)
     call = (
         sigma_for(sigma, cube),
@@ -226,7 +246,9 @@ def same_shape(array: Array, cube: Array) -> Array:
     """The array, if it has the shape of the cube."""
     if array.shape != cube.shape:
         raise ParameterError(
-            f"the second array must have the shape of the data {cube.shape}", value=array.shape
+            f"the second array must have the shape of the data {cube.shape}",
+            value=array.shape,
+            action="give two arrays of one shape",
         )
     return array
 
@@ -236,7 +258,11 @@ def sigma_for(sigma: ArrayLike, cube: Array) -> Array:
     array = np.asarray(sigma, np.float32)
     array = array.reshape((1,) * (3 - array.ndim) + array.shape)
     if array.ndim != 3 or any(n not in (1, size) for n, size in zip(array.shape, cube.shape, strict=True)):
-        raise ParameterError(f"sigma must broadcast to the data {cube.shape}", value=array.shape)
+        raise ParameterError(
+            f"sigma must broadcast to the data {cube.shape}",
+            value=array.shape,
+            action="give one number, or an array whose axes have length 1 or that of the data",
+        )
     return prepared(array)
 
 

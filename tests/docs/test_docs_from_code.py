@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -66,6 +67,18 @@ def test_every_folder_of_weights_has_a_card_and_is_in_the_index() -> None:
 def test_the_recipe_in_the_reference_is_sound() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/reference/recipe.md").read_text(), re.DOTALL)
     assert check_recipe(yaml.safe_load(text), where="recipe.md").step("metrics").formats == ("csv",)
+
+
+def test_every_error_of_the_package_says_what_to_do() -> None:
+    names = {name for name in vars(denoise.errors) if name.endswith("Error")}
+    without = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in sorted((ROOT / "denoise").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in names
+        if "action" not in {word.arg for word in call.keywords}
+    ]
+    assert not without
 
 
 def test_every_error_is_told_with_what_to_do(generator: ModuleType) -> None:

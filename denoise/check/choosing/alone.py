@@ -74,7 +74,15 @@ def _answer(sender: Connection, function: Callable[[Given], Found], given: Given
     except DenoiseError as err:
         sender.send((None, err))
     except Exception as err:  # noqa: BLE001 - whatever a method does, the others go on
-        sender.send((None, DenoiseError(f"{type(err).__name__}: {' '.join(str(err).split())}")))
+        sender.send(
+            (
+                None,
+                DenoiseError(
+                    f"{type(err).__name__}: {' '.join(str(err).split())}",
+                    action="denoise --debug run with this method shows where",
+                ),
+            )
+        )
 
 
 def _end_with_parent() -> None:

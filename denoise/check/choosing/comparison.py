@@ -66,7 +66,11 @@ class Effort:
 
     def __post_init__(self) -> None:
         if self.voxels < 1 or self.draws < 1 or self.sources < 0 or self.empty < 0:
-            raise UsageError("at least 1 voxel and 1 draw, and no negative numbers", value=str(self))
+            raise UsageError(
+                "at least 1 voxel and 1 draw, and no negative numbers",
+                value=str(self),
+                action="give --voxels and --draws of at least 1, --sources and --empty of at least 0",
+            )
 
     def changed(self, **values: int | None) -> Effort:
         """With other numbers; None leaves one as it is."""

@@ -169,7 +169,11 @@ def contend(task: Task, *, cancel: CancelToken | None = None, alone: bool = True
     first = time.perf_counter() - start
     memory = peak_memory() if alone else None
     if result.display:
-        raise UsageError("the output has no flux unit here", value=f"{task.options.method}, for display only")
+        raise UsageError(
+            "the output has no flux unit here",
+            value=f"{task.options.method}, for display only",
+            action="compare methods that keep the unit (denoise methods)",
+        )
     output = np.array(result.cube.read(), np.float32)
     if task.cube.has_exclusions:
         output[task.cube.excluded()] = np.nan

@@ -126,7 +126,11 @@ def tune_method(
                 _check_shape(whole, other)
                 tried, visible = _held_out(Halves(rig, other=part_of_rig(other, region)), sets, outer)
     if tried[0].score is None:
-        raise UsageError(f"the default of {options.method} fails on this cube", value=tried[0].failure)
+        raise UsageError(
+            f"the default of {options.method} fails on this cube",
+            value=tried[0].failure,
+            action="give values that work with --set, or another method with -m",
+        )
     part = part_text(region, whole.shape)
     return Tuned(
         input=cube.name,
@@ -159,7 +163,11 @@ def _check_request(options: RunOptions, score: Kind, half: Cube | None, draws: i
             action="give --score halves --half FILE, or neither",
         )
     if draws < 1 or voxels < 1:
-        raise UsageError("at least 1 draw and 1 voxel", value=f"{draws} draws, {voxels} voxels")
+        raise UsageError(
+            "at least 1 draw and 1 voxel",
+            value=f"{draws} draws, {voxels} voxels",
+            action="give --draws and --voxels of at least 1",
+        )
 
 
 def _check_shape(one: Rig, other: Rig) -> None:

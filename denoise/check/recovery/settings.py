@@ -60,11 +60,16 @@ class Settings:
         _positive("--size", self.sizes, "sizes in beams of at least 0", zero=True)
         _positive("--width", self.widths, "line widths in channels above 0", zero=False)
         if not self.snr or not (self.sizes or self.template or self.as_found):
-            raise ParameterError("a check needs at least one peak SNR and one kind of source")
+            raise ParameterError(
+                "a check needs at least one peak SNR and one kind of source",
+                value=f"snr {self.snr}, sizes {self.sizes}",
+                action="give --snr, for instance 2,4,8, and --size, or leave both out",
+            )
         if self.sources < _LEAST or self.draws < 1 or self.empty < 0:
             raise ParameterError(
                 "a check needs at least 2 sources, 1 draw, and no negative number of empty draws",
                 value=f"{self.sources} sources, {self.draws} draws, {self.empty} empty draws",
+                action="give numbers within these limits, or leave them out",
             )
 
     def per_cell(self, kinds: int) -> int:
@@ -89,4 +94,8 @@ class Settings:
 
 def _positive(option: str, values: Sequence[float], what: str, *, zero: bool) -> None:
     if any(not math.isfinite(value) or value < 0 or (value == 0 and not zero) for value in values):
-        raise ParameterError(f"{option} needs {what}", value=", ".join(f"{value:g}" for value in values))
+        raise ParameterError(
+            f"{option} needs {what}",
+            value=", ".join(f"{value:g}" for value in values),
+            action=f"give numbers in this range, or leave {option} out",
+        )
