@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from denoise.engine.progress import ProgressEvent
 
 PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
+LOGGED_EVERY = 60.0  # seconds between two lines of progress where stderr is no terminal: a job's log, say
 WIDE = 120  # columns of a terminal wide enough for notes and paths
 _ONE_LINE = 40
 
@@ -76,6 +77,13 @@ def facts(title: str, values: Mapping[str, str]) -> None:
     show(grid)
 
 
+def lasting(seconds: float) -> str:
+    """A time span as one reads it: 40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def width() -> int:
     """Columns of the terminal, or 160 where stdout is none."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
@@ -97,10 +105,14 @@ class Messages:
     ----------
     as_json : bool
         One JSON object a line, with ``event`` and ``time``; no bar.
+    clock : callable
+        Seconds; what progress without a terminal is spaced by.
     """
 
-    def __init__(self, *, as_json: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._json = as_json
+        self._clock = clock
+        self._logged = clock()
         self._seen: set[str] = set()
         self._bar: Progress | None = None
         self._task: Any = None
@@ -128,7 +140,7 @@ class Messages:
         self._emit("done", text, plain=text, message=text, **values)
 
     def progress(self, event: ProgressEvent) -> None:
-        """Move the bar on a terminal; one line for each event as JSON; nothing otherwise."""
+        """Move the bar on a terminal; one line for each event as JSON; otherwise a line a minute."""
         if self._json:
             left = None if event.seconds_left is None else round(event.seconds_left, 1)
             self._emit(
@@ -139,11 +151,16 @@ class Messages:
             if self._task is None:
                 self._task = self._bar.add_task(name, total=event.total)
             self._bar.update(self._task, description=name, completed=event.done, total=event.total)
+        elif self._clock() - self._logged >= LOGGED_EVERY:
+            self._logged = self._clock()
+            left = "" if event.seconds_left is None else f", {lasting(event.seconds_left)} left"
+            line = self._labelled(f"{event.stage}: {event.done} of {event.total}{left}")
+            self._emit("progress", line, plain=line)
 
     @contextmanager
     def working(self, label: str = "") -> Iterator[None]:
         """While inside: show the bar, name `label` in every line, show the package's warnings as lines."""
-        self._label = label
+        self._label, self._logged = label, self._clock()
         with warnings.catch_warnings(), self._showing_bar():
             # other packages' remarks are for developers
             warnings.simplefilter("default" if debugging() else "ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -124,8 +125,13 @@ def stages(messages: Messages, token: CancelToken) -> Callable[[str, int, int], 
     """Tells what is done after a training, and ends it when it is cancelled."""
     from denoise.engine.progress import ProgressEvent
 
+    begun: dict[str, tuple[float, int]] = {}
+
     def tell(stage: str, done: int, total: int) -> None:
-        messages.progress(ProgressEvent(stage, done, total, None))
+        start, before = begun.setdefault(stage, (time.monotonic(), done))
+        spent = time.monotonic() - start
+        left = spent / (done - before) * (total - done) if done > before else None
+        messages.progress(ProgressEvent(stage, done, total, left))
         if token.cancelled:
             raise CancelledError(
                 f"stopped while {stage}; the weights are written",

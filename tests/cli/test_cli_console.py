@@ -60,6 +60,17 @@ def test_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == ""
 
 
+def test_a_line_a_minute_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    messages = Messages(clock=lambda: now)
+    with messages.working("a.fits"):
+        for step in range(1, 9):  # a step every 20 s
+            now += 20
+            messages.progress(ProgressEvent("denoising", step, 8, 20.0 * (8 - step)))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["a.fits: denoising: 3 of 8, 2 min left", "a.fits: denoising: 6 of 8, 40 s left"]
+
+
 def test_a_bar_with_time_left_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
