@@ -153,8 +153,8 @@ class Messages:
             self._bar.update(self._task, description=name, completed=event.done, total=event.total)
         elif self._clock() - self._logged >= LOGGED_EVERY:
             self._logged = self._clock()
-            left = "" if event.seconds_left is None else f", {lasting(event.seconds_left)} left"
-            line = self._labelled(f"{event.stage}: {event.done} of {event.total}{left}")
+            ends = "" if event.seconds_left is None else f", {lasting(event.seconds_left)} left"
+            line = self._labelled(f"{event.stage}: {event.done} of {event.total}{ends}")
             self._emit("progress", line, plain=line)
 
     @contextmanager
