@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from denoise.check.record import plain
 from denoise.check.recovery.cells import SCORES, Cell, Score
 from denoise.check.recovery.outcome import Check
 from denoise.report import check_figures
@@ -150,7 +151,7 @@ def _render(check: Check, drawn: dict[str, bytes]) -> str:
         image=check.shape[0] == 1,
         kinds=[_kind_row(check, kind) for kind in check.kinds],
         parameters=[(name, str(value)) for name, value in check.parameters.items()],
-        settings=[(name, str(value)) for name, value in check.settings.to_dict().items()],
+        settings=[(name, str(value)) for name, value in plain(check.settings).items()],
     )
 
 

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from denoise.check.record import Record
 from denoise.metrics import Measurement
 
-FORMAT = 1
 
-
-class AtSnr(NamedTuple):
+@dataclass(frozen=True)
+class AtSnr:
     """Injected sources of one peak SNR: share of the flux that came back, and share of them found."""
 
     snr: float
     flux: Measurement | None
     found: Measurement | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"snr": self.snr, "flux": _pair(self.flux), "found": _pair(self.found)}
-
-
-def _pair(one: Measurement | None) -> list[float] | None:
-    return None if one is None else list(one)
-
-
-def _measurement(pair: list[float] | None) -> Measurement | None:
-    return None if pair is None else Measurement(*pair)
 
 
 @dataclass(frozen=True)
@@ -97,24 +83,9 @@ class Entry:
         """Share of the flux of the brightest injected sources that came back."""
         return self.recovered[-1].flux if self.recovered else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        pairs = {name: _pair(getattr(self, name)) for name in ("score", "difference", "flux", "false")}
-        return {**vars(self), **pairs, "recovered": [one.to_dict() for one in self.recovered]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
-        """Inverse of `to_dict`."""
-        pairs = {name: _measurement(values[name]) for name in ("score", "difference", "flux", "false")}
-        recovered = tuple(
-            AtSnr(one["snr"], _measurement(one["flux"]), _measurement(one["found"]))
-            for one in values["recovered"]
-        )
-        return cls(**{**values, **pairs, "recovered": recovered})
-
 
 @dataclass(frozen=True)
-class Compared:
+class Compared(Record):
     """Methods side by side on one cube.
 
     Attributes
@@ -175,23 +146,3 @@ class Compared:
     def sentence(self) -> str:
         """Which method, and why."""
         return self.reason
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        entries = [one.to_dict() for one in self.entries]
-        plain = {**vars(self), "entries": entries, "flux": list(self.flux)}
-        plain["shape"], plain["notes"] = list(self.shape), list(self.notes)
-        return {"format": FORMAT, **plain}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Compared:
-        """Inverse of `to_dict`."""
-        left = {name: values[name] for name in cls.__dataclass_fields__}
-        left["entries"] = tuple(Entry.from_dict(one) for one in left["entries"])
-        left["flux"] = Measurement(*left["flux"])
-        left["shape"], left["notes"] = tuple(left["shape"]), tuple(left["notes"])
-        return cls(**left)
-
-    def to_json(self) -> str:
-        """The text of ``compare.json``."""
-        return f"{json.dumps(self.to_dict(), indent=1)}\n"

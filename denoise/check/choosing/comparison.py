@@ -159,9 +159,7 @@ class _Ring:
             noise=background_noise(data, output, ~(self.found | self.emission))[1],
             residual=residual_statistics(data - output, rig.noise)._asdict(),
             recovered=() if check is None else at_snr(check),
-            false=None
-            if check is None or check.false is None
-            else Measurement(check.false.expected, check.false.error),
+            false=None if check is None else expected_false(check),
             error_bar=answer.error_bar,
             seconds=answer.seconds,
             first=answer.first,

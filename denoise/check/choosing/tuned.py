@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from denoise.check.record import Record
 from denoise.metrics import Measurement
 
-FORMAT = 1
 ERRORS = 2.0  # standard errors by which the default must be beaten, as a fine-tuned network must beat its own
 Kind = Literal["r2r", "halves", "injection"]
 KINDS: dict[Kind, str] = {
@@ -18,9 +17,6 @@ KINDS: dict[Kind, str] = {
     "injection": "squared loss of flux of injected sources + false share of what is found",
 }
 UNITS: dict[Kind, str] = {"r2r": "σ²", "halves": "σ²", "injection": ""}
-
-
-_PAIRS = ("score", "difference", "emission")
 
 
 @dataclass(frozen=True)
@@ -51,28 +47,9 @@ class Tried:
     seconds: float = 0.0
     failure: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        pairs = {name: _pair(getattr(self, name)) for name in _PAIRS}
-        return {**vars(self), **pairs}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Tried:
-        """Inverse of `to_dict`."""
-        pairs = {name: _measurement(values[name]) for name in _PAIRS}
-        return cls(**{**values, **pairs})
-
-
-def _pair(one: Measurement | None) -> list[float] | None:
-    return None if one is None else list(one)
-
-
-def _measurement(pair: list[float] | None) -> Measurement | None:
-    return None if pair is None else Measurement(*pair)
-
 
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(Record):
     """Parameters of a method chosen on one cube.
 
     Attributes
@@ -183,25 +160,9 @@ class Tuned:
         unit = f" {UNITS[self.kind]} a voxel" if UNITS[self.kind] else ""
         return f"{abs(one.value):.3g} ± {one.error:.2g}{unit}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        plain = {**vars(self), "tried": [one.to_dict() for one in self.tried]}
-        for name in ("shape", "notes"):
-            plain[name] = list(plain[name])
-        return {"format": FORMAT, "sentence": self.sentence(), "parameters": self.parameters, **plain}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Tuned:
-        """Inverse of `to_dict`."""
-        left = {name: values[name] for name in cls.__dataclass_fields__}
-        left["tried"] = tuple(Tried.from_dict(one) for one in left["tried"])
-        for name in ("shape", "notes"):
-            left[name] = tuple(left[name])
-        return cls(**left)
-
-    def to_json(self) -> str:
-        """The text of ``tune.json``."""
-        return f"{json.dumps(self.to_dict(), indent=1)}\n"
+    def heading(self) -> dict[str, Any]:
+        """The sentence, and the parameters to run the method with."""
+        return {"sentence": self.sentence(), "parameters": self.parameters}
 
 
 def word(value: Any) -> str:

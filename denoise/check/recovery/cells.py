@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,23 +64,6 @@ class Cell:
     count: int
     found: int
     scores: dict[str, Score | None] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        scores = {name: None if one is None else list(one) for name, one in self.scores.items()}
-        return {
-            "kind": self.kind,
-            "snr": self.snr,
-            "count": self.count,
-            "found": self.found,
-            "scores": scores,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Cell:
-        """Inverse of `to_dict`."""
-        scores = {name: None if one is None else Score(*one) for name, one in values["scores"].items()}
-        return cls(**{**values, "scores": scores})
 
 
 def summarise_cell(kind: str, snr: float, sources: Sequence[Measured]) -> Cell:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from denoise.check.record import Record
 from denoise.check.recovery.cells import ALL, Cell, Curve, unlikeness
 from denoise.check.recovery.settings import Settings
 from denoise.check.recovery.sources import FOUND
 from denoise.errors import InputError
 
-FORMAT = 1
 _QUOTED = 4.0  # peak SNR that the sentence is about, or the nearest to it
 
 
@@ -70,11 +69,6 @@ class FalseRate:
     by_snr: tuple[tuple[float, float, float], ...] = ()
     model_fails: bool = False
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FalseRate:
-        """Inverse of ``vars`` after JSON."""
-        return cls(**{**values, "by_snr": tuple((a, b, c) for a, b, c in values["by_snr"])})
-
 
 @dataclass(frozen=True)
 class Axes:
@@ -102,7 +96,7 @@ class Axes:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Record):
     """Injection and recovery on one cube.
 
     Attributes
@@ -232,37 +226,9 @@ class Check:
         error = math.hypot(kept[1], unlikeness(self.found_snr))
         return f" Of the source found, peak SNR {snr}, it should have kept {per_cent(kept[0], error)}."
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        values: dict[str, Any] = {"format": FORMAT, "sentence": self.sentence(), **vars(self)}
-        values["shape"], values["notes"] = list(self.shape), list(self.notes)
-        values["axes"] = {**vars(self.axes), "beam": list(self.axes.beam)}
-        values["kinds"] = [dict(vars(kind)) for kind in self.kinds]
-        values["cells"] = [cell.to_dict() for cell in self.cells]
-        values["false"] = (
-            None
-            if self.false is None
-            else {**vars(self.false), "by_snr": [list(row) for row in self.false.by_snr]}
-        )
-        values["settings"] = self.settings.to_dict()
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Check:
-        """Inverse of `to_dict`."""
-        left = {name: value for name, value in values.items() if name not in ("format", "sentence")}
-        axes = dict(left["axes"])
-        left["axes"] = Axes(**{**axes, "beam": tuple(axes["beam"])})
-        left["kinds"] = tuple(Kind(**kind) for kind in left["kinds"])
-        left["cells"] = tuple(Cell.from_dict(cell) for cell in left["cells"])
-        left["false"] = None if left["false"] is None else FalseRate.from_dict(left["false"])
-        left["settings"] = Settings.from_dict(left["settings"])
-        left["shape"], left["notes"] = tuple(left["shape"]), tuple(left["notes"])
-        return cls(**left)
-
-    def to_json(self) -> str:
-        """The text of ``check.json``."""
-        return f"{json.dumps(self.to_dict(), indent=1)}\n"
+    def heading(self) -> dict[str, Any]:
+        """The check in a sentence."""
+        return {"sentence": self.sentence()}
 
 
 def read_check(path: str | Path) -> Check:
@@ -276,7 +242,7 @@ def read_check(path: str | Path) -> Check:
     advice = "give the check.json that `denoise check` wrote"
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
+        if values["format"] != Check.FORMAT:
             raise InputError(f"{path} is a check of another format", value=values["format"], action=advice)
         return Check.from_dict(values)
     except OSError as err:

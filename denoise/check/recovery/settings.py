@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from denoise.errors import ParameterError
 
@@ -75,21 +74,6 @@ class Settings:
     def per_cell(self, kinds: int) -> int:
         """Sources of each kind at each peak SNR."""
         return max(_LEAST, math.ceil(self.sources / (kinds * len(self.snr))))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        values["template"] = None if self.template is None else str(self.template)
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Settings:
-        """Inverse of `to_dict`."""
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        path = plain.get("template")
-        return cls(**{**plain, "template": None if path is None else Path(path)})
 
 
 def _positive(option: str, values: Sequence[float], what: str, *, zero: bool) -> None:
