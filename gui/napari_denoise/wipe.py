@@ -1,4 +1,4 @@
-"""A wipe: one picture of two cubes, the first up to a cut and the second beyond it; numbers and Dask only."""
+"""A wipe: one picture of two cubes, the first up to a cut and the second beyond it; numbers only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_denoise.lazy import Lazy
 from napari_denoise.world import World
 
 Line = Literal["vertical", "horizontal"]
@@ -66,29 +67,45 @@ def cut_of(world: World, shape: Sequence[int], line: Line) -> Cut:
     return Cut(axis, shape[axis], flipped)
 
 
-def wiped(first: Any, second: Any, cut: Cut, share: float) -> Any:
+class _Joined(Lazy):
+    """Two lazy arrays of one shape: the first up to `edge` along an axis, the second from there."""
+
+    def __init__(self, first: Lazy, second: Lazy, axis: int, edge: int) -> None:
+        super().__init__(first.shape, np.result_type(first.dtype, second.dtype))
+        self._first, self._second = first, second
+        self._axis, self._edge = axis, edge
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[Any]:
+        """Of each its part."""
+        along = region[self._axis]
+        cut = min(max(self._edge, along.start), along.stop)
+        halves = ((self._first, slice(along.start, cut)), (self._second, slice(cut, along.stop)))
+        parts = [
+            lazy.read((*region[: self._axis], part, *region[self._axis + 1 :]))
+            for lazy, part in halves
+            if part.start < part.stop
+        ]
+        return np.concatenate(parts, axis=self._axis, dtype=self.dtype)
+
+
+def wiped(first: Lazy, second: Lazy, cut: Cut, share: float) -> Lazy:
     """The two as one lazy array: nothing is read now, later the planes that are shown.
 
     Parameters
     ----------
-    first, second : dask.array.Array
+    first, second : Lazy
         Of one shape, (channel, y, x), or (y, x) of images; NaN stay.
     cut : Cut
         Which axis.
     share : float
         Of the first, 0 to 1.
     """
-    from dask import array
-
-    axis = cut.axis - (3 - first.ndim)
     place = cut.place(share)
     if place in (0, cut.size):
         return first if place else second
     edge = cut.size - place if cut.flipped else place
     pair = (second, first) if cut.flipped else (first, second)
-    before, after = [slice(None)] * first.ndim, [slice(None)] * first.ndim
-    before[axis], after[axis] = slice(0, edge), slice(edge, None)
-    return array.concatenate([pair[0][tuple(before)], pair[1][tuple(after)]], axis=axis)
+    return _Joined(*pair, cut.axis - (3 - first.ndim), edge)
 
 
 def cut_line(cut: Cut, shape: Sequence[int], share: float) -> NDArray[np.float64]:

@@ -242,14 +242,15 @@ def test_the_wipe_has_the_pixels_of_both(noisy):
     np.testing.assert_array_equal(cut_line(cut, SHAPE, 0.3), [[-0.5, 11.5], [29.5, 11.5]])
 
 
-def test_only_the_shown_plane_is_read(noisy):
+def test_only_what_is_shown_is_read(noisy):
     sources = [Counted(noisy.data), Counted(noisy.data)]
     cut = cut_of(world_of(noisy), SHAPE, "horizontal")
     picture = wiped(*(planes(one) for one in sources), cut, 0.5)
     assert picture.shape == SHAPE
     assert not sources[0].regions
     np.asarray(picture[7])
-    assert [one.regions for one in sources] == [[(slice(7, 8), slice(0, 30), slice(0, 40))]] * 2
+    below, above = ([(slice(7, 8), slice(*rows), slice(0, 40))] for rows in ((0, 15), (15, 30)))
+    assert [one.regions for one in sources] == [below, above]  # of each the part that is seen
     np.asarray(wiped(*(planes(one) for one in sources), cut, 1.0)[3])  # nothing of the second is shown
     assert [len(one.regions) for one in sources] == [2, 1]
 

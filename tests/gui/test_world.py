@@ -1,11 +1,13 @@
-"""Where pixels lie in the viewer, against astropy's own coordinates; and Dask arrays that read what is asked for."""
+"""Where pixels lie in the viewer, against astropy's own coordinates; and lazy arrays that read what is asked for."""
+
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from denoise.cube import Cube
+from denoise.cube import ArraySource, Cube
 from napari_denoise.layers import KEY, contrast, entry_of, layer_of
 from napari_denoise.lazy import planes
 from napari_denoise.sky_view import beam_outline
@@ -103,6 +105,45 @@ def test_a_plane_is_read_when_it_is_shown():
     assert source.voxels == 0
     assert np.asarray(array[500]).shape == (2000, 2000)
     assert source.voxels == 2000 * 2000
+
+
+KEYS = [
+    3,
+    -1,
+    ...,
+    slice(None),
+    (slice(1, 4), 2),
+    (..., slice(None, None, -2)),
+    (2, ..., 1),
+    (slice(5, 1, -3), slice(None), slice(2, None, 3)),
+    (slice(3, 3), ...),
+    (4, 5, 6),
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_a_lazy_array_is_indexed_as_the_pixels_are(key):
+    pixels = np.random.default_rng(4).normal(size=SHAPE).astype(np.float32)
+    lazy = planes(ArraySource(pixels))
+    for found, wanted in ((lazy[key], pixels[key]), (lazy.astype(int)[key], pixels[key].astype(int))):
+        np.testing.assert_array_equal(found, wanted)
+        assert found.dtype == wanted.dtype
+
+
+@pytest.mark.parametrize("key", [99, (0, -100), (0, 0, 0, 0)], ids=str)
+def test_an_index_beyond_the_pixels_is_refused(key):
+    with pytest.raises(IndexError):
+        planes(ArraySource(np.zeros(SHAPE, np.float32)))[key]
+
+
+def test_a_lazy_array_is_an_array_to_numpy():
+    pixels = np.random.default_rng(4).normal(size=SHAPE).astype(np.float32)
+    lazy = planes(ArraySource(pixels))
+    np.testing.assert_array_equal(np.asarray(lazy), pixels)
+    np.testing.assert_array_equal(np.max(lazy, axis=0), pixels.max(axis=0))
+    assert np.asarray(lazy, np.float64).dtype == np.float64
+    assert (len(lazy), lazy.size) == (SHAPE[0], pixels.size)
+    assert deepcopy(lazy) is lazy
 
 
 def test_limits_come_from_a_few_planes():
