@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from denoise.cli import options as opt
 from denoise.cli import parse
-from denoise.errors import OutputExistsError, UsageError
+from denoise.errors import OutputExistsError, ResourceError, UsageError
 
 if TYPE_CHECKING:
     from denoise.engine import RunOptions
@@ -24,8 +24,10 @@ def reading_of(typed: Mapping[str, Any]) -> dict[str, Any]:
     return opt.Reading(hdu=hdu, noise_kind=kind, **plain).given()
 
 
-def options_of(typed: Mapping[str, Any], method: str, settings: Sequence[str] = ()) -> RunOptions:
-    """What a run of a method is asked, from options as they were typed, by their names.
+def options_of(
+    typed: Mapping[str, Any], method: str, settings: Sequence[str] = (), **more: Any
+) -> RunOptions:
+    """What a run of a method is asked, from options as they were typed, by their names; `more`: as RunOptions has them.
 
     Raises
     ------
@@ -41,7 +43,15 @@ def options_of(typed: Mapping[str, Any], method: str, settings: Sequence[str] = 
         vst=None if vst is None else parse.stabilisation(vst),
         memory=None if memory is None else parse.size(memory),
         **{name: typed[name] for name in _PHYSICS},
+        **more,
     )
+
+
+def check_method(wanted: RunOptions) -> None:
+    """Refuse an unknown method or a wrong parameter before anything is read."""
+    from denoise.engine.run import check_methods
+
+    check_methods(wanted)
 
 
 def refuse_existing(folder: Path, files: Sequence[Path], *, overwrite: bool) -> None:
@@ -61,3 +71,19 @@ def refuse_existing(folder: Path, files: Sequence[Path], *, overwrite: bool) -> 
             raise OutputExistsError(
                 f"{path} exists", action="name another folder with -o, or allow --overwrite"
             )
+
+
+def make_folder(folder: Path) -> None:
+    """Create the output's folder.
+
+    Raises
+    ------
+    ResourceError
+        It cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise ResourceError(
+            f"the folder {folder} cannot be created", value=err.strerror, action="name another output with -o"
+        ) from None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from denoise.cli import options as opt
+from denoise.cli.asked import make_folder
 from denoise.cli.batch import Job, stoppable
 from denoise.cli.console import Messages, facts, out, table
-from denoise.cli.run import make_folder, run_job
+from denoise.cli.jobs import run_job
 from denoise.errors import OutputExistsError
 
 if TYPE_CHECKING:

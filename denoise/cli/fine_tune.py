@@ -12,9 +12,9 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
+from denoise.cli.asked import make_folder
 from denoise.cli.batch import stoppable
 from denoise.cli.console import Messages, facts
-from denoise.cli.run import make_folder
 from denoise.cli.train import device_of, examiner, stages
 from denoise.cores import usable_cores
 from denoise.errors import OutputExistsError, UsageError

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from denoise.cli.asked import make_folder
 from denoise.cli.batch import Job, Outcome, Row
 from denoise.cli.console import explain
 from denoise.errors import CancelledError, ResourceError, UsageError
@@ -154,7 +155,6 @@ class Ledger:
 
     @staticmethod
     def _write(status: Status) -> None:
-        from denoise.cli.run import make_folder
         from denoise.engine.status import write_status
 
         make_folder(Path(status.output).parent)

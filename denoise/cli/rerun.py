@@ -11,7 +11,7 @@ import typer
 from denoise.cli import options as opt
 from denoise.cli.batch import Job, plan_jobs, run_jobs, stem, stoppable
 from denoise.cli.console import Messages, out
-from denoise.cli.run import denoise_job
+from denoise.cli.jobs import denoise_job
 from denoise.errors import InputError, UsageError
 
 if TYPE_CHECKING:

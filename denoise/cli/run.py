@@ -7,57 +7,32 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
-from denoise.cli.asked import reading_of
-from denoise.cli.batch import Job, Outcome, run_jobs, settle, stem, stoppable, task_jobs
-from denoise.cli.console import WIDE, Messages, facts, table, width
+from denoise.cli.asked import check_method, options_of, reading_of
+from denoise.cli.batch import Job, Outcome, run_jobs, settle, stoppable, task_jobs
+from denoise.cli.console import Messages, facts
+from denoise.cli.jobs import denoise_job, shape_text
 from denoise.cli.ledger import Ledger
 from denoise.cli.leftovers import own_scratch, remove_leftovers
-from denoise.cli.reliability import Judging, judge_job, wanted_judging, with_catalogues
-from denoise.errors import ResourceError, UsageError
+from denoise.cli.reliability import Judging, wanted_judging, with_catalogues
+from denoise.errors import UsageError
 
 if TYPE_CHECKING:
     from denoise.check.recovery.correction import FluxCorrection
-    from denoise.engine import CancelToken, Plan, Result, RunOptions
+    from denoise.engine import CancelToken, Plan, RunOptions
     from denoise.engine.recipe_tasks import Task
     from denoise.engine.runners import Runner
 
-_SHORT = 16  # letters of a unit that fits a column
-
 # what a recipe says itself; the other options go with one
 _IN_RECIPE = (
-    *(
-        "method",
-        "settings",
-        "save",
-        "layout",
-        "hdu",
-        "stokes",
-        "mask",
-        "exclude",
-        "noise",
-        "noise_kind",
-        "companion",
-    ),
-    *(
-        "gain",
-        "psf",
-        "beam",
-        "rest",
-        "crop",
-        "continuum",
-        "positivity",
-        "vst",
-        "uncertainty",
-        "draws",
-        "agree",
-        "seed",
-    ),
+    *("method", "settings", "save", "layout", "hdu", "stokes", "mask", "exclude", "noise", "noise_kind"),
+    *("companion", "gain", "psf", "beam", "rest", "crop", "continuum", "positivity", "vst", "uncertainty"),
+    *("draws", "agree", "seed"),
 )
 
 Workers = tuple[int | None, str | None, str | None]  # number, scheduler, cluster: see ``open_runner``
@@ -163,31 +138,25 @@ def run(
 ) -> int:
     """Denoise cubes and images: a FITS file with its residual and noise each, and an HTML report."""
     typed = dict(locals())
-    from denoise.engine.options import run_options
-
     messages, crew = Messages(as_json=json_log), (workers, scheduler, cluster)
     rule = None
     if correct_flux is not None:
         rule = flux_rule(correct_flux, inputs or [], recipe=recipe, resume=resume)
     if recipe is not None:
         _refuse_beside_recipe(ctx)
+        from denoise.engine.options import run_options
+
         here = run_options(device=device, memory=None if memory is None else parse.size(memory))
         tasks = tasks_of_recipe(recipe, inputs or [], here, report=not no_report, overwrite=overwrite)
         return run_tasks(tasks, output, messages, crew, resume=resume, dry_run=dry_run)
     reading = reading_of(typed)
     extensions = parse.words(save, option="--save", allowed=("uncert", "residual", "noise", "reliability"))
     judging = wanted_judging(extensions, draws, agree)
-    wanted = run_options(
-        method=method,
-        parameters=parse.assignments(settings or []),
-        seed=seed,
-        continuum=continuum,
-        positivity=positivity,
-        vst=None if vst is None else parse.stabilisation(vst),
-        companion=companion,
+    wanted = options_of(
+        typed,
+        method,
+        settings or [],
         uncertainty=uncertainty,
-        device=device,
-        memory=None if memory is None else parse.size(memory),
         save=tuple(word for word in extensions if word != "reliability"),
         overwrite=overwrite,
         layout=layout,
@@ -270,7 +239,7 @@ def run_tasks(
     """Run a batch, or one input, with these workers; returns the exit code.
 
     Several inputs, and any run that is resumed, have a status file each. `judging`: how the reliability of regions is
-    regions; 0: it is not wanted.
+    found; None: it is not wanted.
     """
     jobs = with_catalogues(task_jobs(tasks, output)) if judging else task_jobs(tasks, output)
     if dry_run:
@@ -315,13 +284,6 @@ def _run_task(
     return denoise_job(options, task.reading, messages, token, job, runner=runner, rule=rule, judging=judging)
 
 
-def check_method(wanted: RunOptions) -> None:
-    """Refuse an unknown method or a wrong parameter before anything is read."""
-    from denoise.engine.run import check_methods
-
-    check_methods(wanted)
-
-
 def _plan(tasks: Mapping[Job, Task], runner: Runner, job: Job) -> Outcome:
     from denoise.engine import plan_file
     from denoise.engine.runners import Serial
@@ -333,135 +295,4 @@ def _plan(tasks: Mapping[Job, Task], runner: Runner, job: Job) -> Outcome:
     if runner.name != Serial.name:
         more["workers"] = f"{runner.name}; the peak memory is that of each"
     facts(str(job.source), planned.describe() | more | {"would be written to": str(job.output)})
-    return Outcome(shape=_shape(planned.shape), output=f"{job.output} (not written)")
-
-
-def denoise_job(
-    wanted: RunOptions,
-    reading: dict[str, Any],
-    messages: Messages,
-    token: CancelToken,
-    job: Job,
-    *,
-    runner: Runner | None = None,
-    rule: FluxCorrection | None = None,
-    judging: Judging | None = None,
-) -> Outcome:
-    """Run one job, and its row of the summary."""
-    done = run_job(wanted, reading, messages, token, job, runner=runner, rule=rule, judging=judging)
-    return outcome(done, job)
-
-
-def run_job(
-    wanted: RunOptions,
-    reading: dict[str, Any],
-    messages: Messages,
-    token: CancelToken,
-    job: Job,
-    *,
-    runner: Runner | None = None,
-    rule: FluxCorrection | None = None,
-    judging: Judging | None = None,
-) -> Result:
-    """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
-    from denoise.engine import run_file
-
-    make_folder(job.output.parent)
-    work = run_file
-    if rule is not None:
-        from denoise.check.recovery.corrected import run_corrected
-
-        work = partial(run_corrected, rule=rule)
-    result = work(
-        job.source,
-        job.output,
-        wanted,
-        input_options=reading,
-        progress=messages.progress,
-        cancel=token,
-        runner=runner,
-    )
-    for text in result.warnings:
-        messages.warn(text)
-    show_metrics(result, str(job.source))
-    files, judged = {"output": str(job.output)}, None
-    if judging is not None:
-        judged = judge_job(result, wanted, messages, token, job, judging=judging, runner=runner)
-        files["catalogue"] = str(job.catalogue[0])
-    if job.report is not None:
-        from denoise.report import write_report
-
-        files["report"] = str(write_report(result, job.report, stem=stem(job.output), judged=judged).html)
-    for path in job.metrics:
-        from denoise.report.numbers import write_numbers
-
-        files[path.suffix.lstrip(".")] = str(write_numbers(result, path))
-    why = f"auto chose {result.method}: {result.chosen}; " if result.chosen else ""
-    messages.done(
-        f"{why}wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
-        method=result.method,
-        chosen=result.chosen,
-        display=result.display,
-        input=str(job.source),
-        seconds=round(result.seconds, 3),
-        metrics=result.metrics,
-        **files,
-    )
-    return result
-
-
-def show_metrics(result: Result, title: str) -> None:
-    """The metrics of a run as a table on stdout."""
-    from denoise.report.tables import metric_rows
-
-    unit = result.input.unit_text or "data units"
-    short = unit if len(unit) <= _SHORT else "unit"
-    stated = "" if short == unit else f" (unit: {unit})"
-    rows = [row.cells() for row in metric_rows(result.metrics, short)]
-    columns = ("", "before", "after", "unit", "note")
-    shown = len(columns) if width() >= WIDE else len(columns) - 1
-    what = f"{result.method}, for display only: the output has no unit" if result.display else result.method
-    table(f"{title}: {what}{stated}", columns[:shown], [row[:shown] for row in rows])
-
-
-def outcome(result: Result, job: Job) -> Outcome:
-    """One row of the summary."""
-    metrics = result.metrics
-    change = metrics.get("flux_change_percent")
-    return Outcome(
-        shape=_shape(result.cube.shape),
-        noise=f"{metrics['noise_before']:.3g} -> {_noise_left(result)}",
-        flux="display only" if result.display else "none found" if change is None else f"{change:+.1f} %",
-        seconds=f"{result.seconds:.1f}",
-        output=str(job.output),
-        remarks=tuple(result.remarks),
-        unit=result.input.unit_text,
-        metrics=metrics,
-    )
-
-
-def _noise_left(result: Result) -> str:
-    if result.display:
-        return "no unit"
-    # None: the method leaves exact zeros outside the emission
-    return f"{result.metrics['noise_after'] or 0:.3g}"
-
-
-def make_folder(folder: Path) -> None:
-    """Create the output's folder.
-
-    Raises
-    ------
-    ResourceError
-        It cannot be created.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise ResourceError(
-            f"the folder {folder} cannot be created", value=err.strerror, action="name another output with -o"
-        ) from None
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
+    return Outcome(shape=shape_text(planned.shape), output=f"{job.output} (not written)")

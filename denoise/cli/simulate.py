@@ -14,8 +14,8 @@ import typer
 from denoise.atomic import put
 from denoise.cli import options as opt
 from denoise.cli import parse
+from denoise.cli.asked import make_folder
 from denoise.cli.console import Messages, out, table
-from denoise.cli.run import make_folder
 from denoise.errors import UsageError
 
 if TYPE_CHECKING:

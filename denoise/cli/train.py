@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from denoise.cli import options as opt
+from denoise.cli.asked import make_folder
 from denoise.cli.batch import stoppable
 from denoise.cli.console import Messages, facts
-from denoise.cli.run import make_folder
 from denoise.cores import usable_cores
 from denoise.errors import CancelledError, OutputExistsError, UsageError
 

@@ -9,10 +9,9 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
-from denoise.cli.asked import options_of, reading_of, refuse_existing
+from denoise.cli.asked import check_method, make_folder, options_of, reading_of, refuse_existing
 from denoise.cli.batch import stem, stoppable
 from denoise.cli.console import Messages, out, table
-from denoise.cli.run import check_method, make_folder
 from denoise.errors import UsageError
 
 if TYPE_CHECKING:
