@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Cube
+from denoise.engine.entry import as_cube
 from denoise.engine.options import run_options
 from denoise.engine.plan import Plan, Tile
 from denoise.engine.prepared import Prepared
 from denoise.engine.progress import Monitor
-from denoise.engine.run import Run, as_cube
+from denoise.engine.run import Run
 from denoise.engine.runners import Serial, alone
 from denoise.engine.tilework import Piece, TileWork
 from denoise.errors import ResourceError

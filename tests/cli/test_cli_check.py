@@ -143,7 +143,8 @@ def test_a_correction_that_does_not_belong_to_the_run_is_refused(
          "scores": {"flux_found": [0.9, 0.1, 0.1], "peak": [snr, 0.1, 0.1]}}
         for snr in (3.0, 9.0)
     ]  # fmt: skip
-    from denoise.engine.run import make_denoiser, run_options
+    from denoise.engine.options import run_options
+    from denoise.engine.run import make_denoiser
 
     used = make_denoiser(run_options(method="ist"), positivity=False).parameters.model_dump(mode="json")
     values = {
