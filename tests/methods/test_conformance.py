@@ -143,6 +143,14 @@ class _LooksFurther(_Mutant):
         return np.float32(0.99) * (filled - np.float32(1e-3) * filled.mean())
 
 
+class _NeedsAHalo(_Mutant):
+    """Averages over neighbours along x, and asks for none of them."""
+
+    def change(self, filled, block):
+        beside = np.pad(filled, ((0, 0), (0, 0), (1, 1)), mode="edge")
+        return np.float32(0.33) * (beside[..., :-2] + beside[..., 1:-1] + beside[..., 2:])
+
+
 class _Random(_Mutant):
     def change(self, filled, block):
         return filled * np.float32(0.99 + 1e-6 * np.random.default_rng().normal())
@@ -201,6 +209,7 @@ MUTANTS = {
     _Amplifies: "does_not_amplify_noise",
     _Doubles: "keeps_types",
     _LooksFurther: "stays_within_halo",
+    _NeedsAHalo: "agrees_in_tiles",
     _Random: "is_deterministic",
     _Fails: "takes_any_shape",
     _Clinging: "can_be_pickled",
