@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
-
-from denoise.methods import registry
 
 _CODE = """
 import numpy as np
@@ -36,19 +32,6 @@ NAMES = ("Keeper", "Halver", "Nothing", "Mover", "Cutter")
 
 
 @pytest.fixture(scope="module", autouse=True)  # other folders see the methods that are there
-def _fakes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder: Path = tmp_path_factory.mktemp("fakes")
-    (folder / "known_answers.py").write_text(_CODE)
-    info = folder / "known_answers-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: known-answers\nVersion: 1.0\n")
-    points = "".join(f"{name.lower()} = known_answers:{name}\n" for name in NAMES)
-    (info / "entry_points.txt").write_text(f"[denoise.methods]\n{points}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        importlib.invalidate_caches()
-        registry._entry_points.cache_clear()
+def _fakes(offered: Callable[..., AbstractContextManager[None]]) -> Iterator[None]:
+    with offered("known_answers", _CODE, {name.lower(): name for name in NAMES}):
         yield
-        sys.modules.pop("known_answers", None)
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()

@@ -1,9 +1,6 @@
-"""Shared by the tests of runs on workers: a file of noise and a source, outside methods, and when outputs are equal."""
+"""Shared by the tests of runs on workers: a file of noise and a source, and when outputs are equal."""
 
-import importlib
 import shutil
-import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -11,7 +8,6 @@ from astropy.io import fits
 
 from denoise.cube import read_provenance
 from denoise.engine import run_options
-from denoise.methods import registry
 from denoise.testing.subject import observation
 
 SHAPE = (12, 400, 60)
@@ -34,24 +30,6 @@ def obs(given, tmp_path):
 
 def options(**changes):
     return run_options(**{"method": "ist", "memory": MEMORY, **changes})
-
-
-@contextmanager
-def outside_method(folder, name, code):
-    """A distribution whose module `{name}_method` has a class Method; workers that are started meanwhile see it too."""
-    (folder / f"{name}_method.py").write_text(code)
-    info = folder / f"{name}_method-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-method\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[denoise.methods]\n{name} = {name}_method:Method\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        importlib.invalidate_caches()
-        registry._entry_points.cache_clear()
-        yield
-        sys.modules.pop(f"{name}_method", None)
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
 
 
 def assert_equal_files(first, second):

@@ -8,7 +8,7 @@ from denoise.engine import open_runner, run_file
 from denoise.engine.halving import out_of_memory
 from denoise.errors import ResourceError
 
-from .conftest import options, outside_method
+from .conftest import options
 
 TOLERANCE = 1e-5  # sigma, of a linear method in tiles
 WORDS = "CUDA out of memory. Tried to allocate 2.00 GiB"
@@ -46,8 +46,8 @@ class Method(Smooth):
 
 
 @pytest.fixture(scope="module")
-def _tight(tmp_path_factory):
-    with outside_method(tmp_path_factory.mktemp("tight"), "tight", _CODE):
+def _tight(offered):
+    with offered("tight_method", _CODE, {"tight": "Method"}):
         yield
 
 

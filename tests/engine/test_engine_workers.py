@@ -27,7 +27,6 @@ from .conftest import (
     at_the_first_tile,
     only_the_input_is_left,
     options,
-    outside_method,
 )
 
 pytest.importorskip("distributed", reason="the extra [cluster] is not installed")
@@ -145,9 +144,9 @@ class Method(Denoiser):
 """
 
 
-def test_a_tile_that_kills_every_worker_is_one_error(obs, tmp_path_factory):
+def test_a_tile_that_kills_every_worker_is_one_error(obs, offered):
     with (
-        outside_method(tmp_path_factory.mktemp("deadly"), "deadly", _DEADLY),
+        offered("deadly_method", _DEADLY, {"deadly": "Method"}),
         pytest.raises(ResourceError) as caught,
     ):
         run_file(obs, obs.with_name("out.fits"), options(method="deadly"), workers=1)

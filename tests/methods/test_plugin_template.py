@@ -1,6 +1,5 @@
 """The template of a plug-in: a distribution whose method shows, runs and keeps the laws like our own."""
 
-import importlib
 import os
 import shutil
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from denoise.cli.app import execute
-from denoise.methods import registry
 from denoise.testing import conformance_checks
 
 TEMPLATE = Path(__file__).parents[1] / "plugin_template"
@@ -19,27 +17,14 @@ MODULE = "denoise_running_mean"
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
+def installed(offered):
     """What installing the template would leave, for one test: its module and the entry points it declares."""
     project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]
-    (group, points), *none_other = project["entry-points"].items()
-    assert not none_other
-    info = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    lines = [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines))
-    (tmp_path / f"{MODULE}.py").write_text((TEMPLATE / f"{MODULE}.py").read_text())
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
-    yield
-    sys.modules.pop(MODULE, None)
-    monkeypatch.undo()
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
+    ((group, points),) = project["entry-points"].items()
+    assert group == "denoise.methods"
+    methods = {name: value.removeprefix(f"{MODULE}:") for name, value in points.items()}
+    with offered(MODULE, (TEMPLATE / f"{MODULE}.py").read_text(), methods):
+        yield
 
 
 def test_it_shows_among_the_methods(installed, capsys):

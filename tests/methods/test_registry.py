@@ -1,14 +1,11 @@
 """Packages that we know nothing of add methods through the entry points ``denoise.methods``."""
 
-import importlib
-import sys
-
 import numpy as np
 import pytest
 
 import denoise
 from denoise.errors import ParameterError, UnknownMethodError
-from denoise.methods import get_method, list_methods, registry
+from denoise.methods import get_method, list_methods
 from denoise.testing import conformance_checks
 
 _CODE = """
@@ -34,23 +31,10 @@ NOT_A_METHOD = 3
 
 
 @pytest.fixture
-def outside_package(tmp_path, monkeypatch):
-    """A distribution with one method and two broken entry points, on the path for one test."""
-    (tmp_path / "outside_half.py").write_text(_CODE)
-    info = tmp_path / "outside_half-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-half\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[denoise.methods]\nhalf = outside_half:Half\nwrong = outside_half:NOT_A_METHOD\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
-    yield
-    sys.modules.pop("outside_half", None)
-    monkeypatch.undo()
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
+def outside_package(offered):
+    """A distribution with one method and a broken entry point, on the path for one test."""
+    with offered("outside_half", _CODE, {"half": "Half", "wrong": "NOT_A_METHOD"}):
+        yield
 
 
 def test_an_outside_method_runs_like_our_own(outside_package):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import numpy as np
 import pytest
 
 import denoise
 from denoise.cube import Cube
-from denoise.methods import registry
 from denoise.noise import NoiseModel
 from denoise.report.scene import observe
 from denoise.simulate import draw_scene
@@ -54,22 +50,9 @@ class Blob(Denoiser):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cheats(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cheats")
-    (folder / "cheating_methods.py").write_text(CODE)
-    info = folder / "cheating-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cheating\nVersion: 1.0\n")
-    names = "".join(f"{name.lower()} = cheating_methods:{name}\n" for name in ("Zeros", "Template", "Blob"))
-    (info / "entry_points.txt").write_text(f"[denoise.methods]\n{names}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        importlib.invalidate_caches()
-        registry._entry_points.cache_clear()
+def _cheats(offered):
+    with offered("cheating_methods", CODE, {name.lower(): name for name in ("Zeros", "Template", "Blob")}):
         yield
-        sys.modules.pop("cheating_methods", None)
-    importlib.invalidate_caches()
-    registry._entry_points.cache_clear()
 
 
 def observed(seed, *, peak=8.0, shape=SHAPE):
