@@ -39,7 +39,7 @@ def data_headers(
     if cube.unit_text and not any(keyword(c) == "BUNIT" for c in body) and not _in_primary(cube, "BUNIT"):
         body = [*body, *make_cards("BUNIT", cube.unit_text)]
     for key, value in extra.items():
-        body = replace_card(body, key, value)
+        body = replace_card(body, key, *(value if isinstance(value, tuple) else (value,)))
     body = [*body, *history_cards(lines)]
     if layout is None or layout.hdu == 0:
         return None, [*primary_start(_bitpix(stored), axes.file_shape), *body]

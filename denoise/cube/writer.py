@@ -85,7 +85,7 @@ class CubeWriter:
     room : int
         Cards kept for HISTORY lines that come before the end, see `add_history`.
     cards : mapping, optional
-        Cards to set in the data header.
+        Cards to set in the data header: values, or pairs of a value and its comment.
     provenance : Provenance, optional
         May also be set before the end, see `set_provenance`.
     layout : {"default", "like-input"}

@@ -40,7 +40,7 @@ class ZarrWriter:
     ----------
     path : str or Path
         The output, a folder that ends in ``.zarr``.
-    template, extensions, history, overwrite
+    template, extensions, history, cards, overwrite
         As for `CubeWriter`.
 
     Raises
@@ -58,13 +58,14 @@ class ZarrWriter:
         template: Cube,
         extensions: Mapping[str, Any] | None = None,
         history: Iterable[str] = (),
+        cards: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
         self.overwrite = overwrite
         self.template = template
         self._extensions = {name: as_extension(value) for name, value in (extensions or {}).items()}
-        self._history = list(history)
+        self._history, self._cards = list(history), dict(cards or {})
         self._axes = template.axes.output()
         self._temporary: Path | None = None
         self._group: Any = None
@@ -94,7 +95,7 @@ class ZarrWriter:
 
     def _describe(self) -> None:
         cube, stored = self.template, self.template.dtype.newbyteorder(">").str
-        primary, data = data_headers(cube, self._axes, stored, self._history, {})
+        primary, data = data_headers(cube, self._axes, stored, self._history, self._cards)
         if primary is not None:
             self._group.attrs[PRIMARY] = _lines(primary)
         if cube.beam_table is not None:

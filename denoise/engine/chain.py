@@ -74,6 +74,10 @@ class Chain(Prepared):
         return False
 
     @property
+    def resolution(self) -> None:
+        """Not told: kernels of later steps follow the noise that the steps before them leave."""
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Of every step that was run, under its number and method."""
         return {

@@ -17,6 +17,7 @@ from denoise.engine.conditioning import Conditioned
 from denoise.engine.halving import merge_numbers
 from denoise.engine.plan import MASK_SHARE, REFITS, Plan
 from denoise.engine.progress import Monitor
+from denoise.engine.resolution import Resolution, resolution_of
 from denoise.engine.runners import Runner, Serial
 from denoise.engine.tiles import Blocks
 from denoise.engine.tilework import Done, Keep, Piece, TileWork, whole_piece
@@ -105,6 +106,13 @@ class Prepared:
     def remarks(self) -> list[str]:
         """What the method says of the data, once all tiles are done."""
         return self.denoiser.remarks(self._numbers)
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """What a kernel leaves of the resolution; None where the method has none, or sees stabilised counts."""
+        if self.data.stabiliser is not None:
+            return None
+        return resolution_of(self.data.original, self.denoiser.kernel_fwhm(self.noise))
 
     @property
     def display(self) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
 from denoise.engine.bootstrap import Drawn
+from denoise.engine.resolution import Resolution
 from denoise.engine.sinks import file_sink
 from denoise.engine.tilework import Piece
 from denoise.noise import NoiseModel
@@ -62,6 +63,9 @@ class Result:
         Those of them that the method itself makes of the data; they are in the header's HISTORY too.
     display : bool
         The result is for display only (an enhancer's): numbers without the unit of the input, no fluxes.
+    resolution : Resolution or None
+        How sharp the result is, where the method smooths by a fixed kernel; None where what it takes out depends on
+        the data. It is in the header as ``EFFRES`` and HISTORY.
     chosen : str
         Why this method, where "auto" chose it; "" otherwise.
     method, parameters : str, dict
@@ -94,6 +98,7 @@ class Result:
     remarks: list[str] = field(default_factory=list)
     chosen: str = ""
     display: bool = False
+    resolution: Resolution | None = None
     path: Path | None = None
 
     def write(
@@ -137,6 +142,7 @@ class Result:
                 chosen=self.chosen,
                 remarks=bool(self.remarks),
                 display=self.display,
+                resolution=self.resolution,
             )
             keep = sink.keeper()
             for region in blocks(self.input.shape, voxels=1 << 22):

@@ -124,6 +124,7 @@ class Run:
             if prepared.denoiser.info.category == "enhancer":
                 prepared.fit(self.options.seed)  # says whether the output has a unit
             display, stabilised = prepared.display, prepared.data.stabiliser is not None
+            resolution = prepared.resolution
             sink.open(
                 self.cube,
                 prepared.noise,
@@ -133,6 +134,7 @@ class Run:
                 chosen=prepared.chosen,
                 remarks=prepared.denoiser.info.remarks,
                 display=display,
+                resolution=resolution,
             )
             try:
                 with closing(
@@ -163,6 +165,7 @@ class Run:
             remarks=doubts,
             chosen=prepared.chosen,
             display=display,
+            resolution=resolution,
             method=prepared.label,
             parameters=prepared.parameters,
             provenance=provenance,

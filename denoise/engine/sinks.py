@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from denoise.cube import Cube, CubeWriter, Extension, Provenance, Region, read
 from denoise.cube.blockwriter import BlockWriter
 from denoise.cube.zarr_writer import ZarrWriter
+from denoise.engine.resolution import Resolution
 from denoise.engine.tilework import Keep, Piece
 from denoise.errors import DenoiseWarning, UsageError
 from denoise.methods import MethodInfo
@@ -48,12 +49,13 @@ class Sink(Protocol):
         chosen: str = "",
         remarks: bool = False,
         display: bool = False,
+        resolution: Resolution | None = None,
     ) -> None:
         """Get ready for results with the shape and metadata of `cube`.
 
         `stabilised`: `noise` is that of stabilised data, and every core brings its own in the cube's unit.
         `chosen`: why this method; "" if it was asked for. `remarks`: lines for the history may come at the end.
-        `display`: the results have no unit, and nothing else is kept.
+        `display`: the results have no unit, and nothing else is kept. `resolution`: where a kernel broadens it.
         """
 
     def keeper(self) -> Keep:
@@ -87,6 +89,7 @@ class ArraySink:
         chosen: str = "",
         remarks: bool = False,
         display: bool = False,
+        resolution: Resolution | None = None,
     ) -> None:
         """Allocate the arrays."""
         self._like = cube.without_unit() if display else cube
@@ -191,6 +194,7 @@ class FileSink:
         chosen: str = "",
         remarks: bool = False,
         display: bool = False,
+        resolution: Resolution | None = None,
     ) -> None:
         """Make the temporary file, preallocated.
 
@@ -211,6 +215,8 @@ class FileSink:
         self._streamed = _streamed(self._save, whole_noise=whole)
         separable = {} if whole else _noise_extensions(self._save, noise)
         why = [f"Method chosen by auto: {chosen}."] if chosen else []
+        if resolution is not None:
+            why += resolution.history()
         self._writer = self._make_writer(
             cube,
             {**dict.fromkeys(self._streamed), **separable},
@@ -220,11 +226,17 @@ class FileSink:
                 *why,
             ],
             _ROOM if remarks else 0,
+            {} if resolution is None else resolution.cards(),
         )
         self._writer.open()
 
     def _make_writer(
-        self, cube: Cube, extensions: Mapping[str, Any], history: list[str], room: int
+        self,
+        cube: Cube,
+        extensions: Mapping[str, Any],
+        history: list[str],
+        room: int,
+        cards: Mapping[str, Any],
     ) -> CubeWriter | ZarrWriter:
         return CubeWriter(
             self._path,
@@ -232,6 +244,7 @@ class FileSink:
             extensions=extensions,
             history=history,
             room=room,
+            cards=cards,
             layout=self._layout,
             overwrite=self._overwrite,
         )
@@ -283,11 +296,21 @@ class ZarrSink(FileSink):
     """Results in a Zarr group. Tiles share chunks, so this process alone writes; the others send their blocks."""
 
     def _make_writer(
-        self, cube: Cube, extensions: Mapping[str, Any], history: list[str], room: int
+        self,
+        cube: Cube,
+        extensions: Mapping[str, Any],
+        history: list[str],
+        room: int,
+        cards: Mapping[str, Any],
     ) -> CubeWriter | ZarrWriter:
         # attributes have room for everything
         return ZarrWriter(
-            self._path, template=cube, extensions=extensions, history=history, overwrite=self._overwrite
+            self._path,
+            template=cube,
+            extensions=extensions,
+            history=history,
+            cards=cards,
+            overwrite=self._overwrite,
         )
 
     def keeper(self) -> Keep:

@@ -230,6 +230,14 @@ class Denoiser:
         """Bytes ``apply`` needs beside a block of this shape; the engine plans tiles with it."""
         return 12 * int(np.prod(shape))
 
+    def kernel_fwhm(self, noise: NoiseModel) -> tuple[float, float, float] | None:
+        """FWHM along (channel, y, x), in channels and pixels, of the fixed unit-sum kernel that the data go through.
+
+        None where there is none: what a method takes out then depends on the data, and no one number says how sharp
+        the result is.
+        """
+        return None
+
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Any:
         """Global statistics in ``info.passes`` passes over `source`; small and picklable. None: no fit."""
         return None

@@ -58,6 +58,12 @@ class Smooth(Denoiser):
         radii = [int(TRUNCATE * width + 0.5) for width in (self._spectral(shape[0]), *self._spatial(noise))]
         return Halo(*radii)
 
+    def kernel_fwhm(self, noise: NoiseModel) -> tuple[float, float, float]:
+        """Of the Gaussian, in channels and pixels."""
+        sigmas = self._spectral(noise.cube_shape[0]), *self._spatial(noise)
+        channel, y, x = (FWHM_PER_SIGMA * sigma for sigma in sigmas)
+        return channel, y, x
+
     def workspace(self, shape: tuple[int, int, int]) -> int:
         """Sum and weight, once for the data and once for the variance, float32."""
         return 32 * int(np.prod(shape))
