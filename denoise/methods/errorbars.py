@@ -28,6 +28,7 @@ from denoise.transforms import detection
 from denoise.transforms.gaps import bridged
 from denoise.transforms.gates import strength
 from denoise.transforms.wavelets import default_scales
+from denoise.transforms.whitening import whiten
 
 Array = NDArray[np.float32]
 Curves = dict[str, tuple[float, ...]]
@@ -154,11 +155,15 @@ def surroundings(
         Threads of this call.
     """
     scaled, valid = detection.standardise(block, noise.sigma(), threads=threads)
-    seen = detection.find_emission(scaled, valid, noise, both_signs=not positivity, threads=threads)
+    if support is None:
+        seen = detection.find_emission(scaled, valid, noise, both_signs=not positivity, threads=threads)
+        white, support = seen.white, seen.support
+    else:
+        white = whiten(scaled, valid, noise, threads=threads)
     scales = tuple(min(most, _FINEST) for most in default_scales(noise.cube_shape))
-    left = detection.noise_left(seen.white.noise, (scales[0], scales[1]))
-    near = strength(bridged(seen.white.data, valid), left, threads=threads)
-    return Surroundings(near, valid, seen.support if support is None else support)
+    left = detection.noise_left(white.noise, (scales[0], scales[1]))
+    near = strength(bridged(white.data, valid), left, threads=threads)
+    return Surroundings(near, valid, support)
 
 
 def _over(values: Array, sigma: Array) -> Array:
