@@ -135,11 +135,6 @@ class CubeWriter:
         """Size of the output, without the PROVENANCE table."""
         return self._plan.size
 
-    @property
-    def data_hdu(self) -> int:
-        """Number of the HDU that holds the data in the output."""
-        return 0 if self.template.layout is None or self.template.layout.hdu == 0 else 1
-
     def __enter__(self) -> Self:
         self.open()
         return self

@@ -239,11 +239,36 @@ class Denoiser:
         return None
 
     def fit(self, source: Source, noise: NoiseModel, *, seed: int) -> Any:
-        """Global statistics in ``info.passes`` passes over `source`; small and picklable. None: no fit."""
+        """Global statistics in ``passes`` passes over `source`; small and picklable. None: no fit.
+
+        Parameters
+        ----------
+        source : Source
+            The blocks of the cube, each with its noise and its core.
+        noise : NoiseModel
+            Of the whole cube, in the unit of the blocks.
+        seed : int
+            Fixes every random draw.
+        """
         return None
 
     def apply(self, block: Block, noise: NoiseModel, state: Any) -> Estimate:
-        """Denoise one block: pure, float32 in and out, no I/O, the input untouched."""
+        """Denoise one block: pure, float32 in and out, no I/O, the input untouched.
+
+        Parameters
+        ----------
+        block : ndarray, shape (channel, y, x), float32
+            A part of the cube with its halo, in the cube's unit over one number; NaN where there is no coverage.
+        noise : NoiseModel
+            Of the block, in its unit.
+        state : object
+            What ``fit`` returned; None for a method without a fit.
+
+        Returns
+        -------
+        Estimate
+            Of the shape of the block. The engine puts NaN where the block has it.
+        """
         raise NotImplementedError
 
     def keeps_unit(self, state: Any) -> bool:

@@ -21,32 +21,92 @@ MAD_TO_SIGMA = 1.482602218505602
 
 
 def rmse(estimate: Array, truth: Array, mask: Mask | None = None) -> float | None:
-    """Root mean square of ``estimate - truth`` in the mask, in the unit of the data."""
+    """Root mean square of ``estimate - truth`` in the mask, in the unit of the data.
+
+    Parameters
+    ----------
+    estimate, truth : ndarray, shape (channel, y, x)
+        One unit; voxels that are not finite in one of them are left out.
+    mask : ndarray of bool, optional
+        (channel, y, x), or (y, x) for all channels; None: every voxel.
+
+    Returns
+    -------
+    float or None
+        None where no voxel is left.
+
+    Raises
+    ------
+    ParameterError
+        The shapes differ.
+    """
     use = usable(mask, estimate, truth)
     difference = estimate[use].astype(np.float64) - truth[use]
     return float(np.sqrt(np.mean(difference**2))) if difference.size else None
 
 
 def rmse_ratio(truth: Array, noisy: Array, denoised: Array, mask: Mask | None = None) -> float | None:
-    """``RMSE(denoised - truth) / RMSE(noisy - truth)`` in the mask; 1 is what the input had."""
+    """``RMSE(denoised - truth) / RMSE(noisy - truth)`` in the mask; 1 is what the input had.
+
+    Parameters
+    ----------
+    truth, noisy, denoised : ndarray, shape (channel, y, x)
+        One unit; voxels that are not finite in one of them are left out of both.
+    mask : ndarray of bool, optional
+        (channel, y, x), or (y, x) for all channels; None: every voxel.
+
+    Returns
+    -------
+    float or None
+        None where no voxel is left, or the input has no error.
+
+    Raises
+    ------
+    ParameterError
+        The shapes differ.
+    """
     use = usable(mask, truth, noisy, denoised)
     return _ratio(rmse(denoised, truth, use), rmse(noisy, truth, use))
 
 
 def flux_percent(truth: Array, denoised: Array, mask: Mask | None = None) -> float | None:
-    """``100 sum(denoised) / sum(truth)`` in the mask, with its sign."""
+    """``100 sum(denoised) / sum(truth)`` in the mask, with its sign.
+
+    Parameters
+    ----------
+    truth, denoised : ndarray, shape (channel, y, x)
+        One unit; voxels that are not finite in one of them are left out.
+    mask : ndarray of bool, optional
+        (channel, y, x), or (y, x) for all channels; None: every voxel.
+
+    Returns
+    -------
+    float or None
+        None where the truth sums to zero.
+
+    Raises
+    ------
+    ParameterError
+        The shapes differ.
+    """
     use = usable(mask, truth, denoised)
     ratio = _ratio(float(denoised[use].sum(dtype=np.float64)), float(truth[use].sum(dtype=np.float64)))
     return None if ratio is None else 100.0 * ratio
 
 
 def peak_kept(truth: Array, denoised: Array) -> float | None:
-    """``max(denoised) / max(truth)``: the peaks need not be the same voxel."""
+    """``max(denoised) / max(truth)``, cubes (channel, y, x) in one unit: the peaks need not be the same voxel.
+
+    What is not finite is left out; None where nothing is left, or the truth's peak is 0.
+    """
     return _ratio(_largest(denoised), _largest(truth))
 
 
 def peak_voxel_kept(truth: Array, denoised: Array) -> float | None:
-    """Value of the denoised cube at the truth's brightest voxel, over the truth there."""
+    """Value of the denoised cube at the truth's brightest voxel, over the truth there.
+
+    Cubes (channel, y, x) in one unit. None where one of them is not finite there, or the truth is zero.
+    """
     if not np.isfinite(truth).any():
         return None
     brightest = np.unravel_index(np.nanargmax(truth), truth.shape)
@@ -55,7 +115,11 @@ def peak_voxel_kept(truth: Array, denoised: Array) -> float | None:
 
 
 def bright_mean_kept(truth: Array, denoised: Array, *, fraction: float = 0.5) -> float | None:
-    """Mean of the denoised cube over the truth's, where the truth is above this fraction of its peak."""
+    """Mean of the denoised cube over the truth's, where the truth is above this fraction of its peak.
+
+    Cubes (channel, y, x) in one unit; voxels that are not finite in one of them are left out. None where the truth has
+    no positive peak.
+    """
     peak = _largest(truth)
     if peak is None or peak <= 0:
         return None
@@ -64,7 +128,11 @@ def bright_mean_kept(truth: Array, denoised: Array, *, fraction: float = 0.5) ->
 
 
 def mad_sigma(data: Array, mask: Mask | None = None) -> float | None:
-    """1.4826 times the median absolute deviation from the median, in the unit of the data."""
+    """1.4826 times the median absolute deviation from the median, in the unit of the data (channel, y, x).
+
+    1 sigma of Gaussian noise, hardly moved by emission that fills a small share. Voxels that are not finite, or not in
+    the mask, are left out; None where none is left.
+    """
     values = data[usable(mask, data)]
     if not values.size:
         return None
@@ -72,7 +140,10 @@ def mad_sigma(data: Array, mask: Mask | None = None) -> float | None:
 
 
 def mad_gain(noisy: Array, denoised: Array, background: Mask | None = None) -> float | None:
-    """MAD of the background before over after; None where the method left zeros (infinite, so undefined)."""
+    """MAD of the background before over after; None where the method left zeros (infinite, so undefined).
+
+    Cubes (channel, y, x) in one unit; each is measured where it is finite.
+    """
     return _ratio(mad_sigma(noisy, background), mad_sigma(denoised, background))
 
 
@@ -88,8 +159,8 @@ def snr_gain(
 
     Parameters
     ----------
-    noisy, denoised : ndarray
-        Input and output, same unit.
+    noisy, denoised : ndarray, shape (channel, y, x)
+        Input and output, same unit; NaN is left out.
     sigma, uncertainty : optional
         1-sigma of the input and of the output, broadcastable to the cube: each is read at that cube's peak.
         With one of them missing, the MAD of the background stands for both, and zeros make it None.
@@ -117,7 +188,13 @@ def _largest(data: Array) -> float | None:
 
 
 def usable(mask: Mask | None, *arrays: Array) -> Mask:
-    """Mask of the cube's shape: inside ``mask`` and finite in every array."""
+    """Mask (channel, y, x): inside ``mask``, which may be (y, x), and finite in every array.
+
+    Raises
+    ------
+    ParameterError
+        The shapes differ.
+    """
     shape = arrays[0].shape
     if any(array.shape != shape for array in arrays):
         raise ParameterError(

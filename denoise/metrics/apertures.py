@@ -14,7 +14,13 @@ Mask = NDArray[np.bool_]
 
 
 def circular_aperture(shape: tuple[int, int], *, centre: tuple[float, float], diameter: float) -> Mask:
-    """Pixels (y, x) whose centres lie within a circle; centre (y, x) and diameter in pixels."""
+    """Pixels (y, x) whose centres lie within a circle; centre (y, x) and diameter in pixels.
+
+    Raises
+    ------
+    ParameterError
+        The diameter is not above 0.
+    """
     if not diameter > 0:
         raise ParameterError(
             "an aperture needs a positive diameter, in pixels",
@@ -26,12 +32,18 @@ def circular_aperture(shape: tuple[int, int], *, centre: tuple[float, float], di
 
 
 def aperture_diameter(effective_radius: float, fwhm: float) -> float:
-    """Diameter of the protocol's aperture, ``2 max(2 R_e, FWHM)``, in pixels (Lahiry et al. 2026)."""
+    """Diameter of the protocol's aperture, ``2 max(2 R_e, FWHM)``, in pixels, as both arguments are.
+
+    Source: Lahiry et al. 2026, arXiv:2602.10893.
+    """
     return 2.0 * max(2.0 * effective_radius, fwhm)
 
 
 def emission_mask(truth: NDArray[Any], *, fraction: float = 0.05) -> Mask:
-    """Voxels where the truth is above this fraction of its peak; none where there is no positive peak."""
+    """Voxels (channel, y, x) where the truth is above this fraction of its peak; none where that is not positive.
+
+    NaN is left out.
+    """
     peak = np.nanmax(truth, initial=0.0)
     return np.asarray(truth > fraction * peak) if peak > 0 else np.zeros(truth.shape, bool)
 

@@ -52,7 +52,17 @@ def scored(truth: Array, estimate: Array, sigma: Array | float) -> Mask:
 def coverage(truth: Array, estimate: Array, uncertainty: Array, mask: Mask | None = None) -> Coverage | None:
     """Coverage of ``estimate`` plus and minus ``uncertainty`` in the mask; None where it holds no voxel.
 
-    Voxels that are not finite in one of the arrays are left out.
+    Parameters
+    ----------
+    truth, estimate, uncertainty : ndarray, shape (channel, y, x)
+        One unit, `uncertainty` 1 sigma; voxels that are not finite in one of them are left out.
+    mask : ndarray of bool, optional
+        (channel, y, x), or (y, x) for all channels; None: every voxel.
+
+    Raises
+    ------
+    ParameterError
+        The shapes differ.
     """
     use = usable(mask, truth, estimate, uncertainty)
     if not use.any():

@@ -102,7 +102,8 @@ def _weighted_median(size: Array, weight: Array, where: Mask) -> float | None:
 def spectrum_error(truth: Array, denoised: Array, aperture: Mask) -> float | None:
     """RMS difference of the integrated spectra over the peak of the true one, after both are scaled to sum 1.
 
-    The shape alone: the flux is another number. None where either has no positive flux.
+    The shape alone: the flux is another number. Cubes (channel, y, x), aperture (y, x); NaN counts as zero. None where
+    either has no positive flux.
     """
     spectra = [np.nan_to_num(integrated_spectrum(cube, aperture)) for cube in (truth, denoised)]
     sums = [float(s.sum()) for s in spectra]
@@ -113,7 +114,10 @@ def spectrum_error(truth: Array, denoised: Array, aperture: Mask) -> float | Non
 
 
 def completeness(truth: Array, denoised: Array, sources: Sequence[SourceWindow]) -> float | None:
-    """Share of the sources of which the output holds at least half the flux, each in its own window."""
+    """Share of the sources of which the output holds at least half the flux, each in its own window.
+
+    Cubes (channel, y, x) in one unit; NaN in the output counts as no flux. None where no source has any.
+    """
     found = []
     for source in sources:
         mask = source.mask(truth.shape)

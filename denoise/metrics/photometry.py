@@ -93,14 +93,40 @@ def masked_flux(data: Array, mask: Mask, noise: NoiseModel, *, beam_area: float 
 
 
 def peak_snr(data: Array, noise: NoiseModel) -> float:
-    """Largest value of data / sigma; NaN where nothing is finite."""
+    """Largest value of data / sigma.
+
+    Parameters
+    ----------
+    data : ndarray, shape (channel, y, x)
+        NaN is left out, and so is what has no sigma.
+    noise : NoiseModel
+        Of the data, same unit and shape.
+
+    Returns
+    -------
+    float
+        NaN where nothing is finite.
+    """
     ratio = _standardised(data, noise)
     finite = ratio[np.isfinite(ratio)]
     return float(finite.max()) if finite.size else float("nan")
 
 
 def background_noise(noisy: Array, denoised: Array, background: Mask | None = None) -> tuple[float, float]:
-    """1.4826 MAD of the background before and after, unit of the data (0 after: the method left zeros)."""
+    """1.4826 MAD of the background before and after, unit of the data (0 after: the method left zeros).
+
+    Parameters
+    ----------
+    noisy, denoised : ndarray, shape (channel, y, x)
+        One unit; each is measured where it is finite.
+    background : ndarray of bool, optional
+        (channel, y, x), or (y, x) for all channels: free of emission. None: every voxel.
+
+    Returns
+    -------
+    tuple of float
+        NaN where no voxel is left.
+    """
     before, after = mad_sigma(noisy, background), mad_sigma(denoised, background)
     return float("nan") if before is None else before, float("nan") if after is None else after
 

@@ -150,13 +150,35 @@ class NoiseModel:
         family: covariance.Family = "white_convolved",
         **fields: Any,
     ) -> NoiseModel:
-        """Noise of a Gaussian beam (FWHM in pixels, angle in degrees); see `covariance.beam_acf`."""
+        """Noise of a Gaussian beam.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (channel, y, x).
+        sigma : float or array-like, shape (channel,)
+            1 sigma in the unit of the data.
+        beam_pixels : tuple of float
+            (major, minor, pa): FWHM in pixels, degrees from +y towards -x.
+        family : {"white_convolved", "imaged"}
+            White noise convolved with the beam, or of imaged visibilities; see `covariance.beam_acf`.
+        **fields
+            More of the model, by name.
+        """
         acf = covariance.beam_acf(beam_pixels, family=family)
         return cls._built(shape, sigma, acf, origin=f"beam, {family}", **fields)
 
     @classmethod
     def from_psf(cls, shape: Shape, sigma: ArrayLike, psf: NDArray[Any], **fields: Any) -> NoiseModel:
-        """Naturally weighted visibility noise: the ACF is the dirty beam; see `covariance.psf_acf`."""
+        """Naturally weighted visibility noise: the ACF is the dirty beam, an image (y, x); see `covariance.psf_acf`.
+
+        `shape` and `sigma` as for `from_beam`.
+
+        Raises
+        ------
+        NoiseError
+            The dirty beam is not one image with a positive peak.
+        """
         return cls._built(shape, sigma, covariance.psf_acf(psf), origin="psf", **fields)
 
     @classmethod

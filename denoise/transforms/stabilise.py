@@ -71,7 +71,10 @@ class Anscombe:
         return np.asarray(2 * np.sqrt(np.maximum(level, 0)), data.dtype)
 
     def inverse(self, stabilised: NDArray[Any]) -> NDArray[Any]:
-        """Data whose stabilised values average to `stabilised`; not below `offset`, NaN stays NaN."""
+        """Data whose stabilised values average to `stabilised`: any shape, in data units, dtype of `stabilised`.
+
+        Not below `offset`; NaN stays NaN.
+        """
         values = np.asarray(stabilised, np.float64)
         noise = self.read_noise / self.gain
         lowest = max(2 * np.sqrt(noise**2 + 3 / 8) - 1, 1.0)  # no events; the series diverges near 0
@@ -102,7 +105,13 @@ class Anscombe:
         return np.asarray(sigma * slope, np.float32)
 
     def check(self, data: NDArray[Any]) -> None:
-        """Refuse data that cannot be counts of this detector (background subtracted, wrong offset)."""
+        """Refuse data of any shape that cannot be counts of this detector (background subtracted, wrong offset).
+
+        Raises
+        ------
+        ParameterError
+            Their mean is below `offset` by more than read noise explains; NaN is left out.
+        """
         known = data[np.isfinite(data)]
         if known.size == 0:
             return
