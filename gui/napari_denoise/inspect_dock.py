@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from denoise.cube import Cube
 from denoise.errors import DenoiseError
 from napari_denoise.aperture import Aperture, Kind, point
+from napari_denoise.canvas import CanvasPause
 from napari_denoise.inspect_live import CutRequest, Fits, Live
 from napari_denoise.inspect_maps import MapRequest, moment_job
 from napari_denoise.inspect_numbers import fit_rows, number_rows
@@ -43,6 +44,7 @@ class InspectDock(InspectView):
         self.live = Live()
         self.slider = ChannelSlider(viewer)
         self.drawn, self.cut = ApertureLayer(viewer), CutLayer(viewer)
+        self.canvas = CanvasPause(self)
         self.chosen: Chosen | None = None
         self.channels = slice(0, 0)
         self.measured: Measured | None = None
@@ -96,11 +98,11 @@ class InspectDock(InspectView):
         self.live.fitted.connect(self._on_fits)
         self.live.residual.connect(self._on_residual)
         self.live.diagram.connect(self._on_diagram)
-        self.live.failed.connect(self.message.error)
+        self.live.failed.connect(self._on_failed)
         self.studies.ready.connect(self._on_study)
         self.studies.failed.connect(self._on_no_study)
         self.slider.changed.connect(self.spectrum.show_channel)
-        self.drawn.moved.connect(self._on_aperture)
+        self.drawn.moved.connect(self._on_drawn)
         self.cut.moved.connect(self._on_cut)
         events = self.viewer.cursor.events.position
         events.connect(self._on_pointer)
@@ -222,12 +224,23 @@ class InspectDock(InspectView):
             return False
         return all(-0.5 <= v < n - 0.5 for v, n in zip(where, self.pair.before.shape[1:], strict=True))
 
+    def _on_drawn(self) -> None:
+        """The shape was moved in the image: its numbers come before its picture."""
+        self.canvas.hold()
+        self._on_aperture()
+
+    def _on_failed(self, text: str) -> None:
+        self.canvas.release()
+        self.message.error(text)
+
     def _on_aperture(self) -> None:
         pair, aperture = self.pair, self.aperture
         if pair is None:
+            self.canvas.release()
             return
         foot = None if aperture is None else aperture.footprint(pair.before.shape[1:])
         if foot is None:
+            self.canvas.release()
             self.measured, self.fits = None, None
             self.picker.words.setText(
                 "No aperture" if aperture is None else "The aperture lies outside the field"
@@ -238,6 +251,7 @@ class InspectDock(InspectView):
         self.live.at(pair, foot)
 
     def _on_measured(self, found: Measured) -> None:
+        self.canvas.release()
         if found.pair is not self.pair:
             return
         self.measured, self.fits = found, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -49,11 +50,13 @@ def open_viewer(
     ]
     import napari
 
+    kinds = _docks()
     viewer = napari.Viewer(title=TITLE, show=show)
+    _keep_out_of_the_garbage()
     show_as_sky(viewer)
     for data, kwargs, kind in layers:
         getattr(viewer, f"add_{kind}")(data, **kwargs)
-    docks = add_docks(viewer)
+    docks = _add(viewer, kinds)
     _look_at_the_middle(viewer)
     # once the window is there: napari's shapes take a second to import
     QTimer.singleShot(0, docks["Denoise"], partial(_add_beam, viewer))
@@ -71,21 +74,38 @@ def _add_beam(viewer: Any) -> None:
             add_beam(viewer, entry)
 
 
+def _keep_out_of_the_garbage() -> None:
+    """What the libraries made by now stays until the end, and no layer is among it.
+
+    To search these 300,000 objects for garbage stops the window for 0.2 s, now and then while the slider moves.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()
+
+
 def add_docks(viewer: Any) -> dict[str, Any]:
     """Our docks as tabs on the right: name and widget of each."""
-    from qtpy.QtCore import QTimer
+    return _add(viewer, _docks())
 
+
+def _docks() -> dict[str, Any]:
+    """Name and class of each."""
     from napari_denoise.compare_dock import CompareDock
     from napari_denoise.denoise_dock import DenoiseDock
     from napari_denoise.inspect_dock import InspectDock
     from napari_denoise.provenance_dock import ProvenanceDock
 
-    kinds = {
+    return {
         "Denoise": DenoiseDock,
         "Inspect": InspectDock,
         "Compare": CompareDock,
         "Provenance": ProvenanceDock,
     }
+
+
+def _add(viewer: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    from qtpy.QtCore import QTimer
+
     widgets = {name: kind(viewer) for name, kind in kinds.items()}
     docks = [
         viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)

@@ -1,5 +1,6 @@
 """The dock that measures, in a real window: the aperture moves, the numbers follow, files come back equal."""
 
+import time
 import warnings
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 from astropy import units as u
 from astropy.table import Table
 from matplotlib.backend_bases import MouseButton, MouseEvent
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QOpenGLWidget
+from shiboken6 import delete
 
 import denoise
 from denoise.metrics import integrated_spectrum, moment_maps, sum_error
@@ -189,6 +193,58 @@ def test_a_click_on_the_spectrum_moves_the_slider(dock, until):
     assert dock.spectrum.channel == 17
     dock.viewer.dims.set_current_step(0, 3)
     assert dock.spectrum.channel == 3
+
+
+class Frames(QObject):
+    """What is painted, in turn: "spectrum", "canvas"."""
+
+    def __init__(self, dock):
+        super().__init__()
+        self.dock, self.canvas, self.seen = dock, dock.window().findChildren(QOpenGLWidget)[0], []
+        for widget in (dock.spectrum, self.canvas):
+            widget.installEventFilter(self)
+
+    def eventFilter(self, widget, event):
+        if event.type() == QEvent.Type.Paint and widget.updatesEnabled():
+            self.seen.append("canvas" if widget is self.canvas else "spectrum")
+        return False
+
+
+def test_the_numbers_of_a_moved_shape_come_before_its_picture(dock, until):
+    frames = Frames(dock)
+    for step in range(3):
+        until(lambda: not dock.canvas.holds)
+        before, _ = dock.measured, frames.seen.clear()
+        with dock.drawn.layer.events.set_data.blocker():  # as napari does: the shape first, then its event
+            dock.drawn.layer.data = [(dock.aperture.at((20.0 + step, 28.0)).corners, "ellipse")]
+        dock.drawn.moved.emit()
+        until(lambda: "canvas" in frames.seen)
+        assert dock.measured is not before
+        assert frames.seen.index("spectrum") < frames.seen.index("canvas")
+    assert not dock.canvas.holds
+    assert frames.canvas.updatesEnabled()
+
+
+def test_the_canvas_does_not_wait_for_numbers_that_do_not_come(dock, until):
+    frames = Frames(dock)
+    dock.canvas.hold()
+    frames.seen.clear()
+    dock.viewer.layers[0].gamma = 0.9
+    start = time.monotonic()
+    until(lambda: "canvas" in frames.seen)
+    assert 0.05 < time.monotonic() - start < 5
+    dock.viewer.layers[0].gamma = 1.0
+
+
+def test_a_dock_that_goes_lets_the_canvas_go(dock):
+    from napari_denoise.canvas import CanvasPause
+
+    canvas = Frames(dock).canvas
+    passing = CanvasPause(dock)
+    passing.hold()
+    assert not canvas.updatesEnabled()
+    delete(passing)
+    assert canvas.updatesEnabled()
 
 
 def test_a_drag_on_the_spectrum_chooses_channels(dock, until):
