@@ -16,14 +16,18 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt, QTimer
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication, QDockWidget, QOpenGLWidget
 
 os.environ["NAPARI_CONFIG"] = ""  # read when napari is imported, later: its settings would persist
 warnings.simplefilter("ignore")
+from napari_denoise.aperture import circle  # noqa: E402 - the settings come before anything of napari
 
 SMALL, LARGE = (64, 256, 256), (200, 1024, 1024)
 REPEATS = 20
@@ -165,29 +169,131 @@ def large(path: Path) -> None:
     RawSource.read = plain
 
 
-def drags(viewer, dock) -> None:
-    """From a moved aperture to the new spectrum and table on screen, for apertures of several sizes."""
-    dock.window().activateWindow()
-    until(lambda: dock.pair is not None and dock.pair.after is not None)
-    from napari_denoise.aperture import circle
+class Watch(QObject):
+    """When the numbers of an aperture, and its shape on the canvas, were on the screen: seconds (wall, CPU)."""
 
+    def __init__(self, dock, canvas) -> None:
+        super().__init__()
+        self.dock, self.canvas = dock, canvas
+        self.times: dict[str, np.ndarray] = {}
+        dock.drawn.moved.connect(lambda: self.mark("moved", self.times))
+        for widget in (dock.spectrum, dock.table.viewport(), canvas):
+            widget.installEventFilter(self)
+
+    def start(self) -> None:
+        """Before a move."""
+        self.times = {}
+        self.mark("start", self.times)
+
+    def mark(self, what: str, times: dict[str, np.ndarray]) -> None:
+        times.setdefault(what, np.array([time.perf_counter(), time.process_time()]))
+
+    def eventFilter(self, widget, event) -> bool:  # noqa: N802 - Qt's name
+        if event.type() == QEvent.Type.Paint and "moved" in self.times:
+            if widget is self.canvas:
+                name = "canvas" if widget.updatesEnabled() else ""
+            else:
+                name = ("spectrum" if widget is self.dock.spectrum else "table") if self.known else ""
+            if name:  # on the screen when the frame is done
+                QTimer.singleShot(0, partial(self.mark, name, self.times))
+        return False
+
+    @property
+    def known(self) -> bool:
+        """Whether the aperture is measured where it is."""
+        found, aperture = self.dock.measured, self.dock.aperture
+        shape = self.dock.pair.before.shape[1:]
+        return found is not None and found.foot.same_as(aperture.footprint(shape))
+
+    @property
+    def done(self) -> bool:
+        return {"spectrum", "table", "canvas"} <= self.times.keys()
+
+    @property
+    def spans(self) -> np.ndarray:
+        """Up to the change of the aperture, from there to the numbers, and to the picture; shape (3, wall or CPU)."""
+        of = self.times
+        numbers = max(of["spectrum"], of["table"], key=lambda one: one[0])
+        return np.stack([of["moved"] - of["start"], numbers - of["moved"], of["canvas"] - of["moved"]])
+
+
+class Mouse:
+    """A drag in the canvas, by events of Qt as a hand makes them."""
+
+    def __init__(self, viewer, canvas) -> None:
+        self.viewer, self.canvas = viewer, canvas
+
+    def send(self, kind, world, button, held) -> None:
+        camera, size = self.viewer.scene.camera, self.canvas.size()
+        y, x = (np.asarray(world) - np.asarray(camera.center)[-2:]) * camera.zoom
+        place = QPointF(size.width() / 2 - x, size.height() / 2 - y)  # north up, east left
+        there = self.canvas.mapToGlobal(place)
+        none = Qt.KeyboardModifier.NoModifier
+        QApplication.sendEvent(self.canvas, QMouseEvent(kind, place, there, button, held, none))
+
+    def press(self, world) -> None:
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        self.send(QEvent.Type.MouseMove, world, none, none)
+        self.send(QEvent.Type.MouseButtonPress, world, left, left)
+
+    def move(self, world) -> None:
+        self.send(QEvent.Type.MouseMove, world, Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton)
+
+    def release(self, world) -> None:
+        self.send(QEvent.Type.MouseButtonRelease, world, Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton)
+
+
+def drags(viewer, dock) -> None:
+    """A hand drags the aperture: from its change to the new spectrum and table on screen, and to its new picture."""
+    top = dock.window()
+    top.resize(1500, 950)  # both are seen
+    top.activateWindow()
+    frame = dock.parentWidget()
+    while not isinstance(frame, QDockWidget):
+        frame = frame.parentWidget()
+    frame.raise_()
+    until(lambda: dock.pair is not None and dock.pair.after is not None and dock.live.idle)
+    viewer.reset_view()
     dock.start_aperture("circle")
+    canvas = top.findChildren(QOpenGLWidget)[0]
+    watch, mouse = Watch(dock, canvas), Mouse(viewer, canvas)
     for radius in (5, 10, 20, 40):
-        side = dock.chosen.entry.world.matrix[1:, 1:]
-        dock.drawn.show(circle((128.0, 128.0), radius * abs(side[0, 0]), side))
-        dock.drawn.moved.emit()
-        until(lambda: dock.live.idle and dock.measured is not None)
-        taken = []
-        for number in range(REPEATS):
-            before = dock.measured
-            dock.drawn.show(dock.aperture.at((100.0 + 2 * number, 120.0)))
-            start = time.perf_counter()
-            dock.drawn.moved.emit()
-            until(lambda before=before: dock.measured is not before)
-            QApplication.processEvents()
-            taken.append(time.perf_counter() - start)
-        pixels = dock.measured.foot.pixels
-        say(f"spectrum and table after a drag, aperture of {pixels} pixels", float(np.median(taken)), 0.05)
+        drag(dock, radius, watch, mouse)
+
+
+def drag(dock, radius: int, watch: Watch, mouse: Mouse) -> None:
+    """An aperture of some pixels' radius over the field."""
+    world = dock.chosen.entry.world
+    side = world.matrix[1:, 1:]
+
+    def at(y: float) -> np.ndarray:
+        return side @ [y, 120.0] + world.origin[1:]
+
+    dock.drawn.show(circle((100.0, 120.0), radius * abs(side[0, 0]), side))
+    dock.drawn.select("select")
+    watch.start()
+    dock.drawn.moved.emit()
+    until(lambda: watch.known and dock.live.idle)
+    rest = time.perf_counter() + 0.3
+    until(lambda: time.perf_counter() > rest)  # everything is drawn
+    mouse.press(at(100.0))
+    spans = []
+    for number in range(1, REPEATS + 1):
+        watch.start()
+        mouse.move(at(100.0 + 2 * number))
+        until(lambda: watch.done, 10.0)
+        spans.append(watch.spans)
+    mouse.release(at(100.0 + 2 * REPEATS))
+    pixels = dock.measured.foot.pixels
+    (moving, _), (wall, busy), (picture, drawing) = np.median(spans, axis=0)
+    least, most = (1e3 * function([one[1, 0] for one in spans]) for function in (min, max))
+    say(f"spectrum and table after a drag, aperture of {pixels} pixels", wall, 0.05)
+    print(
+        f"        {1e3 * busy:.0f} ms of it computing; best {least:.0f}, worst {most:.0f} ms. napari itself: to move "
+        f"the shape {1e3 * moving:.0f} ms before; the canvas shows it {1e3 * picture:.0f} ms after the change "
+        f"({1e3 * (drawing - busy):.0f} ms computing)",
+        flush=True,
+    )
 
 
 def main() -> None:
