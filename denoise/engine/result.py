@@ -13,7 +13,7 @@ from denoise.cube import Cube, PixelSource, Provenance, Region, blocks
 from denoise.engine.account import PackedMask
 from denoise.engine.bootstrap import Drawn
 from denoise.engine.resolution import Resolution
-from denoise.engine.sinks import file_sink
+from denoise.engine.sinks import Told, file_sink
 from denoise.engine.tilework import Piece
 from denoise.noise import NoiseModel
 from denoise.transforms.stabilise import Anscombe
@@ -133,9 +133,7 @@ class Result:
         """
         sink = file_sink(Path(path), save=save, overwrite=overwrite, layout=layout)
         try:
-            sink.open(
-                self.input,
-                self.noise,
+            told = Told(
                 method=self.method,
                 variance=self.uncertainty is not None,
                 stabilised=self.stabiliser is not None,
@@ -144,6 +142,7 @@ class Result:
                 display=self.display,
                 resolution=self.resolution,
             )
+            sink.open(self.input, self.noise, told)
             keep = sink.keeper()
             for region in blocks(self.input.shape, voxels=1 << 22):
                 error = None if self.uncertainty is None else self.uncertainty.read(region)

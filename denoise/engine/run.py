@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from denoise.cores import Spread, usable_cores
-from denoise.cube import Cube, inspect
+from denoise.cube import Cube, Provenance, inspect
 from denoise.engine.chain import Chain
 from denoise.engine.conditioning import Conditioned, condition, in_a_file
 from denoise.engine.enhancing import check_enhancer
@@ -24,7 +24,7 @@ from denoise.engine.progress import Monitor
 from denoise.engine.provenance import describe_run
 from denoise.engine.result import Result, difference
 from denoise.engine.runners import Runner, Serial
-from denoise.engine.sinks import Sink
+from denoise.engine.sinks import Finished, Sink, Told
 from denoise.errors import DenoiseWarning, ParameterError
 from denoise.methods import AUTO, Denoiser, choose, get_method, refuse_parameters
 from denoise.noise import NoiseModel, estimate_noise
@@ -123,37 +123,48 @@ class Run:
             prepared = self.prepare(Path(scratch))
             if prepared.denoiser.info.category == "enhancer":
                 prepared.fit(self.options.seed)  # says whether the output has a unit
-            display, stabilised = prepared.display, prepared.data.stabiliser is not None
-            resolution = prepared.resolution
-            sink.open(
-                self.cube,
-                prepared.noise,
+            told = Told(
                 method=prepared.label,
                 variance=prepared.error_bar,
-                stabilised=stabilised,
+                stabilised=prepared.data.stabiliser is not None,
                 chosen=prepared.chosen,
                 remarks=prepared.denoiser.info.remarks,
-                display=display,
-                resolution=resolution,
+                display=prepared.display,
+                resolution=prepared.resolution,
             )
+            sink.open(self.cube, prepared.noise, told)
             try:
-                with closing(
-                    prepared.run(self.options.seed, keep=sink.keeper(), runner=self.runner)
-                ) as cores:
-                    for kept in cores:
-                        sink.take(kept)
-                provenance = describe_run(self, prepared, time.perf_counter() - start)
-                doubts = prepared.remarks()
-                done = sink.finish(provenance, history=doubts)
+                done, provenance, doubts = self._filled(sink, prepared, start)
             except BaseException:
                 sink.abort()
                 raise
+        return self._result(prepared, told, done, provenance, [*self.said, *said], doubts, start)
+
+    def _filled(self, sink: Sink, prepared: Prepared, start: float) -> tuple[Finished, Provenance, list[str]]:
+        """Every tile into an open sink, which is complete then; what the output records, and what the method doubts."""
+        with closing(prepared.run(self.options.seed, keep=sink.keeper(), runner=self.runner)) as cores:
+            for kept in cores:
+                sink.take(kept)
+        provenance = describe_run(self, prepared, time.perf_counter() - start)
+        doubts = prepared.remarks()
+        return sink.finish(provenance, history=doubts), provenance, doubts
+
+    def _result(
+        self,
+        prepared: Prepared,
+        told: Told,
+        done: Finished,
+        provenance: Provenance,
+        said: Sequence[str],
+        doubts: list[str],
+        start: float,
+    ) -> Result:
         metrics = prepared.metrics()
         found = remarks(metrics, continuum=prepared.data.continuum, image=self.cube.is_image)
         return Result(
             input=self.cube,
             cube=done.cube,
-            residual=None if display else difference(self.cube, done.cube),
+            residual=None if told.display else difference(self.cube, done.cube),
             uncertainty=done.uncertainty,
             noise=prepared.noise,
             stabiliser=prepared.data.stabiliser,
@@ -161,12 +172,12 @@ class Run:
             drawn=prepared.drawn,
             flux_errors=prepared.flux_errors,
             metrics=metrics,
-            warnings=list(dict.fromkeys([*self.said, *said, *found, *doubts])),
+            warnings=list(dict.fromkeys([*said, *found, *doubts])),
             remarks=doubts,
-            chosen=prepared.chosen,
-            display=display,
-            resolution=resolution,
-            method=prepared.label,
+            chosen=told.chosen,
+            display=told.display,
+            resolution=told.resolution,
+            method=told.method,
             parameters=prepared.parameters,
             provenance=provenance,
             seconds=time.perf_counter() - start,

@@ -35,28 +35,42 @@ class Finished:
     path: Path | None
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a sink is told of the results before the first of them.
+
+    Attributes
+    ----------
+    method : str
+        What makes them.
+    variance : bool
+        Whether every core brings its 1 sigma error.
+    stabilised : bool
+        The noise model is that of stabilised data, and every core brings its own in the cube's unit.
+    chosen : str
+        Why this method; "" if it was asked for.
+    remarks : bool
+        Lines for the history may come at the end.
+    display : bool
+        The results have no unit, and nothing else is kept.
+    resolution : Resolution or None
+        Where a kernel broadens it.
+    """
+
+    method: str
+    variance: bool
+    stabilised: bool = False
+    chosen: str = ""
+    remarks: bool = False
+    display: bool = False
+    resolution: Resolution | None = None
+
+
 class Sink(Protocol):
     """Takes each core once, in any order: first by its keeper in the process that made it, then here."""
 
-    def open(
-        self,
-        cube: Cube,
-        noise: NoiseModel,
-        *,
-        method: str,
-        variance: bool,
-        stabilised: bool = False,
-        chosen: str = "",
-        remarks: bool = False,
-        display: bool = False,
-        resolution: Resolution | None = None,
-    ) -> None:
-        """Get ready for results with the shape and metadata of `cube`.
-
-        `stabilised`: `noise` is that of stabilised data, and every core brings its own in the cube's unit.
-        `chosen`: why this method; "" if it was asked for. `remarks`: lines for the history may come at the end.
-        `display`: the results have no unit, and nothing else is kept. `resolution`: where a kernel broadens it.
-        """
+    def open(self, cube: Cube, noise: NoiseModel, told: Told) -> None:
+        """Get ready for results with the shape and metadata of `cube`."""
 
     def keeper(self) -> Keep:
         """What is done with a piece where it is made, perhaps in another process; picklable."""
@@ -78,23 +92,11 @@ def _result_alone(piece: Piece) -> tuple[Region, Floats, Floats | None]:
 class ArraySink:
     """Results in memory."""
 
-    def open(
-        self,
-        cube: Cube,
-        noise: NoiseModel,
-        *,
-        method: str,
-        variance: bool,
-        stabilised: bool = False,
-        chosen: str = "",
-        remarks: bool = False,
-        display: bool = False,
-        resolution: Resolution | None = None,
-    ) -> None:
+    def open(self, cube: Cube, noise: NoiseModel, told: Told) -> None:
         """Allocate the arrays."""
-        self._like = cube.without_unit() if display else cube
+        self._like = cube.without_unit() if told.display else cube
         self._data = np.empty(cube.shape, cube.dtype)
-        self._error = np.empty(cube.shape, np.float32) if variance else None
+        self._error = np.empty(cube.shape, np.float32) if told.variance else None
 
     def keeper(self) -> Keep:
         """The input has its copy already."""
@@ -183,19 +185,7 @@ class FileSink:
         self._layout: Literal["default", "like-input"] = layout
         self._writer: CubeWriter | ZarrWriter | None = None
 
-    def open(
-        self,
-        cube: Cube,
-        noise: NoiseModel,
-        *,
-        method: str,
-        variance: bool,
-        stabilised: bool = False,
-        chosen: str = "",
-        remarks: bool = False,
-        display: bool = False,
-        resolution: Resolution | None = None,
-    ) -> None:
+    def open(self, cube: Cube, noise: NoiseModel, told: Told) -> None:
         """Make the temporary file, preallocated.
 
         Raises
@@ -205,28 +195,21 @@ class FileSink:
         ResourceError
             The file cannot be written, or there is not enough space.
         """
-        if not variance:
-            _refuse_uncertainty(self._save, method)
+        if not told.variance:
+            _refuse_uncertainty(self._save, told.method)
         # RESIDUAL and NOISE have the unit of the input: beside DATA without one they would mislead
-        if display:
+        if told.display:
             self._save, cube = (), cube.without_unit()
         self._noise = noise
-        whole = stabilised or noise.pixels is not None
+        whole = told.stabilised or noise.pixels is not None
         self._streamed = _streamed(self._save, whole_noise=whole)
         separable = {} if whole else _noise_extensions(self._save, noise)
-        why = [f"Method chosen by auto: {chosen}."] if chosen else []
-        if resolution is not None:
-            why += resolution.history()
         self._writer = self._make_writer(
             cube,
             {**dict.fromkeys(self._streamed), **separable},
-            [
-                f"{_did(display)} by astro-denoise, method {method}; see the PROVENANCE table.",
-                *_only(display),
-                *why,
-            ],
-            _ROOM if remarks else 0,
-            {} if resolution is None else resolution.cards(),
+            _history(told),
+            _ROOM if told.remarks else 0,
+            {} if told.resolution is None else told.resolution.cards(),
         )
         self._writer.open()
 
@@ -284,12 +267,15 @@ class FileSink:
         return self._writer
 
 
-def _did(display: bool) -> str:
-    return "Enhanced" if display else "Denoised"
-
-
-def _only(display: bool) -> list[str]:
-    return ["For display only: values have no flux unit and are not in proportion to it."] if display else []
+def _history(told: Told) -> list[str]:
+    """What was done, and why."""
+    did = "Enhanced" if told.display else "Denoised"
+    lines = [f"{did} by astro-denoise, method {told.method}; see the PROVENANCE table."]
+    if told.display:
+        lines.append("For display only: values have no flux unit and are not in proportion to it.")
+    if told.chosen:
+        lines.append(f"Method chosen by auto: {told.chosen}.")
+    return lines + ([] if told.resolution is None else told.resolution.history())
 
 
 class ZarrSink(FileSink):

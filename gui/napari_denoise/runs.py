@@ -15,7 +15,8 @@ from denoise.cube import Cube, Region
 from denoise.engine import RunOptions, run_file
 from denoise.engine.progress import Monitor
 from denoise.engine.run import Run
-from denoise.engine.sinks import ArraySink
+from denoise.engine.sinks import ArraySink, Told
+from denoise.noise import NoiseModel
 from napari_denoise.jobs import Job
 
 Shown = Callable[[Region], None]
@@ -40,11 +41,11 @@ class LiveSink(ArraySink):
         self._opened = opened
         self._shown = shown
 
-    def open(self, cube: Cube, noise: Any, **options: Any) -> None:
+    def open(self, cube: Cube, noise: NoiseModel, told: Told) -> None:
         """Allocate the arrays and say so."""
-        super().open(cube, noise, **options)
+        super().open(cube, noise, told)
         self._data.fill(np.nan)
-        self._opened(self._data, bool(options.get("display")))
+        self._opened(self._data, told.display)
 
     def take(self, kept: Any) -> None:
         """Copy a core into place and say so."""
