@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from denoise.cube.axes import AxisMap
 from denoise.cube.regions import Region, Shape, check_region, outer_axes, region_shape, strides
+from denoise.cube.sources import AxesSource
 from denoise.errors import OutputExistsError, ResourceError, UsageError
 
 
@@ -101,6 +102,25 @@ class BlockWriter:
         except OSError as error:
             raise write_error(error, self.path) from error
         return int(block.size)
+
+    def view(self, name: str) -> AxesSource:
+        """The pixels of an image as far as they are written, zeros elsewhere.
+
+        The file stays readable through it after it got its final name, or was removed.
+
+        Raises
+        ------
+        ResourceError
+            The file has gone.
+        """
+        image = self.images[name]
+        try:
+            stored = np.memmap(
+                self.path, dtype=image.stored, mode="r", offset=image.offset, shape=image.axes.file_shape
+            )
+        except OSError as error:
+            raise write_error(error, self.path) from error
+        return AxesSource(stored, image.axes)
 
 
 def write_all(handle: int, data: memoryview, offset: int) -> None:

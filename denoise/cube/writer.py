@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import shutil
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from astropy.io import fits
@@ -37,6 +35,7 @@ from denoise.cube.hdus import HduRecord
 from denoise.cube.headers import data_headers, extension_header, small_header
 from denoise.cube.provenance import Provenance, provenance_hdu
 from denoise.cube.regions import Region
+from denoise.cube.unfinished import Unfinished
 from denoise.errors import DenoiseError, OutputExistsError, ResourceError, UsageError
 
 Layout = Literal["default", "like-input"]
@@ -66,7 +65,7 @@ class Extension:
     cards: Mapping[str, Any] = field(default_factory=dict)
 
 
-class CubeWriter:
+class CubeWriter(Unfinished):
     """Makes a FITS file like the one a cube came from.
 
     Use it as a context manager: leaving it without an error completes the file, an error removes it.
@@ -115,12 +114,10 @@ class CubeWriter:
         layout: Layout = "default",
         overwrite: bool = False,
     ) -> None:
-        self.path = Path(path)
-        self.overwrite = overwrite
+        super().__init__(path, overwrite=overwrite)
         self.template = template
         self._provenance = provenance
         self._history: list[str] = []
-        self._temporary: Path | None = None
         self._lock = threading.Lock()
         check_output(self.path, overwrite=overwrite)
         if template.path is not None and self.path.exists() and self.path.samefile(template.path):
@@ -135,24 +132,11 @@ class CubeWriter:
         """Size of the output, without the PROVENANCE table."""
         return self._plan.size
 
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
     def open(self) -> None:
         """Make the temporary file: space, headers, everything that is copied."""
-        folder = self.path.parent
-        self._temporary = folder / f".{self.path.name}.{secrets.token_hex(4)}.part"
+        self._temporary = self._beside()
         try:
-            self._check_space(folder)
+            self._check_space(self.path.parent)
             handle = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
             try:
                 allocate(handle, self._plan.size)
@@ -212,33 +196,6 @@ class CubeWriter:
         """More HISTORY lines, any time before the end; what the room does not hold is cut off."""
         self._history += lines
 
-    def close(self) -> None:
-        """Complete the file and give it its name.
-
-        Raises
-        ------
-        DenoiseError
-            Some voxels were never written; nothing is left.
-        OutputExistsError
-            Another program made the output meanwhile.
-        """
-        if self._temporary is None:
-            return
-        missing = {name: n for name, n in self._left.items() if n != 0}
-        if missing:
-            self.abort()
-            raise DenoiseError(
-                "the output is not complete", value=missing, action="this is a bug: please report it"
-            )
-        try:
-            self._finish(self._temporary)
-        except OSError as error:
-            self.abort()
-            if isinstance(error, DenoiseError):
-                raise
-            raise write_error(error, self.path) from error
-        self._temporary = None
-
     def _finish(self, temporary: Path) -> None:
         handle = os.open(temporary, os.O_WRONLY)
         try:
@@ -253,11 +210,8 @@ class CubeWriter:
         publish(temporary, self.path, overwrite=self.overwrite)
         sync_folder(self.path.parent)
 
-    def abort(self) -> None:
-        """Remove the temporary file."""
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
-            self._temporary = None
+    def _remove(self, temporary: Path) -> None:
+        temporary.unlink(missing_ok=True)
 
 
 def is_zarr_output(path: Path) -> bool:

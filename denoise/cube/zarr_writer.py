@@ -7,7 +7,6 @@ reading a FITS image. The folder appears under its name only when it is whole.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
@@ -24,8 +23,9 @@ from denoise.cube.core import Cube
 from denoise.cube.headers import data_headers, extension_header, small_header
 from denoise.cube.provenance import Provenance
 from denoise.cube.regions import Region, Shape, check_region, region_shape
+from denoise.cube.unfinished import Unfinished
 from denoise.cube.writer import Extension, as_extension, check_output
-from denoise.errors import DenoiseError, DenoiseWarning, OutputExistsError, ResourceError, UsageError
+from denoise.errors import DenoiseWarning, OutputExistsError, ResourceError, UsageError
 
 CARDS, PRIMARY, BEAMS, PROVENANCE = "fits_cards", "fits_primary_cards", "beams", "provenance"
 CHUNK: Shape = (64, 64, 64)
@@ -33,7 +33,7 @@ CHUNK: Shape = (64, 64, 64)
 _SHARD: Shape = (4, 1, 4)
 
 
-class ZarrWriter:
+class ZarrWriter(Unfinished):
     """Makes a Zarr group like the file a cube came from; one process writes it.
 
     Parameters
@@ -61,16 +61,13 @@ class ZarrWriter:
         cards: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
-        self.path = Path(path)
-        self.overwrite = overwrite
+        super().__init__(path, overwrite=overwrite)
         self.template = template
         self._extensions = {name: as_extension(value) for name, value in (extensions or {}).items()}
         self._history, self._cards = list(history), dict(cards or {})
         self._axes = template.axes.output()
-        self._temporary: Path | None = None
         self._group: Any = None
         self._arrays: dict[str, Any] = {}
-        self._left: dict[str, int] = {}
         check_output(self.path, overwrite=overwrite)
 
     def open(self) -> None:
@@ -82,7 +79,7 @@ class ZarrWriter:
             It cannot be written, or zarr is not installed.
         """
         zarr = import_zarr(self.path)
-        self._temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._temporary = self._beside()
         try:
             self._group = zarr.create_group(os.fspath(self._temporary), zarr_format=3)
             self._describe()
@@ -180,38 +177,11 @@ class ZarrWriter:
         attributes = self._arrays["DATA"].attrs
         attributes[CARDS] = [*attributes[CARDS], *_lines(history_cards(lines))]
 
-    def close(self) -> None:
-        """Give the complete group its name.
+    def _finish(self, temporary: Path) -> None:
+        _publish(temporary, self.path, overwrite=self.overwrite)
 
-        Raises
-        ------
-        DenoiseError
-            Some voxels were never written; nothing is left.
-        OutputExistsError
-            Another program made the output meanwhile.
-        """
-        if self._temporary is None:
-            return
-        missing = {name: n for name, n in self._left.items() if n != 0}
-        if missing:
-            self.abort()
-            raise DenoiseError(
-                "the output is not complete", value=missing, action="this is a bug: please report it"
-            )
-        try:
-            _publish(self._temporary, self.path, overwrite=self.overwrite)
-        except OSError as error:
-            self.abort()
-            if isinstance(error, DenoiseError):
-                raise
-            raise write_error(error, self.path) from error
-        self._temporary = None
-
-    def abort(self) -> None:
-        """Remove the temporary folder."""
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._temporary = None
+    def _remove(self, temporary: Path) -> None:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def import_zarr(path: str | Path) -> Any:
