@@ -2,8 +2,9 @@
 
 The network (`denoise.networks.lidia`) wants white noise of one known sigma. So the data are divided by the sigma of the
 noise model, the correlation of the noise is taken out (`denoise.transforms.whitening`), every channel is denoised by
-itself, and the correlation is put back. What the network leaves of the flux in regions that a search of the
-cube finds is put back from the residual, as `ist` does (`denoise.transforms.flux`).
+itself, and the correlation is put back. A network that sees one channel takes a faint source for noise. So in regions
+that a search of the whole cube finds, what the network left goes through the gates of `ist` and is added, and then the
+mean of what still remains (`denoise.transforms.flux`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from denoise.methods._adaptation import NUMBERS, numbers_of, refused, said
+from denoise.methods._gates import MOST, left_for_gates, shrunk, trained_gates
 from denoise.methods.contract import Block, Denoiser, Device, Estimate, Halo, MethodInfo, Parameters, Source
 from denoise.methods.smooth import FWHM_PER_SIGMA, beam_widths
 from denoise.networks.backend import check_torch
 from denoise.noise import NoiseModel
-from denoise.transforms import detection, flux
+from denoise.transforms import detection, flux, wavelets
 from denoise.transforms.gates import BRIGHT, strength
 from denoise.transforms.whitening import Whitened, filters_for, whiten
 
@@ -39,6 +41,8 @@ CITATION = """@article{Vaksman2020,
   year = {2020},
 }"""
 
+# share of the reach of the gates that a halo needs, as in `ist`: far coefficients fade
+_EFFECTIVE = 0.2
 # bytes a pixel of a plane (neighbours, what patches say, images), a voxel, and a thread (patches at work)
 _PLANE, _VOXEL, _THREAD = 1_200, 100, 80_000_000
 # bytes of an adaptation: what is kept of the cube and simulated, and a thread (one image forward and backward)
@@ -93,11 +97,12 @@ class Lidia(Denoiser):
 
     @property
     def weights(self) -> str:
-        """Checksum of the network's weights."""
+        """Checksums of the network's weights and of the gates."""
         from denoise.networks.recipe import LidiaRecipe
         from denoise.networks.weights import checksum_of, model_folder
 
-        return checksum_of(model_folder(self.parameters.model, LidiaRecipe.family))
+        network = checksum_of(model_folder(self.parameters.model, LidiaRecipe.family))
+        return f"{network} {trained_gates().checksum}"
 
     @property
     def passes(self) -> int:
@@ -121,8 +126,10 @@ class Lidia(Denoiser):
         filters = filters_for(noise)
         beyond = 0 if filters is None else filters.reach + filters.spread
         search, more = detection.emission_halo(shape, noise), flux.halo(shape[0])
-        deep = max(search[0], BRIGHT[0] + 2, self._beside) + more[0]
-        side = max(search[1], BRIGHT[1] + 2 + beyond, REACH + beyond) + more[1]
+        channels, pixels, _ = (math.ceil(_EFFECTIVE * far) for far in wavelets.halo(*_scales(shape)))
+        gates = max(channels, BRIGHT[0] + 2) + more[0], max(pixels, BRIGHT[1] + 2) + more[1]
+        deep = max(search[0], self._beside) + gates[0]
+        side = max(search[1], REACH + beyond) + gates[1]
         if self.passes:
             side = max(side, self._cells(noise, 0).reach)
         return Halo(deep if shape[0] > 1 else 0, side, side)
@@ -173,14 +180,26 @@ class Lidia(Denoiser):
         data, valid = detection.standardise(block, sigma, threads=self.threads)
         white = self._whitened(data, valid, noise)
         estimate = self._denoised(white.data, valid, state)
-        # the flux that was left out of the regions found
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
-        left = detection.noise_left(white.noise, detection.search_scales(noise.cube_shape))
-        near, region = strength(white.data, left, threads=self.threads), seen.found.region
-        flux.put_back(estimate, white.data, region=region, strength=near, threads=self.threads)
+        region = seen.found.region
+        self._complete(estimate, white, region, noise.cube_shape)
         found = white.restore(estimate, region, threads=self.threads)
         result = np.where(valid, found * sigma, np.float32(0)).astype(np.float32, copy=False)
         return Estimate(result, diagnostics={} if state is None else state.numbers)
+
+    def _complete(
+        self, estimate: Block, white: Whitened, region: Block, cube_shape: tuple[int, int, int]
+    ) -> None:
+        """Add what the network left of the emission found, in place."""
+        rest, scales = white.data - estimate, _scales(cube_shape)  # of the cube: tiles agree
+        left = left_for_gates(white.noise, scales)
+        near = strength(rest, left, threads=self.threads)
+        estimate += shrunk(rest, white.noise, scales, region=region, strength=near, threads=self.threads)
+        if cube_shape[0] == 1:
+            flux.share_out(estimate, white.data, region=region, threads=self.threads)
+            return
+        bright = strength(white.data, left, threads=self.threads)
+        flux.put_back(estimate, white.data, region=region, strength=bright, threads=self.threads)
 
     def _whitened(self, data: Block, valid: NDArray[np.bool_], noise: NoiseModel) -> Whitened:
         """White to the last digit: which of two patches is nearer must not depend on tiles."""
@@ -207,3 +226,8 @@ class Lidia(Denoiser):
         if state is None or state.weights is None:
             return self._model.network
         return adapted(self._model.network, state.weights)
+
+
+def _scales(shape: tuple[int, int, int]) -> tuple[int, int]:
+    spatial, spectral = wavelets.default_scales(shape)
+    return min(spatial, MOST[0]), min(spectral, MOST[1])

@@ -18,6 +18,7 @@ from denoise.transforms.wavelets import B3
 from denoise.transforms.windows import windows_around
 
 BOX = (8, 14)  # half widths over which flux is kept: channels, pixels
+SHARED = 6  # half width, in pixels, within which a region shares what it lost
 _BRIGHT = (
     30.0  # sigma near a source at which half the residual's finest smoothing goes back: its noise hides there
 )
@@ -72,6 +73,31 @@ def _add(fine: Array, share: Array, strength: Array, target: Array, rest: Array,
     run_ranges(planes, len(fine), threads=threads)
 
 
+def share_out(estimate: Array, data: Array, *, region: Array, threads: int = 1) -> None:
+    """Add the mean of the residual in the region around each voxel, in place: all that is left of a region's flux.
+
+    Each channel by itself. ``put_back`` means over the whole box, and a region smaller than the box gets its share
+    only. That is better in a cube, whose faint regions begin and end where the noise is high: all of their residual
+    is biased.
+
+    Parameters
+    ----------
+    estimate, data : ndarray, shape (channel, y, x), float32
+        Finite, in units of sigma.
+    region : ndarray, same shape
+        Weight of each voxel, 0 to 1; where it is 0 nothing changes.
+    threads : int
+        Threads of this call.
+    """
+    box = 0, SHARED, SHARED
+    for window in windows_around(region > 0, box[:2], threads=threads):
+        share = np.ascontiguousarray(region[window], np.float32)
+        left = box_mean((data[window] - estimate[window]) * share, box, threads=threads)
+        weight = box_mean(share, box, threads=threads)
+        # weights are not below those of one voxel in a box, but for rounding
+        estimate[window] += share * left / np.maximum(weight, np.float32(1e-6))
+
+
 def halo(channels: int) -> tuple[int, int]:
-    """How far (channels, pixels) ``put_back`` looks."""
+    """How far (channels, pixels) ``put_back`` and ``share_out`` look."""
     return (BOX[0] + 2 if channels > 1 else 0), BOX[1] + 2

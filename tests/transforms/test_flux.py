@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from denoise.transforms import flux
-from denoise.transforms.flux import put_back
+from denoise.transforms.flux import put_back, share_out
 
 SHAPE = (30, 60, 70)
 
@@ -75,3 +75,20 @@ def test_no_strength_is_too_large_or_too_small(fields, strength):
     estimate = np.zeros_like(data)
     put_back(estimate, data, region=region, strength=np.full(SHAPE, strength, np.float32))
     assert np.isfinite(estimate).all()
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, 60, 70)])
+def test_all_flux_that_a_small_region_lost_is_shared_out_in_it(shape):
+    middle = slice(0, 4)
+    data = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    region, estimate = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    parts = (middle, slice(20, 26), slice(30, 34)), (middle, slice(45, 48), slice(10, 12))
+    for part, weight in zip(parts, (1.0, 0.5), strict=True):
+        region[part] = weight
+    share_out(estimate, data, region=region)
+    assert (estimate[region == 0] == 0).all()
+    for part in parts:
+        assert estimate[part].sum() == pytest.approx((data * region)[part].sum(), rel=1e-4)
+    other = np.zeros_like(data)
+    share_out(other, -data, region=region, threads=2)
+    assert np.array_equal(estimate, -other)
