@@ -1,6 +1,7 @@
 """Smooth background of an image (y, x): clipped medians of a mesh, or a 2D polynomial; sources left out.
 
-- ``clipped_median(pixels)``, ``mesh_background(image, box=None)``, ``image_polynomial(image, order)``
+- ``clipped_median(pixels)``, ``sky_level(image)``, ``mesh_background(image, box=None)``,
+  ``image_polynomial(image, order)``
 """
 
 from __future__ import annotations
@@ -14,22 +15,66 @@ Floats = NDArray[np.float64]
 
 _CLIP, _ROUNDS = 3.0, 12
 _GROW = 2  # pixels around a source that are left out with it
+# a sky is skewed when its upper half is so many standard errors wider than its lower one; the error of their ratio
+# for n values of white noise, times sqrt(n)
+_SKEWED, _HALVES = 3.0, 2.4
+_SAME = (0.9, 1.15)  # spread below zero over that of differences of neighbours, where zero is the sky
+_FEWEST = 200  # negative pixels that tell
 _LEAST = 0.3  # a mesh cell with fewer of its pixels left is filled from its neighbours
 
 
 def clipped_median(pixels: NDArray[Any]) -> float:
     """Median of what lies within 3 robust sigma of it, iterated; NaN left out, NaN if nothing is left."""
-    kept = np.asarray(pixels, np.float64)[np.isfinite(pixels)]
+    kept = _clipped(pixels)
+    return float(np.median(kept)) if kept.size else float("nan")
+
+
+def sky_level(image: NDArray[Any]) -> float:
+    """Level of the sky of an image (y, x): its clipped median, or less where emission fills the field.
+
+    Sources that cover a small part are clipped. Those that cover most of the field are not: they raise the median and
+    leave the values above it wider spread than those below. Then the sky is zero, if the negative pixels spread about
+    zero as neighbours differ, because the sky is off the image already; else the mode ``2.5 median - 1.5 mean`` of what
+    is left (Bertin & Arnouts 1996, A&AS 117, 393). NaN is left out; NaN if nothing is left. Where no pixel shows the
+    sky, no number of the image does.
+    """
+    kept = _clipped(image)
+    if kept.size == 0:
+        return float("nan")
+    middle = float(np.median(kept))
+    above, below = kept[kept > middle] - middle, middle - kept[kept < middle]
+    if not above.size or not below.size:
+        return middle
+    if np.median(above) <= (1 + _SKEWED * _HALVES / np.sqrt(kept.size)) * np.median(below):
+        return middle
+    if _zero_is_sky(np.asarray(image, np.float64)):
+        return 0.0
+    return min(middle, 2.5 * middle - 1.5 * float(kept.mean()))
+
+
+def _zero_is_sky(image: Floats) -> bool:
+    """Whether negative pixels spread about zero as noise does, by second differences, which emission spares."""
+    negative = -image[image < 0]
+    if negative.size < _FEWEST:
+        return False
+    along = [np.diff(image, 2, axis=axis).ravel() for axis in (0, 1)]
+    steps = np.abs(np.concatenate(along))
+    noise = np.median(steps[np.isfinite(steps)]) / np.sqrt(6) if np.isfinite(steps).any() else np.nan
+    return bool(_SAME[0] * noise < np.median(negative) < _SAME[1] * noise)
+
+
+def _clipped(pixels: NDArray[Any]) -> Floats:
+    """What lies within 3 robust sigma of its own median."""
+    kept: Floats = np.asarray(pixels, np.float64)[np.isfinite(pixels)]
     for _ in range(_ROUNDS):
         if kept.size == 0:
-            return float("nan")
-        middle = float(np.median(kept))
-        size = np.abs(kept - middle)
+            break
+        size = np.abs(kept - np.median(kept))
         inside = size <= _CLIP * 1.4826 * np.median(size)
         if inside.all():
             break
         kept = kept[inside]
-    return float(np.median(kept))
+    return kept
 
 
 def source_free(image: Floats, background: Floats | float) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@
   subtract and to add back. Modes: ``"none"``, ``"median"``, ``"polynomial:ORDER"``, ``"smooth"``,
   ``"smooth:CHANNELS"``
 
-A block of one channel is an image: ``"median"`` is its clipped median, ``"smooth[:PIXELS]"`` a spline
+A block of one channel is an image: ``"median"`` is the level of its sky, ``"smooth[:PIXELS]"`` a spline
 through clipped medians of a mesh, ``"polynomial:ORDER"`` a clipped 2D polynomial.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from denoise.errors import ParameterError
 from denoise.transforms import _median_kernels as kernels
 from denoise.transforms._jit import run_ranges
-from denoise.transforms.background import clipped_median, image_polynomial, mesh_background
+from denoise.transforms.background import image_polynomial, mesh_background, sky_level
 
 Floats = NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def parse_mode(mode: str) -> tuple[str, int | None]:
 def _image(image: NDArray[Any], kind: str, number: int | None) -> Floats:
     pixels = np.asarray(image, np.float64)
     if kind == "median":
-        return np.full(pixels.shape, clipped_median(pixels))
+        return np.full(pixels.shape, sky_level(pixels))
     if kind == "polynomial":
         return image_polynomial(pixels, number or 0)
     return mesh_background(pixels, number)

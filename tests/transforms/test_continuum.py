@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from denoise.errors import ParameterError
-from denoise.transforms.background import clipped_median, mesh_background
+from denoise.transforms.background import clipped_median, mesh_background, sky_level
 from denoise.transforms.continuum import estimate_continuum, parse_mode
 
 NCHAN, SIDE = 300, 12
@@ -138,7 +138,31 @@ def test_image_median_is_one_clipped_level():
     assert level[0, 0, 0] == pytest.approx(10, abs=0.3)
 
 
+def filaments(size=128):
+    """Wound filaments, up to six sigma, over most of a field; the sky between and around them is zero."""
+    y, x = np.mgrid[:size, :size] - size / 2
+    radius, angle = np.hypot(y / 0.8, x), np.arctan2(y, x)
+    wound = np.sin(2 * np.pi * (radius / 9 + 0.9 * np.sin(3 * angle)))
+    return 8 * np.exp(-((radius / 36) ** 4)) * (0.45 + 0.35 * wound)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_emission_that_fills_most_of_an_image_does_not_lift_its_sky(seed):
+    data = filaments() + np.random.default_rng(seed).normal(size=(128, 128))
+    assert clipped_median(data) > 0.25
+    assert sky_level(data) == 0
+    assert sky_level(50 + data) - 50 < 0.75 * clipped_median(data)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [20, 128])
+def test_a_sky_that_is_seen_is_measured_however_close_to_zero(seed, size):
+    data = 0.2 + np.random.default_rng(seed).normal(size=(size, size))
+    assert sky_level(data) == clipped_median(data)
+
+
 def test_backgrounds_of_nothing_and_of_little():
+    assert np.isnan(sky_level(np.full((4, 4), np.nan)))
     assert np.isnan(clipped_median(np.full((4, 4), np.nan)))
     assert np.isnan(mesh_background(np.full((40, 40), np.nan))).all()
     assert mesh_background(np.full((5, 7), 3.0)) == pytest.approx(3.0)
