@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from denoise.cli import options as opt
 from denoise.cli import parse
 from denoise.errors import OutputExistsError, ResourceError, UsageError
 
@@ -18,10 +17,10 @@ _PHYSICS = ("continuum", "positivity", "companion", "device", "seed")
 
 
 def reading_of(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of ``denoise.read`` from options as they were typed, by their names."""
-    plain = {name: typed[name] for name in _PLAIN if name in typed}
-    hdu, kind = parse.hdu(typed["hdu"]), parse.noise_kind(typed["noise_kind"])
-    return opt.Reading(hdu=hdu, noise_kind=kind, **plain).given()
+    """Keywords of ``denoise.read`` that were given, from options as they were typed, by their names."""
+    values = {"hdu": parse.hdu(typed["hdu"]), "noise_kind": parse.noise_kind(typed["noise_kind"])}
+    values |= {name: typed[name] for name in _PLAIN if name in typed}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def options_of(

@@ -12,7 +12,7 @@ import typer
 
 from denoise.cli import options as opt
 from denoise.cli import parse
-from denoise.cli.asked import make_folder
+from denoise.cli.asked import make_folder, reading_of
 from denoise.cli.batch import stoppable
 from denoise.cli.console import Messages, facts
 from denoise.cli.train import device_of, examiner, stages
@@ -109,6 +109,7 @@ def fine_tune(
     The new model is written only if the error on blocks that were held out falls by more than two standard errors and
     injected faint sources keep their flux within 5 per cent. Else the old one is kept; a line says so, with numbers.
     """
+    typed = dict(locals())
     from denoise.networks.backend import need_torch
 
     groups = _groups(inputs or [], half or [])
@@ -123,10 +124,7 @@ def fine_tune(
     begun = load_trained(model)
     target = folder or Path("training") / f"{begun.recipe.name}-tuned"
     _refuse(target, model_folder(model), overwrite=overwrite)
-    kind = parse.noise_kind(noise_kind)
-    reading = opt.Reading(
-        parse.hdu(hdu), stokes, mask, exclude, noise, kind, gain, psf, beam, None, crop
-    ).given()
+    reading = reading_of(typed)
     options = run_options(
         continuum=continuum, companion=companion, vst=None if vst is None else parse.stabilisation(vst)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from denoise.cli.reliability import Judging, judge_job
 
 if TYPE_CHECKING:
     from denoise.check.recovery.correction import FluxCorrection
+    from denoise.check.regions.judge import Judged
     from denoise.engine import CancelToken, Result, RunOptions
     from denoise.engine.runners import Runner
 
@@ -46,15 +48,8 @@ def run_job(
     judging: Judging | None = None,
 ) -> Result:
     """Run one job: the result in a file, its metrics as a table, its report, and where things are."""
-    from denoise.engine import run_file
-
     make_folder(job.output.parent)
-    work = run_file
-    if rule is not None:
-        from denoise.check.recovery.corrected import run_corrected
-
-        work = partial(run_corrected, rule=rule)
-    result = work(
+    result = _work(rule)(
         job.source,
         job.output,
         wanted,
@@ -70,14 +65,7 @@ def run_job(
     if judging is not None:
         judged = judge_job(result, wanted, messages, token, job, judging=judging, runner=runner)
         files["catalogue"] = str(job.catalogue[0])
-    if job.report is not None:
-        from denoise.report import write_report
-
-        files["report"] = str(write_report(result, job.report, stem=stem(job.output), judged=judged).html)
-    for path in job.metrics:
-        from denoise.report.numbers import write_numbers
-
-        files[path.suffix.lstrip(".")] = str(write_numbers(result, path))
+    files |= _account(result, job, judged)
     why = f"auto chose {result.method}: {result.chosen}; " if result.chosen else ""
     messages.done(
         f"{why}wrote {' and '.join(files.values())} in {result.seconds:.1f} s",
@@ -90,6 +78,31 @@ def run_job(
         **files,
     )
     return result
+
+
+def _work(rule: FluxCorrection | None) -> Callable[..., Result]:
+    """What denoises a file into a file, fluxes corrected where there is a rule for it."""
+    if rule is None:
+        from denoise.engine import run_file
+
+        return run_file
+    from denoise.check.recovery.corrected import run_corrected
+
+    return partial(run_corrected, rule=rule)
+
+
+def _account(result: Result, job: Job, judged: Judged | None) -> dict[str, str]:
+    """Write the report and the files of numbers that the job asks for; their names."""
+    files = {}
+    if job.report is not None:
+        from denoise.report import write_report
+
+        files["report"] = str(write_report(result, job.report, stem=stem(job.output), judged=judged).html)
+    for path in job.metrics:
+        from denoise.report.numbers import write_numbers
+
+        files[path.suffix.lstrip(".")] = str(write_numbers(result, path))
+    return files
 
 
 def show_metrics(result: Result, title: str) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -192,24 +191,3 @@ JsonLog = Annotated[
 NoReport = Annotated[
     bool, typer.Option("--no-report", help="Do not write the HTML report.", rich_help_panel=RUNNING)
 ]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the inputs are to be read: the keywords of ``denoise.read``, those that were given."""
-
-    hdu: int | str | None = None
-    stokes: str | None = None
-    mask: str | None = None
-    exclude: str | None = None
-    noise: str | None = None
-    noise_kind: str | None = None
-    gain: str | None = None
-    psf: str | None = None
-    beam: str | None = None
-    rest: str | None = None
-    crop: str | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Keywords that differ from not given."""
-        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
