@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from denoise.engine.progress import CancelToken, Monitor, Progress
 from denoise.engine.result import Result
 from denoise.engine.run import Run, check_methods, collected_warnings
 from denoise.engine.runners import Runner, Serial, open_runner
-from denoise.engine.sinks import ArraySink, check_saved, file_sink
+from denoise.engine.sinks import ArraySink, Sink, check_saved, file_sink
 from denoise.errors import ParameterError
 from denoise.methods import AUTO, get_method
 from denoise.noise import NoiseModel
@@ -143,6 +143,7 @@ def run_file(
     scheduler: str | None = None,
     cluster: str | Path | None = None,
     runner: Runner | None = None,
+    through: Callable[[Sink], Sink] | None = None,
 ) -> Result:
     """Denoise a file into a file, tile by tile.
 
@@ -158,6 +159,8 @@ def run_file(
         As in ``denoise``. The workers of `scheduler` and `cluster` must see the input and the output's folder.
     runner : Runner, optional
         One that is open already, to share it between files; see ``open_runner``.
+    through : callable, optional
+        Given the sink of the output, returns the one that gets the tiles and passes them on: to see them come.
 
     Returns
     -------
@@ -176,7 +179,11 @@ def run_file(
         check_saved(options.save, get_method(options.method).info, options.uncertainty)
     with collected_warnings() as said:
         cube = read(path, **dict(input_options or {}))
-    sink = file_sink(Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout)
+    sink: Sink = file_sink(
+        Path(output), save=options.save, overwrite=options.overwrite, layout=options.layout
+    )
+    if through is not None:
+        sink = through(sink)
     opened = open_runner(workers, scheduler, cluster) if runner is None else nullcontext(runner)
     with opened as used:
         return Run(

@@ -20,8 +20,10 @@ from qtpy.QtWidgets import (
 from denoise.engine import ProgressEvent, RunOptions
 from denoise.errors import DenoiseError
 from napari_denoise.around import Around, MethodBox
+from napari_denoise.filling import Filling
 from napari_denoise.jobs import Job
 from napari_denoise.layers import COLOURS, KEY, Entry, Role, layer_of
+from napari_denoise.lazy import planes
 from napari_denoise.panel import LayerChoice, Panel, heading
 from napari_denoise.preview_box import PreviewBox
 from napari_denoise.runs import fits_memory, run_live, run_to_file
@@ -172,7 +174,7 @@ class DenoiseDock(Panel):
         return "denoised.fits" if source is None else str(source.with_name(f"{source.stem}_denoised.fits"))
 
     def run(self, path: Path | None = None) -> None:
-        """Denoise the whole input: into layers, or into a file that is opened when it is complete."""
+        """Denoise the whole input: into layers, or into a file; both fill tile by tile in sight."""
         entry, options = self.entry, self._checked()
         if entry is None or options is None or self.job is not None:
             return
@@ -228,7 +230,7 @@ class DenoiseDock(Panel):
         if news[0] == "opened":
             data, display = news[1], news[2]
             self._running = self.viewer.add_image(
-                data[0] if entry.world.image else data,
+                _shown(data, image=entry.world.image),
                 name=f"{options.method} (running)",
                 colormap=COLOURS["display" if display else "denoised"],
                 contrast_limits=(-1, 1) if display else self.source.layer.contrast_limits,
@@ -243,10 +245,11 @@ class DenoiseDock(Panel):
     def _done(self, entry: Entry, options: RunOptions, result: Any) -> None:
         self._idle()
         self.preview.live.setChecked(False)
-        if self._running is None:
-            self._open_written(result)
-        else:
+        if result.path is None:
             self._finish_layers(entry, options, result)
+        else:
+            self._open_written(result)
+            self._drop_running()
         self.message.say(result_line(result), "warning" if result.warnings else "note")
 
     def _open_written(self, result: Any) -> None:
@@ -328,6 +331,13 @@ class DenoiseDock(Panel):
         QApplication.clipboard().setText(text)
         self.message.say(f"Copied: {text}")
         return text
+
+
+def _shown(data: Any, *, image: bool) -> Any:
+    """A result that fills, in memory or in a file, as a layer takes it."""
+    if isinstance(data, Filling):
+        return planes(data, image=image)
+    return data[0] if image else data
 
 
 def _row(*widgets: Any) -> QHBoxLayout:

@@ -11,15 +11,15 @@ import psutil
 from numpy.typing import NDArray
 
 from denoise.cores import usable_cores
-from denoise.cube import Cube, Region
+from denoise.cube import Cube
 from denoise.engine import RunOptions, run_file
 from denoise.engine.progress import Monitor
 from denoise.engine.run import Run
 from denoise.engine.sinks import ArraySink, Told
 from denoise.noise import NoiseModel
+from napari_denoise.filling import Shown, WatchedSink
 from napari_denoise.jobs import Job
 
-Shown = Callable[[Region], None]
 TILE_MEMORY = (
     2_000_000_000  # bytes: tiles of some seconds, so that there is progress to see and a run can be stopped
 )
@@ -79,10 +79,7 @@ def run_live(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: J
     -------
     Result
     """
-    sink = LiveSink(
-        lambda data, display: job.told.emit(("opened", data, display)),
-        lambda region: job.told.emit(("tile", region)),
-    )
+    sink = LiveSink(*_tellers(job))
     run = Run(
         cube,
         options,
@@ -96,9 +93,27 @@ def run_live(cube: Cube, options: RunOptions, reading: Mapping[str, Any], job: J
 def run_to_file(source: Path, options: RunOptions, reading: Mapping[str, Any], path: Path, job: Job) -> Any:
     """Denoise a file into a file, which appears when it is complete; as ``denoise run`` does.
 
+    Tells the job ``("opened", filling, display)`` and ``("tile", region)``: what has come can be read before that.
+
     Raises
     ------
     OutputExistsError
         It is there and ``options.overwrite`` is false.
     """
-    return run_file(source, path, options, input_options=reading, progress=job.progress, cancel=job.token)
+    return run_file(
+        source,
+        path,
+        options,
+        input_options=reading,
+        progress=job.progress,
+        cancel=job.token,
+        through=lambda sink: WatchedSink(sink, *_tellers(job)),
+    )
+
+
+def _tellers(job: Job) -> tuple[Callable[[Any, bool], None], Shown]:
+    """What a sink tells, as news of the job."""
+    return (
+        lambda data, display: job.told.emit(("opened", data, display)),
+        lambda region: job.told.emit(("tile", region)),
+    )

@@ -255,6 +255,22 @@ def test_many_writers_give_the_same_bytes(make_fits, noise, tmp_path, pool, orde
         assert np.array_equal(hdus[0].data.squeeze(), moved)
 
 
+@pytest.mark.parametrize("order", [("STOKES", "FREQ", "DEC", "RA"), ("RA", "FREQ", "DEC")])
+def test_what_is_written_can_be_seen_before_the_file_is_complete(make_fits, noise, tmp_path, order):
+    truth = noise(9, 16, 11)
+    moved = truth.transpose([("FREQ", "DEC", "RA").index(a) for a in order if a != "STOKES"])
+    cube = read(make_fits(moved[None] if "STOKES" in order else moved, order, BUNIT="K"))
+    first, second = (slice(0, 9), slice(0, 7), slice(0, 11)), (slice(0, 9), slice(7, 16), slice(0, 11))
+    with CubeWriter(tmp_path / "out.fits", template=cube) as writer:
+        seen = writer.workers().view("DATA")
+        writer.write("DATA", first, cube.read(first))
+        np.testing.assert_array_equal(seen.read(first), cube.read(first))
+        assert not seen.read(second).any()
+        writer.write("DATA", second, cube.read(second))
+    np.testing.assert_array_equal(seen.read(second), cube.read(second))  # under its final name too
+    assert seen.read(second).dtype == np.dtype(np.float32)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_array_and_tiling_round_trips(tmp_path_factory, data):

@@ -210,6 +210,49 @@ def test_tiles_appear_one_by_one_with_the_time_left(dock, viewer, until, tiled):
     assert np.isfinite(viewer.layers["smooth"].data).all()
 
 
+def test_a_result_on_its_way_to_a_file_appears_tile_by_tile(dock, viewer, until, tiled, tmp_path):
+    path, seen = tmp_path / "smooth.fits", {}
+    dock.run(path)
+
+    def partly():
+        if dock._running is None:
+            return False
+        found = np.asarray(dock._running.data[3])
+        if np.isfinite(found).any():
+            seen[float(np.isfinite(found).mean())] = found
+        return len([share for share in seen if share < 1]) > 1
+
+    until(partly)
+    assert not path.exists()
+    dock._draw_running()
+    drawn = dock._running._slice.image.raw
+    assert np.isfinite(drawn).any()
+    finished(dock, until)
+    whole = denoise.read(path).data[3]
+    for share, found in seen.items():
+        came = np.isfinite(found)
+        assert 0 < share <= 1
+        np.testing.assert_array_equal(found[came], whole[came])  # what is shown is the result, not zeros
+    assert [layer.name for layer in viewer.layers if "running" in layer.name] == []
+    assert viewer.layers["smooth.fits"].data.shape == (6, 300, 320)
+
+
+def test_a_cancelled_run_to_a_file_leaves_neither_file_nor_layer(dock, viewer, until, tiled, tmp_path):
+    before = list(viewer.layers)
+    dock.run(tmp_path / "smooth.fits")
+    until(lambda: dock._running is not None)
+    dock.cancel()
+    finished(dock, until)
+    assert list(viewer.layers) == before
+    assert [one.name for one in tmp_path.iterdir()] == ["wide.fits"]
+
+
+def test_a_run_to_zarr_opens_when_it_is_complete(dock, viewer, until, tmp_path):
+    dock.run(tmp_path / "ist.zarr")
+    finished(dock, until)
+    assert entry_of(viewer.layers["ist.zarr"]).role == "denoised"
+
+
 def test_progress_has_tiles_and_time(dock, viewer, until):
     seen = []
     dock.progress.valueChanged.connect(lambda value: seen.append((value, dock.progress.maximum())))
