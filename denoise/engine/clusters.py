@@ -39,7 +39,7 @@ class ClusterFile(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.minimum > self.maximum:
-            raise ValueError("minimum is above maximum")
+            raise ValueError("minimum is above maximum: exchange them")
         return self
 
     @property

@@ -214,7 +214,7 @@ def scratch_array(cube: Cube, in_memory: int, scratch: Path) -> NDArray[np.float
         allocate(handle, size)  # a mapped file that meets a full disk later ends the process
     except OSError as error:
         raise ResourceError(
-            f"not enough scratch space in {scratch.parent} for the data without its continuum",
+            f"not enough scratch space in {scratch.parent} for a copy of the data",
             value=f"{readable_bytes(size)} needed: {error.strerror}",
             action="free some space, set TMPDIR to another folder, or allow more memory",
         ) from error
