@@ -104,7 +104,11 @@ class Rig:
 
     def apply(self, pixels: Any = None) -> Block:
         """The denoised data alone, shape (channel, y, x), float32, NaN without coverage and where excluded."""
-        out = np.array(self.run(pixels).cube.read(), np.float32)
+        return self.pixels_of(self.run(pixels))
+
+    def pixels_of(self, result: Result) -> Block:
+        """The pixels of a result, shape (channel, y, x), float32, NaN without coverage and where excluded."""
+        out = np.array(result.cube.read(), np.float32)
         if self.cube.has_exclusions:
             out[self.cube.excluded()] = np.nan  # they come out as they went in
         return out

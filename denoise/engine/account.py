@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from denoise.cube.blockwriter import allocate
 from denoise.errors import ResourceError
 from denoise.noise import NoiseModel
+from denoise.noise.statistics import QUARTILE
 from denoise.transforms._jit import kernel, run_ranges
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating]
 
-MAD_TO_SIGMA = 1.482602218505602
 BINS = 1921
 _REACH, _PER_SIGMA = 12.0, 80.0  # histograms reach 12 sigma in steps of 1/80
 _PARTS = 8  # partial sums: a fixed number gives the same bytes whatever the number of threads
@@ -342,7 +342,7 @@ def mad_of_histogram(counts: NDArray[np.int64]) -> float:
     if total == 0:
         return 0.0
     median = abs(centres[order][np.searchsorted(np.cumsum(counts[order]), total / 2)])
-    return 0.0 if median < 1 / _PER_SIGMA else float(MAD_TO_SIGMA * median)
+    return 0.0 if median < 1 / _PER_SIGMA else float(median / QUARTILE)
 
 
 def flux_error(support: PackedMask, noise: NoiseModel, samples: int = 100) -> float:

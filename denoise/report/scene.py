@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.check.readers import Pair, readers_of, settled_data
-from denoise.check.regions.finding import FoundRegion, find_regions
+from denoise.check.regions.finding import LOWEST, FoundRegion, find_regions
 from denoise.check.regions.residual import Leftover, residual_leftover
 from denoise.report import audit
 from denoise.report.labels import (
@@ -38,12 +38,9 @@ Floats = NDArray[np.float64]
 LAGS = 12
 STRIP = 6
 REQUIRED_SNR = 3.0
-CLAIM, CLAIMED = (
-    2.0,
-    1.0,
-)  # sigma that the output shows of a region, and more than the input holds: a claim of its own
+CLAIM = 2.0  # sigma that the output shows of a region,
+CLAIMED = 1.0  # and more than the input holds: a claim of its own
 OUTPUT_SIGMAS = 5.0
-LOWEST_LEVEL = 0.25
 EXAMINED = 300
 UNCORRELATED = 1.5  # pixels per independent sample
 
@@ -183,7 +180,7 @@ def observe(result: ReportInput) -> Scene:
     spectra, spatial = _spectra(result, where, sums, models[0])
     error = partial(audit.flux_error, spatial=spatial, spectral_acf=models[1])
     flux = _flux(spectra, sums, where.channels, spectral.width, error)
-    level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST_LEVEL)
+    level = max(OUTPUT_SIGMAS * np.nan_to_num(sums.output_sigma), LOWEST)
     regions: Sequence[FoundRegion] = ()
     count = 0
     if not result.display:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.check.readers import BLOCK_VOXELS, Readers, Region, Shape
+from denoise.check.sizes import Sizes
 
 Floats = NDArray[np.float64]
 
 MAP_PIXELS = 768
 ACF_VOXELS = 12 << 20
 EDGES = np.linspace(-10.0, 10.0, 201)
-_FINE = np.linspace(0.0, 10.0, 1001)
 _MIN_ROWS = 64
 
 
@@ -178,7 +178,7 @@ class _Total:
         self.pixels, self.variance = np.zeros(shape[0]), np.zeros(shape[0])
         self.moments, self.histogram = np.zeros((2, 3)), np.zeros((2, EDGES.size - 1), np.int64)
         self.acf, self.pairs = np.zeros(lags + 1), np.zeros(lags + 1)
-        self.output = np.zeros(_FINE.size, np.int64)
+        self.output = Sizes()
         self.panels = list(panels)
         self.planes = np.zeros((2, 3, len(self.panels), *small))
 
@@ -243,8 +243,7 @@ class _Total:
 
     def _add_output(self, values: Any) -> None:
         values = values[np.isfinite(values)]
-        index = np.minimum(values * ((_FINE.size - 1) / _FINE[-1]), _FINE.size - 1).astype(np.intp)
-        self.output += np.bincount(index, minlength=_FINE.size)
+        self.output.add(values)
 
     def _add_residual(self, scaled: Any, found: NDArray[np.bool_]) -> None:
         for row, chosen in enumerate((found, ~found)):
@@ -275,7 +274,7 @@ class _Total:
             outside=self._spread(1),
             spectral_acf=normalised(self.acf, self.pairs),
             spectral_pairs=self.pairs,
-            output_sigma=self._output_sigma(),
+            output_sigma=self.output.spread,
             planes=np.asarray(planes),
         )
 
@@ -285,12 +284,6 @@ class _Total:
         std = float(np.sqrt(max(squares / count - mean**2, 0.0))) if count else np.nan
         histogram = self.histogram[row]
         return Spread(int(count), float(mean), std, histogram, int(count - histogram.sum()))
-
-    def _output_sigma(self) -> float:
-        if not self.output.any():
-            return np.nan
-        median = int(np.searchsorted(np.cumsum(self.output), self.output.sum() / 2))
-        return 1.4826 * float(_FINE[median])
 
 
 def lag_products(data: Any, lags: int, *, axis: int) -> tuple[Floats, Floats]:

@@ -165,7 +165,8 @@ def contend(task: Task, *, cancel: CancelToken | None = None, alone: bool = True
     """
     idle = peak_memory() if alone else None
     start = time.perf_counter()
-    result = task.rig(task.noise, cancel).run()
+    rig = task.rig(task.noise, cancel)
+    result = rig.run()
     first = time.perf_counter() - start
     memory = peak_memory() if alone else None
     if result.display:
@@ -174,10 +175,7 @@ def contend(task: Task, *, cancel: CancelToken | None = None, alone: bool = True
             value=f"{task.options.method}, for display only",
             action="compare methods that keep the unit (denoise methods)",
         )
-    output = np.array(result.cube.read(), np.float32)
-    if task.cube.has_exclusions:
-        output[task.cube.excluded()] = np.nan
-    np.save(task.path(None), output)
+    np.save(task.path(None), rig.pixels_of(result))
     raised, start = task.rig(task.raised, cancel), time.perf_counter()
     for trial in range(task.draws):
         np.save(task.path(trial), raised.apply(np.load(task.folder / f"seen_{trial}.npy")))

@@ -12,11 +12,11 @@ from denoise.check.recovery.placing import Mask
 from denoise.check.recovery.sources import FOOTPRINT, Block
 from denoise.check.regions.finding import FoundRegion, find_regions, output_level
 from denoise.check.regions.null import dilated
+from denoise.check.regions.separate import ALONE
 from denoise.check.rig import Rig
 from denoise.engine import Result
 
 MIN_SNR = 3.0  # matched-filter SNR of a region that counts, here and where there is no source
-_REAL = 5.0  # of one that is surely real: sources are kept off it
 _LOOKED_AT = 200  # brightest connected sets of the output
 
 
@@ -53,15 +53,12 @@ class Baseline:
     @cached_property
     def output(self) -> Block:
         """The denoised cube, shape (channel, y, x); NaN without coverage and where excluded."""
-        out = np.array(self.result.cube.read(), np.float32)
-        if self.rig.cube.has_exclusions:
-            out[self.rig.cube.excluded()] = np.nan
-        return out
+        return self.rig.pixels_of(self.result)
 
     @property
     def sure(self) -> list[FoundRegion]:
-        """The regions that are surely real."""
-        return [one for one in self.emission if one.snr >= _REAL]
+        """The regions that are surely real: sources are kept off them."""
+        return [one for one in self.emission if one.snr >= ALONE]
 
     @property
     def main(self) -> FoundRegion | None:

@@ -18,6 +18,7 @@ from denoise.check.readers import Readers, Region, Shape, slabs
 from denoise.check.regions.labels import Piece, label_cube
 from denoise.check.regions.matched import Match, match_region
 from denoise.check.regions.separate import Part, separate_parts
+from denoise.check.sizes import Sizes
 from denoise.metrics.regions import weighted_shape
 from denoise.noise import NoiseModel
 
@@ -30,7 +31,6 @@ LARGEST = 1 << 23  # voxels of a box that is held at once
 HALF = 100  # voxels about the peak of a larger one
 REPEAT = float(np.exp(-1.0) / np.log(2.0))  # half the weight is left at the Sparrow limit
 FAR = 1e3
-_FINE = np.linspace(0.0, 10.0, 1001)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,17 +114,12 @@ def output_level(readers: Readers) -> float:
 
     Three times the robust spread (MAD about zero) of the output off the emission found, at least 0.25.
     """
-    counts = np.zeros(_FINE.size, np.int64)
+    left = Sizes()
     for box in slabs(readers.shape):
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.abs(readers.lines(box)[1] / readers.sigma(box))
-        values = values[np.isfinite(values) & ~readers.found(box) & ~readers.excluded(box)]
-        index = np.minimum(values * ((_FINE.size - 1) / _FINE[-1]), _FINE.size - 1).astype(np.intp)
-        counts += np.bincount(index, minlength=_FINE.size)
-    if not counts.any():
-        return LOWEST
-    median = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
-    return max(LOWEST, CLEAR * 1.4826 * float(_FINE[median]))
+        left.add(values[np.isfinite(values) & ~readers.found(box) & ~readers.excluded(box)])
+    return max(LOWEST, CLEAR * float(np.nan_to_num(left.spread)))
 
 
 def find_regions(
