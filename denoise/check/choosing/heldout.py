@@ -187,12 +187,7 @@ class Halves(HeldOut):
     other: Rig = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.base.shape != self.other.shape:
-            raise UsageError(
-                "the second half has another shape",
-                value=f"{self.other.shape}, the first {self.base.shape}",
-                action="give two halves of the same data, on one grid",
-            )
+        check_same_shape(self.base, self.other)
         if np.array_equal(self.base.data(), self.other.data(), equal_nan=True):
             raise UsageError(
                 "both halves hold the same data",
@@ -211,6 +206,21 @@ class Halves(HeldOut):
         spread = self.scaled(_known_sigma(self.other.noise))
         both = np.where(np.isfinite(target) & (spread > 0), seen, np.float32(np.nan))
         return Trial(seen, self.scaled(target), np.square(spread), self.weight(both), spread)
+
+
+def check_same_shape(one: Rig, other: Rig) -> None:
+    """Refuse a second half that is not on the grid of the first.
+
+    Raises
+    ------
+    UsageError
+    """
+    if one.shape != other.shape:
+        raise UsageError(
+            "the second half has another shape",
+            value=f"{other.shape}, the first {one.shape}",
+            action="give two halves of the same data, on one grid",
+        )
 
 
 def emission_of(rig: Rig, pixels: Block) -> NDArray[np.bool_]:

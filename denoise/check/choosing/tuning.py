@@ -23,6 +23,7 @@ from denoise.check.choosing.heldout import (
     Recorrupted,
     Trial,
     bright_weight,
+    check_same_shape,
     difference_of,
     error_of,
     marks_of,
@@ -123,7 +124,7 @@ def tune_method(
             with open_rig(
                 half, options.model_copy(update={"method": "smooth", "parameters": {}}), silent
             ) as other:
-                _check_shape(whole, other)
+                check_same_shape(whole, other)
                 tried, visible = _held_out(Halves(rig, other=part_of_rig(other, region)), sets, outer)
     if tried[0].score is None:
         raise UsageError(
@@ -167,15 +168,6 @@ def _check_request(options: RunOptions, score: Kind, half: Cube | None, draws: i
             "at least 1 draw and 1 voxel",
             value=f"{draws} draws, {voxels} voxels",
             action="give --draws and --voxels of at least 1",
-        )
-
-
-def _check_shape(one: Rig, other: Rig) -> None:
-    if one.shape != other.shape:
-        raise UsageError(
-            "the second half has another shape",
-            value=f"{other.shape}, the first {one.shape}",
-            action="give two halves of the same data, on one grid",
         )
 
 
