@@ -182,22 +182,17 @@ class Lidia(Denoiser):
         estimate = self._denoised(white.data, valid, state)
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
         region = seen.found.region
-        self._complete(estimate, white, region, noise.cube_shape)
+        self._complete(estimate, white, region, _scales(noise.cube_shape))  # of the cube: tiles agree
         found = white.restore(estimate, region, threads=self.threads)
         result = np.where(valid, found * sigma, np.float32(0)).astype(np.float32, copy=False)
         return Estimate(result, diagnostics={} if state is None else state.numbers)
 
-    def _complete(
-        self, estimate: Block, white: Whitened, region: Block, cube_shape: tuple[int, int, int]
-    ) -> None:
+    def _complete(self, estimate: Block, white: Whitened, region: Block, scales: tuple[int, int]) -> None:
         """Add what the network left of the emission found, in place."""
-        rest, scales = white.data - estimate, _scales(cube_shape)  # of the cube: tiles agree
+        rest = white.data - estimate
         left = left_for_gates(white.noise, scales)
         near = strength(rest, left, threads=self.threads)
         estimate += shrunk(rest, white.noise, scales, region=region, strength=near, threads=self.threads)
-        if cube_shape[0] == 1:
-            flux.share_out(estimate, white.data, region=region, threads=self.threads)
-            return
         bright = strength(white.data, left, threads=self.threads)
         flux.put_back(estimate, white.data, region=region, strength=bright, threads=self.threads)
 

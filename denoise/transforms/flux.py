@@ -28,7 +28,8 @@ def put_back(estimate: Array, data: Array, *, region: Array, strength: Array, th
     """Add the smoothed residual to the estimate, in place, and with it nothing but the data's own flux.
 
     Near bright sources the residual goes back after one B3 smoothing, elsewhere as its mean over the box around every
-    voxel: as finely as its noise allows.
+    voxel: as finely as its noise allows. In an image, then, what is still left in a region is shared out in it
+    (``share_out``).
 
     Parameters
     ----------
@@ -57,6 +58,8 @@ def put_back(estimate: Array, data: Array, *, region: Array, strength: Array, th
         coarse = box_mean(rest, box, threads=threads)
         coarse *= share
         target += coarse
+    if not spectral:
+        share_out(estimate, data, region=region, threads=threads)
 
 
 def _add(fine: Array, share: Array, strength: Array, target: Array, rest: Array, threads: int) -> None:
@@ -76,9 +79,8 @@ def _add(fine: Array, share: Array, strength: Array, target: Array, rest: Array,
 def share_out(estimate: Array, data: Array, *, region: Array, threads: int = 1) -> None:
     """Add the mean of the residual in the region around each voxel, in place: all that is left of a region's flux.
 
-    Each channel by itself. ``put_back`` means over the whole box, and a region smaller than the box gets its share
-    only. That is better in a cube, whose faint regions begin and end where the noise is high: all of their residual
-    is biased.
+    Each channel by itself. A mean over the whole box gives a region smaller than the box only its share. That is
+    better in a cube, whose faint regions begin and end where the noise is high: all of their residual is biased.
 
     Parameters
     ----------
@@ -99,5 +101,5 @@ def share_out(estimate: Array, data: Array, *, region: Array, threads: int = 1) 
 
 
 def halo(channels: int) -> tuple[int, int]:
-    """How far (channels, pixels) ``put_back`` and ``share_out`` look."""
-    return (BOX[0] + 2 if channels > 1 else 0), BOX[1] + 2
+    """How far (channels, pixels) ``put_back`` looks."""
+    return (BOX[0] + 2, BOX[1] + 2) if channels > 1 else (0, BOX[1] + 2 + SHARED)

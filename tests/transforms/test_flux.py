@@ -56,9 +56,10 @@ def test_signs_are_treated_alike_and_threads_do_not_matter(fields):
     assert np.array_equal(one, -other)
 
 
-def test_nothing_beyond_the_halo_counts(fields):
-    data, region, strength = fields
-    channels, pixels = flux.halo(SHAPE[0])
+@pytest.mark.parametrize("only", [slice(None), slice(10, 11)])
+def test_nothing_beyond_the_halo_counts(fields, only):
+    data, region, strength = (field[only] for field in fields)
+    channels, pixels = flux.halo(len(data))
     one, other = np.zeros_like(data), np.zeros_like(data)
     put_back(one, data, region=region, strength=strength)
     changed = data.copy()
@@ -67,6 +68,14 @@ def test_nothing_beyond_the_halo_counts(fields):
     put_back(other, changed, region=region, strength=strength)
     assert np.abs(one - other)[:11, :26].max() < 1e-5
     assert np.abs(one - other)[:, 30:].max() > 0.1
+
+
+def test_an_image_keeps_all_flux_of_a_small_region(fields):
+    data, _, strength = (field[:1] for field in fields)
+    region, estimate = np.zeros_like(data), np.zeros_like(data)
+    region[0, 20:26, 30:34] = 1
+    put_back(estimate, data, region=region, strength=strength)
+    assert estimate.sum() == pytest.approx((data * region).sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize("strength", [0.0, 1e-30, 1e30])
