@@ -162,9 +162,8 @@ class Transform:
 
     def __init__(self, shape: tuple[int, int, int], threads: int = 1) -> None:
         counts = reference_scales((shape[0], shape[1], shape[2]))
-        self.spatial, spectral = (
-            max(0, count - 1) for count in counts
-        )  # details: the coarse scale is counted too
+        # of the details: the coarse scale is counted too
+        self.spatial, spectral = (max(0, count - 1) for count in counts)
         self.analysis, self.dual, self.bands = _spectral_matrices(shape[0], spectral)
         self.threads = threads
 

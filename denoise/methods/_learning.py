@@ -136,7 +136,7 @@ def learn(
 def _drawn(found: Emission, white: Whitening, seed: int, threads: int) -> Iterator[list[Array]]:
     """Spectra of draws of the noise, treated as those of the data: a draw a thread."""
     # made before the threads, which share its colouring kernel
-    noise = found.unit_noise()
+    noise = found.noise.unit()
 
     def spectra(k: int) -> list[Array]:
         values = noise.sample(seed=seed, draw=k)
@@ -221,12 +221,6 @@ class Emission(NamedTuple):
     def spaxels(self) -> Mask:
         """Spaxels (y, x) with emission."""
         return np.asarray(self.mask.any(axis=0))
-
-    def unit_noise(self) -> NoiseModel:
-        """The noise over its sigma."""
-        nchan, ny, nx = self.noise.shape
-        flat = np.ones((ny, nx), np.float32)
-        return replace(self.noise, channel_sigma=np.ones(nchan), relative=flat, pixels=None)
 
     def spectra(self, values: Array, *, threads: int = 1) -> tuple[Array, Array]:
         """Spectra of the spaxels with emission (spaxel, channel), zero in channels without.

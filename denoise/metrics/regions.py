@@ -165,9 +165,8 @@ def expected_flukes(threshold: float, noise: NoiseModel, *, widths: Sequence[flo
     found in 16 cubes of such noise, both signs together: 8.7, 1.6, 0.19 and 0.06 a cube.
     """
     nchan, ny, nx = noise.shape
-    resolution = (
-        2.0 * math.log(2.0) / math.pi * noise.correlation_area
-    )  # FWHM^2 of the kernel that colours the noise
+    # FWHM^2 of the kernel that colours the noise
+    resolution = 2.0 * math.log(2.0) / math.pi * noise.correlation_area
     density = 4.0 * math.log(2.0) * (2.0 * math.pi) ** -1.5 * threshold * math.exp(-0.5 * threshold**2)
     spatial = 2.0 * ny * nx / resolution  # 1 + 1/2 + 1/4 + ... of the finest scale
     spectral = sum(nchan / max(1.0, math.sqrt(4.0 * math.pi) * width) for width in widths)

@@ -236,6 +236,11 @@ class NoiseModel:
         )
         return replace(self, channel_sigma=self.channel_sigma * abs(factor), tails=tails)
 
+    def unit(self) -> NoiseModel:
+        """Model of the noise over its sigma: as correlated, with a sigma of 1 everywhere."""
+        flat = np.broadcast_to(np.float32(1), self.shape[1:])
+        return replace(self, channel_sigma=np.ones(self.shape[0]), relative=flat, pixels=None, tails=None)
+
     def filtered_sigma(self, spatial: NDArray[Any] | None, spectral: NDArray[Any] | None = None) -> float:
         """Sigma that unit noise of this covariance has after correlation with kernels.
 

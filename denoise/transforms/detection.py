@@ -28,10 +28,8 @@ SEED = 5.5  # a voxel that is as rare as one above it in white noise starts a re
 _NEARBY = 0.8  # so much less is enough to extend a region, within a reach of channels and pixels
 _REACH = (3, 8)
 _GROW = 0.6  # a seed grows by this many standard deviations of its kernel
-_BRIGHT, _BRIGHT_SCALES = (
-    7.0,
-    2,
-)  # significance beyond which fine smoothings are taken off before coarser ones
+# significance beyond which so many fine smoothings are taken off before coarser ones
+_BRIGHT, _BRIGHT_SCALES = 7.0, 2
 _FAINT = (3.0, 1.5)  # significance of the coarsest scale that counts as faint emission; the finest needs more
 _EDGE = (1.5, 1.0)  # sigma of the soft edge of a region: pixels, channels
 _LEAST = 3.0  # no seed below this many sigma, however large its kernel

@@ -16,9 +16,8 @@ from denoise.transforms.starlet import Array
 from denoise.transforms.windows import windows_around
 
 _ROUNDS = 2
-_FEWEST = np.float32(
-    0.002
-)  # share of a box that is above the level: with less the next level is not to be trusted
+# share of a box that is above the level: with less the next level is not to be trusted
+_FEWEST = np.float32(0.002)
 
 
 def without_negatives(data: Array, support: NDArray[np.bool_], *, threads: int = 1) -> Array:

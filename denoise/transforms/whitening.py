@@ -135,10 +135,7 @@ def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> 
     ones = np.ones((1, 1, 1), np.float32)
     if filters is None:
         return Whitened(data, data, noise, ones, None)
-    unit = np.ones(noise.shape[0]), np.ones(noise.shape[1:], np.float32)
-    left = replace(
-        noise, channel_sigma=unit[0], relative=unit[1], spatial_acf=filters.acf, pixels=None, tails=None
-    )
+    left = replace(noise.unit(), spatial_acf=filters.acf)
     planes = valid[:1] if (valid == valid[:1]).all() else valid
     scale, white = np.empty(planes.shape, np.float32), np.empty_like(data)
     for piece in _pieces(noise):

@@ -115,9 +115,7 @@ class HeldOut(ABC):
     @cached_property
     def unit(self) -> NoiseModel:
         """Noise as correlated as that of the target, with a sigma of 1 everywhere."""
-        noise = self.target_noise
-        ones = np.broadcast_to(np.float32(1), noise.shape[1:])
-        return replace(noise, channel_sigma=np.ones(noise.shape[0]), relative=ones, pixels=None)
+        return self.target_noise.unit()
 
     @cached_property
     def cuts(self) -> tuple[NDArray[np.intp], ...]:
