@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -81,5 +82,6 @@ def _main_window(widget: Any) -> Any:
 
 def _draw(held: list[Any], *_: Any) -> None:
     for canvas in held:
-        canvas.setUpdatesEnabled(True)
+        with suppress(RuntimeError):  # the window goes, and the canvas went before the dock
+            canvas.setUpdatesEnabled(True)
     held.clear()

@@ -92,7 +92,8 @@ class Live(QObject):
             self._field.ask(pair)
 
     def at(self, pair: Pair, foot: Footprint) -> None:
-        """Measure an aperture."""
+        """Measure an aperture; what was to be found of the last one while it stood still is not wanted any more."""
+        self._fit.forget()
         self._aperture.ask((pair, foot))
 
     def settle(self, found: Measured, channels: slice) -> None:
@@ -131,7 +132,9 @@ class Live(QObject):
             found = measure(pair, found.foot, readers=self.copies.readers(pair), check=job.token.check)
         if pair.before.is_image:
             return Fits(found, request[0], None, None)
+        job.token.check()
         before = _line(found, found.before, channels)
+        job.token.check()
         after = None if found.after is None else _line(found, found.after, channels)
         return Fits(found, request[0], before, after)
 

@@ -226,6 +226,7 @@ class _Gather:
 
     def __init__(self, pair: Pair, foot: Footprint, readers: Readers) -> None:
         self.pair, self.foot, self.readers = pair, foot, readers
+        self.inside = np.flatnonzero(foot.inside)
         self.spread = 1.0 if pair.noise is None else correlation(pair.noise, foot)
         self.relative = np.ones(1)
         if pair.noise is not None:
@@ -292,7 +293,8 @@ class _Gather:
     def _take(self, read: Read, channels: slice) -> NDArray[Any]:
         whole = slice(*channels.indices(self.pair.before.shape[0]))
         block = np.asarray(read((whole, self.foot.rows, self.foot.columns)))
-        return np.asarray(block[:, self.foot.inside][:, None, :])
+        # three times as fast as the mask itself
+        return np.asarray(block.reshape(len(block), -1).take(self.inside, axis=1)[:, None, :])
 
     def _variance(self, channels: slice, finite: NDArray[np.bool_]) -> Floats | None:
         """Sum of sigma squared over the pixels with data, shape (channel,)."""
