@@ -17,6 +17,7 @@ from denoise.cli.console import explain
 from denoise.errors import CancelledError, ResourceError, UsageError
 
 if TYPE_CHECKING:
+    from denoise.cli.reliability import Judging
     from denoise.engine.recipe_tasks import Task
     from denoise.engine.status import State, Status
 
@@ -43,13 +44,16 @@ class Ledger:
         The batch.
     resume : bool
         Whether what is done already is kept.
+    judging : Judging, optional
+        How the reliability of regions is found, where it is wanted.
     """
 
-    def __init__(self, tasks: Mapping[Job, Task], *, resume: bool) -> None:
+    def __init__(self, tasks: Mapping[Job, Task], *, resume: bool, judging: Judging | None = None) -> None:
         from denoise.engine.status import read_status
 
         self._tasks = tasks
         self._resume = resume
+        self._judging = judging
         self._found = {job: read_status(job.output) for job in tasks}
 
     def refuse_live(self) -> None:
@@ -116,7 +120,12 @@ class Ledger:
         from denoise.engine.status import Status, configuration_checksum, stamp
 
         task = self._tasks[job]
-        made = {"report": job.report is not None, "metrics": [path.name for path in job.metrics]}
+        made: dict[str, Any] = {
+            "report": job.report is not None,
+            "metrics": [path.name for path in job.metrics],
+        }
+        if self._judging is not None:
+            made["reliability"] = asdict(self._judging)
         return Status(
             input=str(job.source),
             input_stamp=stamp(job.source),

@@ -250,7 +250,7 @@ def run_tasks(
             return run_jobs(jobs, partial(_plan, jobs, planned), messages)
     from denoise.engine import open_runner
 
-    ledger = Ledger(jobs, resume=resume) if resume or len(jobs) > 1 else None
+    ledger = Ledger(jobs, resume=resume, judging=judging) if resume or len(jobs) > 1 else None
     ours = {job: ledger is not None and ledger.ours(job) for job in jobs}
     settle(
         jobs,

@@ -126,6 +126,16 @@ def test_resume_redoes_what_a_companion_or_a_lost_report_changes() -> None:
     assert _redone("out", before) == set(before)
 
 
+def test_resume_redoes_what_other_draws_of_the_reliability_change() -> None:
+    argv = ["run", str(_cube("in/one.fits", 1)), *RUN, "-o", "out", "--resume", "--save", "reliability"]
+    assert execute([*argv, "--draws", "1"]) == 0
+    before = _times("out")
+    assert execute([*argv, "--draws", "1"]) == 0
+    assert _redone("out", before) == set()
+    assert execute([*argv, "--draws", "2"]) == 0
+    assert _redone("out", before) == {"one_denoised.fits"}
+
+
 def test_an_output_of_unknown_origin_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     one = str(_cube("in/one.fits", 1))
     Path("one_denoised.fits").write_text("mine")
