@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Protocol, TypeVar
 
 S = TypeVar("S")
@@ -22,6 +22,20 @@ class Spread(Protocol):
 
 def no_check() -> None:
     """In another process there is no caller to ask whether to stop."""
+
+
+def end_with_parent() -> None:
+    """Have this process end with the one that started it: a killed parent cannot tell, and it would wait for ever."""
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def usable_cores() -> int:

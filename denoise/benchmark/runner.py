@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -21,7 +19,7 @@ from denoise.atomic import replace_file
 from denoise.benchmark.cases import Case, list_cases
 from denoise.benchmark.scoring import rows_of, score_case
 from denoise.benchmark.suite import Suite, check_rows
-from denoise.cores import usable_cores
+from denoise.cores import end_with_parent, usable_cores
 from denoise.engine import CancelToken, Progress
 from denoise.engine.progress import Monitor
 from denoise.errors import InputError, OutputExistsError, ResourceError
@@ -122,19 +120,11 @@ def _executor(processes: int) -> ProcessPoolExecutor:
 
 
 def _alone() -> None:
-    """One worker, one thread: the processes are the parallelism. It ends with the process that started it."""
+    """One worker, one thread: the processes are the parallelism."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers, and they would wait for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 class _Record:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from collections.abc import Callable
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
 import psutil
 
+from denoise.cores import end_with_parent
 from denoise.engine.progress import Monitor
 from denoise.errors import DenoiseError
 
@@ -68,29 +67,14 @@ def run_alone(function: Callable[[Given], Found], given: Given, monitor: Monitor
 
 def _answer(sender: Connection, function: Callable[[Given], Found], given: Given) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends this
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         sender.send((function(given), None))
     except DenoiseError as err:
         sender.send((None, err))
     except Exception as err:  # noqa: BLE001 - whatever a method does, the others go on
-        sender.send(
-            (
-                None,
-                DenoiseError(
-                    f"{type(err).__name__}: {' '.join(str(err).split())}",
-                    action="denoise --debug run with this method shows where",
-                ),
-            )
-        )
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot tell its process, which would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+        text = f"{type(err).__name__}: {' '.join(str(err).split())}"
+        sender.send((None, DenoiseError(text, action="denoise --debug run with this method shows where")))
 
 
 def peak_memory() -> int:

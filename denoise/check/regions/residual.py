@@ -230,9 +230,8 @@ def scale_names(bands: tuple[int, ...]) -> tuple[list[str], list[str]]:
 def _level(voxels: float, noise: NoiseModel) -> float:
     """Level in sigma of white noise that all scales together pass once in a hundred cubes of noise."""
     spectral = noise.cube_shape[0] > 1
-    wanted = CHANCE / (
-        2.0 * 4.0 * max(voxels, 1.0)
-    )  # both signs; scales share most of their peaks: about four count
+    # both signs; scales share most of their peaks: about four count
+    wanted = CHANCE / (2.0 * 4.0 * max(voxels, 1.0))
     levels = np.linspace(3.0, 12.0, 1801)
     return float(levels[np.argmax(peak_density(levels, spectral=spectral) < wanted)])
 
