@@ -22,8 +22,9 @@ from superqt import QCollapsible
 
 from denoise.engine import RunOptions, run_options
 from denoise.engine.run import check_methods
-from denoise.methods import get_method, list_methods
+from denoise.methods import get_method
 from napari_denoise.forms import ParameterForm
+from napari_denoise.methods import known_methods, title_of
 from napari_denoise.panel import heading
 from napari_denoise.runs import memory_of
 
@@ -37,11 +38,11 @@ class MethodBox(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._infos = list_methods()
+        self._infos = known_methods()
         self._form: ParameterForm | None = None
         self._touched = False
         self.choice = QComboBox()
-        self.choice.addItems([_title(info) for info in self._infos.values()])
+        self.choice.addItems([title_of(info) for info in self._infos.values()])
         self.summary = QLabel()
         self.summary.setWordWrap(True)
         self.cite = QPushButton("Cite")
@@ -103,10 +104,6 @@ class MethodBox(QWidget):
 
     def _copy_citation(self) -> None:
         QApplication.clipboard().setText(self._infos[self.name].citation)
-
-
-def _title(info: Any) -> str:
-    return info.name if info.category == "denoiser" else f"{info.name} (display only)"
 
 
 class Around(QWidget):

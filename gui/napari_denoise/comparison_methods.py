@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Cube, Region
-from denoise.cube.crop import crop
 from denoise.engine import CancelToken, Progress, Result, RunOptions
 from denoise.engine.progress import Monitor
-from denoise.engine.run import Run
-from denoise.engine.sinks import ArraySink
 from denoise.errors import CancelledError, DenoiseError
 from denoise.noise import NoiseModel
+from napari_denoise.part import held, run_part
 
 log = logging.getLogger(__name__)
 INPUT = "input"
@@ -122,19 +120,6 @@ def run_methods(
     return found
 
 
-def held(cube: Cube, region: Region) -> Cube:
-    """A part of a cube in memory, with its masks and coordinates.
-
-    It has no path: the checksum in the record of a run is then of the part alone, not of a whole file of any size.
-    """
-    part = crop(cube, region)
-    inside = part.with_pixels(part.read())
-    inside.path = None
-    spans = ", ".join(f"{s.start}:{s.stop}" for s in region)
-    inside.name = f"{cube.name} [{spans}]"
-    return inside
-
-
 def _outcomes(
     cube: Cube,
     noise: NoiseModel | None,
@@ -156,10 +141,8 @@ def _outcomes(
 def _one(
     part: Cube, noise: NoiseModel | None, region: Region, options: RunOptions, monitor: Monitor
 ) -> Outcome:
-    # the noise of stabilised counts is another: the run measures it
-    given = noise if options.vst is None else None
     try:
-        result = Run(part, options, monitor, noise=given).into(ArraySink())
+        result = run_part(part, noise, options, monitor)
     except CancelledError:
         raise
     except Exception as err:  # noqa: BLE001 - one method that fails must not stop the others

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,38 +13,12 @@ from qtpy.QtWidgets import QSizePolicy
 
 from denoise.atomic import put
 from denoise.report.labels import power_of_ten
-from denoise.report.panels import AFTER, BEFORE, LABEL, SECOND, TICK, few_ticks
+from denoise.report.panels import LABEL, TICK, few_ticks
+from napari_denoise.theme import PAPER, colours_of
 
 Canvas: Any = FigureCanvasQTAgg
 DPI = 100
 SAVED_DPI = 200
-
-
-@dataclass(frozen=True)
-class Colours:
-    """Of a plot."""
-
-    background: str
-    text: str
-    grid: str
-    before: str
-    after: str
-    second: str
-    marker: str
-
-
-_LIGHT = {"before": BEFORE, "after": AFTER, "second": SECOND, "marker": "#b0003a", "grid": "#c8c8c8"}
-_DARK = {"before": "#b4b8bf", "after": "#5fb4ff", "second": "#ffa94d", "marker": "#ff6b8b", "grid": "#565b66"}
-PAPER = Colours(background="white", text="black", **_LIGHT)
-
-
-def colours(theme: str) -> Colours:
-    """Those that fit a theme of napari's."""
-    from napari.utils.theme import get_theme
-
-    found = get_theme(theme)
-    own = _LIGHT if found.type == "light" else _DARK
-    return Colours(background=found.background.as_hex(), text=found.text.as_hex(), **own)
 
 
 class PlotCanvas(Canvas):
@@ -62,7 +35,7 @@ class PlotCanvas(Canvas):
         super().__init__(Figure(figsize=(3.4, height / DPI), dpi=DPI, layout="constrained"))
         self.figure.set_layout_engine("constrained", w_pad=0.06, h_pad=0.05)
         self.viewer = viewer
-        self.colours = colours(viewer.theme)
+        self.colours = colours_of(viewer.theme)
         self.setFixedHeight(height)
         self.setMinimumWidth(240)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -121,7 +94,7 @@ class PlotCanvas(Canvas):
         self.draw_idle()
 
     def _on_theme(self, _event: Any = None) -> None:
-        self.colours = colours(self.viewer.theme)
+        self.colours = colours_of(self.viewer.theme)
         self.paint()
 
 

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from denoise.cores import usable_cores
 from denoise.cube import Cube, Region
 from denoise.cube.crop import crop
 from denoise.engine import CancelToken, RunOptions
 from denoise.engine.conditioning import resolve_continuum
 from denoise.engine.progress import Monitor
-from denoise.engine.run import Run
-from denoise.engine.sinks import ArraySink
 from denoise.noise import NoiseModel
-from napari_denoise.comparison_methods import held
+from napari_denoise.part import held, run_part
 
 _AROUND = 16  # pixels beside the box that the method sees too
 _VOXELS = 1 << 20  # denoised at most; fewer channels where the box is large
@@ -80,14 +77,8 @@ def preview(
     """
     start = time.perf_counter()
     outer = _with_margin(region, cube.shape)
-    run = Run(
-        held(cube, outer),
-        options.model_copy(update={"uncertainty": 0}),  # errors would take many times as long
-        Monitor(None, token),
-        noise=noise.window(outer),
-        threads=usable_cores(),
-    )
-    result = run.into(ArraySink())
+    quick = options.model_copy(update={"uncertainty": 0})  # errors would take many times as long
+    result = run_part(held(cube, outer), noise.window(outer), quick, Monitor(None, token))
     inner = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(region, outer, strict=True))
     cube_part = crop(result.cube, (inner[0], inner[1], inner[2]))
     pixels = np.ascontiguousarray(cube_part.data)

@@ -14,10 +14,10 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidge
 from denoise.errors import UsageError
 from napari_denoise.comparison import part_of
 from napari_denoise.comparison_methods import INPUT, Outcome, run_methods
-from napari_denoise.comparison_theme import theme_colours
 from napari_denoise.layers import LayerData, entry_of, layer_of
 from napari_denoise.side_by_side_figure import MethodsFigure, Shown, height_for
 from napari_denoise.studies import Study
+from napari_denoise.theme import colours_of
 from napari_denoise.world import World
 
 __all__ = ["INPUT", "Outcome", "PreviewGrid", "Shown", "layer_of_outcome", "run_methods", "show_all"]
@@ -75,7 +75,7 @@ class PreviewGrid(QWidget):
         if index <= 0 or self._timer.isActive() or not self.picture.drawn:
             self._later()
             return
-        self.picture.draw_panel(index, theme_colours(self._viewer.theme))
+        self.picture.draw_panel(index, colours_of(self._viewer.theme))
         self._canvas.draw_idle()  # type: ignore[no-untyped-call]
 
     def draw(self) -> None:
@@ -87,7 +87,7 @@ class PreviewGrid(QWidget):
         self._canvas.setMinimumHeight(int(needed * _DPI) if needed > room else 0)
         self._canvas.figure.set_dpi(_DPI * ratio)
         self._canvas.figure.set_size_inches(width, max(needed, room), forward=False)
-        self.picture.draw(theme_colours(self._viewer.theme))
+        self.picture.draw(colours_of(self._viewer.theme))
         self._canvas.draw_idle()  # type: ignore[no-untyped-call]
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
@@ -160,7 +160,7 @@ def show_all(
     methods : sequence of str, optional
         None given: all.
     """
-    from napari_denoise.side_by_side_section import known_methods
+    from napari_denoise.methods import known_methods
     from napari_denoise.side_by_side_window import task_of, window_of
 
     entry = entry_of(layer)

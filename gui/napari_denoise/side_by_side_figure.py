@@ -17,7 +17,7 @@ from denoise.report.labels import UNSTATED
 from denoise.report.panels import Scale, colour_bar, few_ticks, intensity_scale, sky_map
 from denoise.report.sky import beam_shape
 from napari_denoise.comparison_methods import INPUT, Outcome
-from napari_denoise.comparison_theme import Colours
+from napari_denoise.theme import Colours
 from napari_denoise.world import World
 
 # inches, about 96 screen pixels

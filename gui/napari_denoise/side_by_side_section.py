@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QSpinBox
 
 from denoise.cube import Cube
-from denoise.errors import DenoiseError, DenoiseWarning, UsageError
-from denoise.methods import MethodInfo, list_methods
+from denoise.errors import DenoiseError, UsageError
+from denoise.methods import MethodInfo
 from napari_denoise.comparison import CONTEXT, SIDE, input_of
 from napari_denoise.comparison_pair import NoiseWait, Pair
 from napari_denoise.comparison_sections import Section
 from napari_denoise.layers import Entry, entry_of
+from napari_denoise.methods import known_methods, title_of
 from napari_denoise.panel import Message
 from napari_denoise.side_by_side_window import GridWindow, Task, task_of, window_of
 from napari_denoise.studies import Study
@@ -113,16 +113,8 @@ class MethodsSection(Section):
         self.button.setText("Cancel")
 
 
-def known_methods() -> dict[str, MethodInfo]:
-    """Every method that is installed and works; a broken package of others is told by ``denoise doctor``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DenoiseWarning)
-        return list_methods()
-
-
 def _box(info: MethodInfo) -> QCheckBox:
-    display = info.category == "enhancer"
-    box = QCheckBox(f"{info.name} (display only)" if display else info.name)
+    box = QCheckBox(title_of(info))
     box.setToolTip(f"<p>{info.summary}</p>")
     box.setChecked(info.name in _FIRST)
     return box

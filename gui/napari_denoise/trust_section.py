@@ -16,9 +16,9 @@ from napari_denoise.comparison_pair import Pair
 from napari_denoise.comparison_sections import Section
 from napari_denoise.jobs import Job
 from napari_denoise.layers import KEY, Entry
+from napari_denoise.methods import known_methods
 from napari_denoise.panel import Message
 from napari_denoise.regions_layer import Catalogued, judge, jump, layers_of_judged
-from napari_denoise.side_by_side_section import known_methods
 from napari_denoise.summary import time_left
 from napari_denoise.trust_window import StudyWindow
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_denoise.comparison_theme import Colours
+from napari_denoise.theme import Colours
 from napari_denoise.volume import Scene, Volume, drawn, scene_of, spectral_ends
 from napari_denoise.world import World
 

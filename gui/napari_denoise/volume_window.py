@@ -11,9 +11,9 @@ from denoise.errors import DenoiseError, UsageError
 from denoise.report.labels import number, unit_text, with_unit
 from napari_denoise.comparison import check_pair
 from napari_denoise.comparison_sections import spin
-from napari_denoise.comparison_theme import theme_colours
 from napari_denoise.jobs import Job
 from napari_denoise.layers import Entry, entry_of
+from napari_denoise.theme import colours_of
 from napari_denoise.volume import block_mean, volume_sigma
 from napari_denoise.volume_scene import Pictures, Rendering, VolumeScene
 
@@ -107,7 +107,7 @@ class VolumeWindow(QObject):
         self.viewer = napari.Viewer(title=f"3D: {self._names[0]} and {self._names[1]}{binned}", show=False)
         self.viewer.theme = self._main.theme
         self.scene = VolumeScene(self.viewer, pictures)
-        self.scene.set_colours(theme_colours(self.viewer.theme))
+        self.scene.set_colours(colours_of(self.viewer.theme))
         self.controls = VolumeControls(self, pictures)
         self.viewer.window.add_dock_widget(self.controls, name="3D view", area="right")
         window = self.viewer.window._qt_window
@@ -131,7 +131,7 @@ class VolumeWindow(QObject):
     def _theme(self, _event: Any = None) -> None:
         if self.viewer is not None and self.scene is not None:
             self.viewer.theme = self._main.theme
-            self.scene.set_colours(theme_colours(self.viewer.theme))
+            self.scene.set_colours(colours_of(self.viewer.theme))
 
     def _failed(self, text: str) -> None:
         self._end()

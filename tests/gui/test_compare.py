@@ -396,8 +396,8 @@ def test_the_figure_has_one_stretch_and_axes_on_the_sky(noisy, noise):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from napari_denoise.comparison_theme import DARK, LIGHT
     from napari_denoise.side_by_side_figure import MethodsFigure
+    from napari_denoise.theme import DARK, LIGHT
 
     region = (slice(4, 18), slice(0, 30), slice(0, 40))
     world = part_of(world_of(noisy), region, image=False)

@@ -1,14 +1,16 @@
-"""Colours of plots that follow napari's theme."""
+"""Colours of plots and pictures that follow napari's theme."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from denoise.report.panels import AFTER, BEFORE, SECOND
 
 
 @dataclass(frozen=True)
 class Colours:
-    """Colours of a plot as hexadecimal text.
+    """Hexadecimal text.
 
     Attributes
     ----------
@@ -16,6 +18,10 @@ class Colours:
         Of the figure.
     faint : str
         Of frames and of what is not there yet.
+    before, after, second : str
+        Curves: the input, the denoised, and what goes with either.
+    marker : str
+        Of the channel in view.
     dark : bool
         Whether text is light on dark.
     """
@@ -23,6 +29,10 @@ class Colours:
     background: str
     text: str
     faint: str
+    before: str
+    after: str
+    second: str
+    marker: str
     dark: bool
 
     def settings(self) -> Any:
@@ -36,18 +46,19 @@ class Colours:
         return {**lines, **words, **ground}
 
 
-DARK = Colours("#262930", "#f0f1f2", "#9a9fa8", True)
-LIGHT = Colours("#ffffff", "#222222", "#777777", False)
+LIGHT = Colours("#ffffff", "#1e1e21", "#777777", BEFORE, AFTER, SECOND, "#b0003a", dark=False)
+DARK = Colours("#23242b", "#f0f1f2", "#9a9fa8", "#b4b8bf", "#5fb4ff", "#ffa94d", "#ff6b8b", dark=True)
+PAPER = replace(LIGHT, text="#000000")
 
 
-def theme_colours(name: str) -> Colours:
+def colours_of(theme: str) -> Colours:
     """Colours for a theme of napari; dark ones where it is unknown."""
     from napari.utils.theme import get_theme
 
     try:
-        found = get_theme(name)
+        found = get_theme(theme)
     except ValueError:
         return DARK
-    dark = found.type == "dark"
-    plain = DARK if dark else LIGHT
-    return Colours(found.background.as_hex(format="long"), plain.text, plain.faint, dark)
+    plain = DARK if found.type == "dark" else LIGHT
+    ground, text = (one.as_hex(format="long") for one in (found.background, found.text))
+    return replace(plain, background=ground, text=text)
