@@ -10,7 +10,7 @@ from denoise.check.record import plain
 from denoise.check.recovery.cells import SCORES, Cell, Score
 from denoise.check.recovery.outcome import Check
 from denoise.report import check_figures
-from denoise.report.labels import number
+from denoise.report.labels import number, size_text
 from denoise.report.pages import inline, png_of, put_files, render_page
 
 PAGE, NUMBERS, TABLE = "check.html", "check.json", "check.ecsv"
@@ -156,16 +156,13 @@ def _render(check: Check, drawn: dict[str, bytes]) -> str:
 
 
 def _facts(check: Check) -> list[tuple[str, str]]:
-    nchan, ny, nx = check.shape
-    axes = check.axes
-    size = f"{nx:,} × {ny:,} pixels" + ("" if nchan == 1 else f", {nchan:,} channels")
-    scale = "" if axes.arcsec is None else f" of {number(axes.arcsec)}″"
-    channel = (
-        "" if axes.channel is None or nchan == 1 else f"; channels of {number(axes.channel)} {axes.unit}"
-    )
+    axes, image = check.axes, check.shape[0] == 1
+    pixels = "" if axes.arcsec is None else f"; pixels of {number(axes.arcsec)}″"
+    part = f"; part: {check.part}" if check.part else ""
+    channel = "" if axes.channel is None or image else f"; channels of {number(axes.channel)} {axes.unit}"
     sources = sum(cell.count for cell in check.cells if cell.kind in {kind.name for kind in check.kinds})
     return [
-        ("Checked", f"{size}{scale and f'; pixels{scale}'}{channel}" + (f"; part: {check.part}" if check.part else "")),
+        ("Checked", f"{size_text(check.shape)}{pixels}{channel}{part}"),
         ("Method", check.method),
         ("Noise", f"{number(check.noise)} {check.unit or '(unit not stated)'} (1σ, median)"),
         ("Beam of the sources", f"{number(axes.beam[0])} × {number(axes.beam[1])} pixels; {axes.beam_origin}"),

@@ -9,7 +9,7 @@ from denoise.check.choosing.compared import Compared, Entry
 from denoise.check.choosing.comparison import Comparison
 from denoise.metrics import Measurement
 from denoise.report.compare_figures import compare_figures
-from denoise.report.labels import number, unit_text, with_unit
+from denoise.report.labels import number, size_text, unit_text, with_unit
 from denoise.report.pages import inline, png_of, put_files, render_page
 
 PAGE, NUMBERS = "compare.html", "compare.json"
@@ -181,14 +181,12 @@ def _page(compared: Compared, drawn: dict[str, bytes]) -> str:
 
 
 def _facts(compared: Compared) -> list[tuple[str, str]]:
-    nchan, ny, nx = compared.shape
-    size = f"{nx:,} × {ny:,} pixels" + ("" if nchan == 1 else f", {nchan:,} channels")
     unit = unit_text(None, compared.unit)
     idle = [one.idle for one in compared.entries if one.idle is not None]
     own = "" if not idle else f", of which {max(idle) / 1e6:,.0f} MB are Python and its libraries"
     flux = f"{number(compared.flux.value)} ± {number(compared.flux.error, 2)}"
     return [
-        ("Compared", size + (f"; part: {compared.part}" if compared.part else "")),
+        ("Compared", size_text(compared.shape) + (f"; part: {compared.part}" if compared.part else "")),
         ("Noise", f"{with_unit(number(compared.noise), unit)} (1σ, median)"),
         (
             "Emission",

@@ -26,10 +26,17 @@ __all__ = [
     "moment0_unit",
     "number",
     "power_of_ten",
+    "size_text",
     "spectral_label",
     "unit_text",
     "with_unit",
 ]
+
+
+def size_text(shape: tuple[int, int, int]) -> str:
+    """A shape (channel, y, x) in words: "96 × 64 pixels, 40 channels"; an image without its channel."""
+    nchan, ny, nx = shape
+    return f"{nx:,} × {ny:,} pixels" + ("" if nchan == 1 else f", {nchan:,} channels")
 
 
 def with_unit(value: str, unit: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from denoise.check.choosing.tuned import KINDS, Tried, Tuned, word
 from denoise.metrics import Measurement
+from denoise.report.labels import size_text
 from denoise.report.pages import inline, png_of, put_files, render_page
 from denoise.report.tune_figures import tune_figure
 
@@ -84,11 +85,9 @@ def with_error(one: Measurement | None, *, sign: bool = False) -> str:
 
 
 def _page(tuned: Tuned, picture: bytes, recipe: str) -> str:
-    nchan, ny, nx = tuned.shape
-    size = f"{nx:,} × {ny:,} pixels" + ("" if nchan == 1 else f", {nchan:,} channels")
     facts = [
         ("Method", tuned.method),
-        ("Judged", size + (f"; part: {tuned.part}" if tuned.part else "")),
+        ("Judged", size_text(tuned.shape) + (f"; part: {tuned.part}" if tuned.part else "")),
         ("Score", KINDS[tuned.kind]),
         ("Draws", "the second half" if tuned.kind == "halves" else str(tuned.draws)),
         ("Time", f"{tuned.seconds:.0f} s"),

@@ -142,7 +142,7 @@ def test_a_lidia_network_learns_from_another_cube_or_from_halves(tmp_path, halve
     assert execute(run) == 0
     with fits.open(output) as file:
         science = dict(zip(file["PROVENANCE"].data["KEY"], file["PROVENANCE"].data["VALUE"], strict=True))
-    assert science["weights"] == record["sha256"]
+    assert record["sha256"] in science["weights"].split()  # those of the gates stand beside it
 
 
 def test_an_adaptation_is_in_the_history(tmp_path, halves, monkeypatch):
