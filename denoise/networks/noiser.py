@@ -126,6 +126,7 @@ class Frozen(NamedTuple):
     Attributes
     ----------
     first : ndarray, shape (hidden, 9), float32
+        With one of no weight more, where the number is odd.
     bias : ndarray, shape (hidden,), float32
     second : ndarray, shape (hidden, 9), float32
     last : float
@@ -156,10 +157,11 @@ def freeze(weights: Weights, around: Moments) -> Frozen:
     for tap in range(TAPS):
         j, i = divmod(tap, 3)
         linear[j : j + 3, i : i + 3] += half * (second[:, tap] @ kernels).reshape(3, 3)
+    odd = (0, len(first) % 2), (0, 0)
     return Frozen(
-        kernels.astype(np.float32),
-        bias.astype(np.float32),
-        np.ascontiguousarray(weights.second, np.float32),
+        np.pad(kernels.astype(np.float32), odd),
+        np.pad(bias.astype(np.float32), odd[0]),
+        np.pad(np.asarray(weights.second, np.float32), odd),
         float(weights.bias),
         linear.astype(np.float32),
         half * float(second.sum(axis=1) @ bias),
@@ -194,11 +196,12 @@ def _enhance_plane(plane: Array, network: Frozen, out: Array, *, threads: int = 
     padded = np.pad(plane, REACH, mode="reflect")
 
     def work(low: int, high: int) -> None:
-        part = out[low:high]
-        part[...] = np.float32(network.last)
-        add_rows(padded, network.first, network.bias, network.second, out, low, high)
+        part, rows = out[low:high], padded[low : high + 2 * REACH]
+        sums = np.full((len(rows), plane.shape[1]), network.last, np.float32)
+        add_rows(rows, network.first, network.bias, network.second, sums)
+        part[...] = sums[REACH:-REACH]
         odd = np.full(part.shape, network.level, np.float32)
-        add_filter(padded[low : high + 2 * REACH], network.linear, odd, 0, high - low)
+        add_filter(rows, network.linear, odd, 0, high - low)
         mirrored = np.tanh(part - np.float32(2) * odd)
         np.tanh(part, out=part)
         part -= mirrored
