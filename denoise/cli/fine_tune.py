@@ -138,22 +138,17 @@ def fine_tune(
 
         cubes = _read(groups, reading)
         make_folder(target)
+        running = TuningRun(
+            where,
+            workers=processes,
+            # half the work is simulation, and torch's threads spin while they wait
+            threads=max(1, cores // 2),
+            minutes=minutes,
+            report=lambda event: _tell(event, messages),
+            stop=lambda: token.cancelled,
+        )
         with open_seen(cubes, options, Monitor(messages.progress, token)) as seen:
-            skies = [_sky(group) for group in seen]
-            verdict = tune(
-                begun,
-                skies,
-                tuning,
-                TuningRun(
-                    where,
-                    workers=processes,
-                    # half the work is simulation, and torch's threads spin while they wait
-                    threads=max(1, cores // 2),
-                    minutes=minutes,
-                    report=lambda event: _tell(event, messages),
-                    stop=lambda: token.cancelled,
-                ),
-            )
+            verdict = tune(begun, [_sky(group) for group in seen], tuning, running)
         files = {cube.name: cube.checksum() for group in cubes for cube in group}
         write_verdict(verdict, begun, tuning, target, how=_how(groups), inputs=files)
         if verdict.adopted and isinstance(begun, Model):

@@ -34,7 +34,12 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
     seconds : float
         Wall time so far.
     """
-    cube, options = asked.cube, asked.options
+    return Provenance(_science(asked, prepared), _circumstances(asked, prepared, seconds))
+
+
+def _science(asked: Run, prepared: Prepared) -> dict[str, str]:
+    """What fixes the numbers."""
+    options = asked.options
     config = options.model_dump(mode="json", exclude=_NOT_SCIENCE)
     config["method"] = prepared.denoiser.info.name
     config["parameters"] = prepared.denoiser.parameters.model_dump(mode="json")
@@ -53,13 +58,19 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
         "settled": yaml.safe_dump(settled).rstrip(),
         "noise": prepared.noise.origin,
         "noise_typical": repr(prepared.noise.typical),
-        "input_checksum": cube.checksum(),
+        "input_checksum": asked.cube.checksum(),
         "version": version("astro-denoise"),
     }
     if prepared.noise.seams:
         science["noise_seams"] = str(prepared.noise.seams)
     if prepared.denoiser.weights:
         science["weights"] = prepared.denoiser.weights
+    return science
+
+
+def _circumstances(asked: Run, prepared: Prepared, seconds: float) -> dict[str, str]:
+    """Where, when and by what it was done."""
+    cube, options = asked.cube, asked.options
     run = {
         "input": str(cube.path.resolve()) if cube.path else cube.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,7 +89,7 @@ def describe_run(asked: Run, prepared: Prepared, seconds: float) -> Provenance:
         run["chosen"] = f"by auto: {prepared.chosen}"
     if prepared.halved:
         run["short_of_memory"] = prepared.halved
-    return Provenance(science, run)
+    return run
 
 
 @cache

@@ -121,9 +121,8 @@ def tune_method(
         elif half is None:
             tried, visible = _held_out(Recorrupted(rig, draws), sets, outer)
         else:
-            with open_rig(
-                half, options.model_copy(update={"method": "smooth", "parameters": {}}), silent
-            ) as other:
+            plain = options.model_copy(update={"method": "smooth", "parameters": {}})  # only read through it
+            with open_rig(half, plain, silent) as other:
                 check_same_shape(whole, other)
                 tried, visible = _held_out(Halves(rig, other=part_of_rig(other, region)), sets, outer)
     if tried[0].score is None:
