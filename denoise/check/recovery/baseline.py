@@ -10,13 +10,12 @@ import numpy as np
 from denoise.check.readers import readers_of
 from denoise.check.recovery.placing import Mask
 from denoise.check.recovery.sources import FOOTPRINT, Block
-from denoise.check.regions.finding import FoundRegion, find_regions, output_level
+from denoise.check.regions.finding import MIN_SNR, FoundRegion, find_regions, output_level
 from denoise.check.regions.null import dilated
 from denoise.check.regions.separate import ALONE
 from denoise.check.rig import Rig
 from denoise.engine import Result
 
-MIN_SNR = 3.0  # matched-filter SNR of a region that counts, here and where there is no source
 _LOOKED_AT = 200  # brightest connected sets of the output
 
 

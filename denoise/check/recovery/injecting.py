@@ -9,12 +9,13 @@ from math import ceil
 
 import numpy as np
 
-from denoise.check.recovery.baseline import MIN_SNR, Baseline
+from denoise.check.recovery.baseline import Baseline
 from denoise.check.recovery.layout import Layout
 from denoise.check.recovery.measuring import Measured, is_found, measure_source
 from denoise.check.recovery.placing import Placed, Wanted, fill
 from denoise.check.recovery.settings import Settings
 from denoise.check.recovery.sources import Block
+from denoise.check.regions.finding import MIN_SNR
 from denoise.engine.progress import Monitor, ProgressEvent
 
 _DRAWS = 10_000  # of the noise, from here: others use those below

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from denoise._version import __version__
-from denoise.check.recovery.baseline import MIN_SNR, Baseline, found_snr
+from denoise.check.recovery.baseline import Baseline, found_snr
 from denoise.check.recovery.cells import all_cells
 from denoise.check.recovery.injecting import Bench
 from denoise.check.recovery.kinds import make_templates
@@ -19,6 +19,7 @@ from denoise.check.recovery.measuring import Measured
 from denoise.check.recovery.outcome import Axes, Check, FalseRate
 from denoise.check.recovery.settings import Settings
 from denoise.check.recovery.sources import Shape, source_beam
+from denoise.check.regions.finding import MIN_SNR
 from denoise.check.regions.null import find_null
 from denoise.check.rig import Rig, open_rig
 from denoise.cube import Cube, Region, full_region, region_shape

@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 
 LOWEST = 0.25  # in sigma of the input's noise: fainter output is no claim
 CLEAR = 3.0  # in sigma of what the output is left with
+MIN_SNR = 3.0  # matched-filter SNR of a region that counts, in a result and where there is no source
 LARGEST = 1 << 23  # voxels of a box that is held at once
 HALF = 100  # voxels about the peak of a larger one
 REPEAT = float(np.exp(-1.0) / np.log(2.0))  # half the weight is left at the Sparrow limit

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from denoise.check.readers import Readers, array_readers, extent, readers_of
 from denoise.check.regions.catalogue import make_catalogue
-from denoise.check.regions.finding import FoundRegion, find_regions, output_level
+from denoise.check.regions.finding import MIN_SNR, FoundRegion, find_regions, output_level
 from denoise.check.regions.null import NullRegions, find_null, share_kept
 from denoise.check.regions.reliability import region_reliability
 from denoise.check.regions.separate import ALONE
@@ -30,7 +30,6 @@ from denoise.errors import ResourceError, UsageError
 Floats = NDArray[np.float64]
 
 EXTENSION = "RELIABILITY"
-MIN_SNR = 3.0
 DRAWS = 8
 
 
