@@ -1,8 +1,9 @@
 """What the guard of a network calls unusual: per cent of windows, by class of sources, and the trade-off.
 
 Cubes are drawn as for the training of the model (in distribution), and as in the suite ``unseen-morphology``, with the
-classes that its recipe leaves out. A window is one that sees something; see ``denoise.networks.guard``. With ``--data``
-the cubes of ``real-degraded`` are judged too.
+classes that its recipe leaves out. A window is one that sees something; see ``denoise.networks.guard``. A cube is in
+doubt where a run would say so, for its windows, its lines or its noise. With ``--data`` the cubes of ``real-degraded``
+are judged too.
 
     python benchmarks/guard_report.py --model unet3d-small --cubes 20
 """
@@ -10,13 +11,14 @@ the cubes of ``real-degraded`` are judged too.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from denoise.methods.unet import Unet
 from denoise.networks.examples import draw_observed
 from denoise.networks.guard import Guard, encoded, model_guard, windows_of
 from denoise.networks.recipe import SimulationRecipe
@@ -33,6 +35,24 @@ SEED = 20_269
 Floats = NDArray[np.float64]
 
 
+class Judged(NamedTuple):
+    """What the guard says of the cubes of one class.
+
+    Attributes
+    ----------
+    trained : bool
+        Whether the training had it.
+    ratios : list of ndarray
+        Of the windows of each cube.
+    doubts : list of bool
+        Whether anything is said of a cube.
+    """
+
+    trained: bool
+    ratios: list[Floats]
+    doubts: list[bool]
+
+
 def ratios_of(model: Model, guard: Guard, block: NDArray[np.float32], noise: NoiseModel) -> Floats:
     """Distance over the unusual one of every window that sees something."""
     data, valid = standardise(block, noise.sigma())
@@ -42,6 +62,17 @@ def ratios_of(model: Model, guard: Guard, block: NDArray[np.float32], noise: Noi
     inputs = scale_space(white.data, numbers, grid).inputs
     features = encoded(model.network, inputs, numbers.numbers)
     return guard.ratios(windows_of(features, inputs, numbers.numbers))
+
+
+def judged(
+    model: Model, guard: Guard, cubes: Iterable[tuple[NDArray[np.float32], NoiseModel]], *, trained: bool
+) -> Judged:
+    """The windows of each cube, and whether a run would say something."""
+    method, found = Unet(model=str(model_folder(model.recipe.name))), Judged(trained, [], [])
+    for block, noise in cubes:
+        found.ratios.append(ratios_of(model, guard, block, noise))
+        found.doubts.append(bool(method.remarks(method.apply(block, noise, None).diagnostics)))
+    return found
 
 
 def recipes(trained: SimulationRecipe) -> Iterator[tuple[str, bool, SimulationRecipe]]:
@@ -56,16 +87,16 @@ def recipes(trained: SimulationRecipe) -> Iterator[tuple[str, bool, SimulationRe
             yield kind, seen, trained.model_copy(update=changes)
 
 
-def simulated(model: Model, guard: Guard, cubes: int) -> dict[str, tuple[bool, list[Floats]]]:
-    """Ratios of the windows of every cube of every class."""
+def simulated(model: Model, guard: Guard, cubes: int) -> dict[str, Judged]:
+    """Cubes of every class."""
     found = {}
     for number, (kind, seen, recipe) in enumerate(recipes(model.recipe.simulation)):
         drawn = (draw_observed(recipe, SHAPE, SEED + 1000 * number + k) for k in range(cubes))
-        found[kind] = seen, [ratios_of(model, guard, one.noisy, one.model) for one in drawn]
+        found[kind] = judged(model, guard, ((one.noisy, one.model) for one in drawn), trained=seen)
     return found
 
 
-def real(model: Model, guard: Guard, data: Path) -> dict[str, tuple[bool, list[Floats]]]:
+def real(model: Model, guard: Guard, data: Path) -> dict[str, Judged]:
     """The same of the real cubes with noise added."""
     from denoise.benchmark.cases import list_cases, make_case
     from denoise.benchmark.suite import load_suite
@@ -76,21 +107,33 @@ def real(model: Model, guard: Guard, data: Path) -> dict[str, tuple[bool, list[F
         made = make_case(suite, case, data)
         block = np.asarray(made.cube.read(), np.float32)
         noise = made.noise or estimate_noise(made.cube)
-        found[f"{case.name} {case.bin}"] = False, [ratios_of(model, guard, block, noise)]
+        found[f"{case.name} {case.bin}"] = judged(model, guard, [(block, noise)], trained=False)
     return found
 
 
-def show(found: dict[str, tuple[bool, list[Floats]]]) -> None:
-    """A table: per cent above the limit, of windows and of cubes; then at other limits."""
-    inside = np.concatenate([one for seen, ratios in found.values() if seen for one in ratios])
+def show(found: dict[str, Judged], shares: Mapping[str, float]) -> None:
+    """A table: per cent above the limit, of windows and of cubes; then at other limits.
+
+    `shares` are those of the kinds in the training: all in distribution is by cubes as they come there.
+    """
+    inside = np.concatenate([ratios for one in found.values() if one.trained for ratios in one.ratios])
     limits = [1.0, *np.quantile(inside, 1 - np.array(FALSE))]
-    print(f"{'class':28s} trained  windows  unusual %  | at " + ", ".join(f"{100 * f:.0f} %" for f in FALSE))
-    for name, (seen, ratios) in found.items():
-        every = np.concatenate(ratios) if ratios else np.empty(0)
-        shares = [100 * float(np.mean(every > limit)) if every.size else np.nan for limit in limits]
-        rest = "  ".join(f"{share:5.1f}" for share in shares[1:])
-        print(f"{name:28s} {'yes' if seen else 'no':7s}  {every.size:7d}  {shares[0]:9.1f}  | {rest}")
-    print(f"all in distribution: {100 * float(np.mean(inside > 1)):.1f} % of {inside.size} windows")
+    print(
+        f"{'class':28s} trained  windows  unusual %  in doubt %  | at "
+        + ", ".join(f"{100 * f:.0f} %" for f in FALSE)
+    )
+    unusual = {}
+    for name, one in found.items():
+        every = np.concatenate(one.ratios) if one.ratios else np.empty(0)
+        above = [100 * float(np.mean(every > limit)) if every.size else np.nan for limit in limits]
+        each = [float(np.mean(ratios > 1)) for ratios in one.ratios if ratios.size]
+        unusual[name] = float(np.mean(each)) if each else 0.0
+        rest = "  ".join(f"{share:5.1f}" for share in above[1:])
+        trained, doubt = "yes" if one.trained else "no", 100 * float(np.mean(one.doubts))
+        print(f"{name:28s} {trained:7s}  {every.size:7d}  {above[0]:9.1f}  {doubt:10.0f}  | {rest}")
+    known = {name: shares[name] for name, one in found.items() if one.trained}
+    mean = sum(share * unusual[name] for name, share in known.items()) / sum(known.values())
+    print(f"in distribution, each cube as often as in the training: {100 * mean:.1f} % of its windows")
 
 
 def main() -> None:
@@ -104,7 +147,8 @@ def main() -> None:
     if guard is None:
         raise SystemExit(f"model {asked.model} has no guard: denoise train RECIPE --resume fits one")
     found = simulated(model, guard, asked.cubes)
-    show(found | (real(model, guard, asked.data) if asked.data else {}))
+    more = real(model, guard, asked.data) if asked.data else {}
+    show(found | more, model.recipe.simulation.kinds)
 
 
 if __name__ == "__main__":

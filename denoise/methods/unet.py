@@ -31,6 +31,7 @@ from denoise.networks.backend import check_torch
 from denoise.networks.calibration import FILE as CALIBRATION
 from denoise.networks.calibration import Calibration, Examined, calibration_of
 from denoise.networks.guard import Guard, assess, cube_numbers, doubts, model_guard, spread_over
+from denoise.networks.lines import line_width
 from denoise.networks.scalespace import STEP, Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, flux, positivity, wavelets
@@ -55,6 +56,7 @@ GUARD_NUMBERS: dict[str, Reduction] = {
     "brightest": "max",
     "noise_reach": "max",
     "channel_correlation": "max",
+    "line_width": "max",
 }
 
 # share of the reach of network and transform, in channels and in pixels, that a halo needs: beyond it what is changed
@@ -239,7 +241,9 @@ class Unet(Denoiser):
         """What is unlike the training of the network."""
         from denoise.networks.weights import recipe_of
 
-        return doubts(recipe_of(self.parameters.name), numbers, guarded=self._guard is not None)
+        guard = self._guard
+        known = {} if guard is None else {"lines": guard.lines.item()}
+        return doubts(recipe_of(self.parameters.name), numbers, guarded=guard is not None, **known)
 
     def _denoised(self, block: Block, noise: NoiseModel) -> _Denoised:
         data, valid = detection.standardise(block, noise.sigma(), threads=self.threads)
@@ -255,7 +259,8 @@ class Unet(Denoiser):
         estimate = white.restore(mixed.data, region, threads=self.threads)
         if self.positivity:
             estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
-        numbers = cube_numbers(noise, float(np.abs(data).max()), weighed.windows, weighed.unusual)
+        width, most = line_width(estimate), float(np.abs(data).max())
+        numbers = cube_numbers(noise, most, weighed.windows, weighed.unusual, width)
         result = Examined(estimate, np.sqrt(weighed.variance), near, valid, seen.support)
         return _Denoised(result, mixed.doubt, {**numbers, **mixed.numbers})
 

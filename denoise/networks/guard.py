@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 
 GUARD = "guard.safetensors"
-DIAGNOSTICS = ("windows", "unusual_windows", "brightest", "noise_reach", "channel_correlation")
+DIAGNOSTICS = ("windows", "unusual_windows", "brightest", "noise_reach", "channel_correlation", "line_width")
 _REACH = 8  # half width of a window: channels, and positions of two pixels
 _SEEN = 4.5  # significance of a cell from which it has weight
 _MOST = 12.0  # and beyond which it has no more
@@ -86,6 +86,8 @@ class Guard:
         Logarithm of the distance that is usual, by brightness.
     limit : ndarray, shape ()
         Logarithm of the ratio to it that 1 % of held-out windows exceed.
+    lines : ndarray, shape ()
+        Widest lines, in channels, see ``lines.widest_line``; infinite: not known.
     """
 
     expected: Floats
@@ -94,6 +96,7 @@ class Guard:
     variance: Floats
     usual: Floats
     limit: Floats
+    lines: Floats = field(default_factory=lambda: np.asarray(np.inf, np.float32))
 
     def ratios(self, windows: Windows) -> NDArray[np.float64]:
         """Distance of each window over the one that is unusual."""
@@ -363,7 +366,9 @@ def ranges_of(recipe: SimulationRecipe) -> Ranges:
     return Ranges((low, 1.15 * high), (-_CORRELATED, correlated + _CORRELATED), (0.0, bright))
 
 
-def doubts(recipe: TrainingRecipe, numbers: Mapping[str, float], *, guarded: bool) -> list[str]:
+def doubts(
+    recipe: TrainingRecipe, numbers: Mapping[str, float], *, guarded: bool, lines: float = math.inf
+) -> list[str]:
     """What is unusual about a cube, one sentence each, from the merged diagnostics of a run.
 
     Parameters
@@ -374,6 +379,8 @@ def doubts(recipe: TrainingRecipe, numbers: Mapping[str, float], *, guarded: boo
         As named in ``DIAGNOSTICS``.
     guarded : bool
         Whether the model has a guard.
+    lines : float
+        Widest lines of the training, in channels.
     """
     said, known, name = [], ranges_of(recipe.simulation), recipe.name
     windows = numbers.get("windows", 0.0)
@@ -393,6 +400,9 @@ def doubts(recipe: TrainingRecipe, numbers: Mapping[str, float], *, guarded: boo
         "channels are correlated by {:.2f}",
         name,
     )
+    said += _out_of_range(
+        numbers.get("line_width"), (0.0, lines), "lines are up to {:.0f} channels wide", name
+    )
     most = _BRIGHTER * known.brightest[1]
     said += _out_of_range(numbers.get("brightest"), (0.0, most), "the peak SNR is {:.0f}", name)
     return said
@@ -411,7 +421,9 @@ def model_guard(folder: Path, checksum: str) -> Guard | None:
     return load_guard(folder.resolve(), checksum)
 
 
-def cube_numbers(noise: NoiseModel, brightest: float, windows: int, unusual: int) -> dict[str, float]:
+def cube_numbers(
+    noise: NoiseModel, brightest: float, windows: int, unusual: int, line_width: float = 0.0
+) -> dict[str, float]:
     """The diagnostics of a block, see ``DIAGNOSTICS``."""
-    values = (windows, unusual, brightest, noise_reach(noise), channel_correlation(noise))
+    values = (windows, unusual, brightest, noise_reach(noise), channel_correlation(noise), line_width)
     return dict(zip(DIAGNOSTICS, map(float, values), strict=True))

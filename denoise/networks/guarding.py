@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from denoise.networks.examples import GUARDING, Batch, make_batch
 from denoise.networks.feed import open_feed
 from denoise.networks.guard import GUARD, fit_guard, write_guard
-from denoise.networks.recipe import TrainingRecipe
+from denoise.networks.lines import widest_line
+from denoise.networks.recipe import BatchShape, SimulationRecipe, TrainingRecipe
+
+
+def whole_fields(recipe: SimulationRecipe) -> SimulationRecipe:
+    """The same cubes, each alone and not cut: windows of a field that emission fills see more of it there."""
+    shapes = tuple(
+        BatchShape(shape=one.field or one.shape, batch=1, weight=one.weight * one.batch)
+        for one in recipe.shapes
+    )
+    return recipe.model_copy(update={"shapes": shapes})
 
 
 def guard_model(
@@ -50,8 +63,9 @@ def guard_model(
             if report is not None:
                 report(number, 2 * steps)
 
-    with open_feed(partial(make_batch, recipe.simulation, recipe.seed), workers) as feed:
+    with open_feed(partial(make_batch, whole_fields(recipe.simulation), recipe.seed), workers) as feed:
         batches = counted(feed.batches(GUARDING, 0, 2 * steps))
         guard = fit_guard(network, islice(batches, steps), batches)
     if guard is not None:
-        write_guard(guard, str(recipe.sha256), folder)
+        lines = widest_line(recipe.simulation, recipe.seed, cubes=2 * steps)
+        write_guard(replace(guard, lines=np.asarray(lines, np.float32)), str(recipe.sha256), folder)

@@ -13,6 +13,7 @@ from denoise.methods.ist import Ist
 from denoise.methods.unet import Unet
 from denoise.networks import weights
 from denoise.networks.guard import GUARD
+from denoise.noise import NoiseModel
 from denoise.resources import resource
 from denoise.testing.subject import blob, observation
 from denoise.transforms.whitening import whiten
@@ -151,6 +152,24 @@ def test_a_model_without_a_guard_runs_and_says_that_it_cannot_tell(tmp_path):
 def test_a_brighter_source_than_any_of_the_training_is_remarked_upon():
     data, _, noise = observation((8, 24, 24), peak_snr=400.0)
     assert any("the peak SNR is" in text for text in denoise.denoise(data, "hybrid", noise=noise).remarks)
+
+
+def test_a_continuum_is_remarked_upon_and_a_line_is_not():
+    shape = (32, 32, 32)
+    channel, y, x = np.indices(shape, np.float32)
+    source = 8.0 * np.exp(-((y - 15) ** 2 + (x - 16) ** 2) / 20.0)
+    noise = NoiseModel.white(shape, 1.0)
+    drawn = np.random.default_rng(5).standard_normal(shape)
+    said = {}
+    for name, line in (("line", np.exp(-((channel - 16) ** 2) / 8.0)), ("continuum", 1.0)):
+        cube = np.asarray(source * line + drawn, np.float32)
+        # the continuum as it is: subtracted, as a run does by itself, it would not be there
+        remarks = denoise.denoise(cube, "unet", noise=noise, continuum="none").remarks
+        said[name] = [text for text in remarks if "channels wide" in text]
+    assert said["line"] == []
+    assert said["continuum"] == [
+        "lines are up to 32 channels wide; model unet3d-small was trained for up to 14"
+    ]
 
 
 def test_ratio_of_the_guard_is_that_of_every_voxel():

@@ -155,6 +155,7 @@ def test_a_training_that_is_done_gets_a_guard(recipe, tmp_path):
     assert told[-1] == (12, 12)
     guard_model(done, tmp_path)
     assert (tmp_path / GUARD).read_bytes() == first
+    assert 1 < load_guard(tmp_path, str(done.sha256)).lines <= 8  # channels of its cubes
 
     def stop(*_):
         raise CancelledError("stopped")
@@ -182,11 +183,16 @@ MODELS = ("unet3d-small", "unet3d-base")
         ({"noise_reach": 9.0}, ["noise is correlated over 9.0 pixels"]),
         ({"channel_correlation": 0.9}, ["channels are correlated by 0.90"]),
         ({"brightest": 500.0}, ["the peak SNR is 500"]),
+        (
+            {"line_width": 39.0},
+            ["lines are up to 39 channels wide; model unet3d-small was trained for up to 14"],
+        ),
+        ({"line_width": 9.0}, []),
     ],
 )
 def test_what_is_said_of_a_cube(numbers, said):
     recipe = load_recipe(resource("models", "unet3d-small", "recipe.yaml"))
-    texts = doubts(recipe, numbers, guarded=True)
+    texts = doubts(recipe, numbers, guarded=True, lines=14.0)
     assert len(texts) == len(said)
     assert all(text.startswith(start) for text, start in zip(texts, said, strict=True))
 
