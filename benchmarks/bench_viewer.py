@@ -27,7 +27,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QOpenGLWidget
 
 os.environ["NAPARI_CONFIG"] = ""  # read when napari is imported, later: its settings would persist
 warnings.simplefilter("ignore")
-from napari_denoise.aperture import circle  # noqa: E402 - the settings come before anything of napari
+from napari_denoise.inspect.aperture import circle  # noqa: E402 - the settings come before anything of napari
 
 SMALL, LARGE = (64, 256, 256), (200, 1024, 1024)
 REPEATS = 20

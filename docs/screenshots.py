@@ -17,9 +17,9 @@ from typing import Any
 
 from qtpy.QtWidgets import QApplication, QDockWidget
 
-from napari_denoise.aperture import circle
-from napari_denoise.side_by_side_window import window_of
-from napari_denoise.volume_window import open_volume
+from napari_denoise.inspect.aperture import circle
+from napari_denoise.side_by_side.window import window_of
+from napari_denoise.volume.window import open_volume
 
 os.environ["NAPARI_CONFIG"] = ""  # read when napari is imported, later: its settings would persist
 warnings.simplefilter("ignore")

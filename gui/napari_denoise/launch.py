@@ -90,10 +90,10 @@ def add_docks(viewer: Any) -> dict[str, Any]:
 
 def _docks() -> dict[str, Any]:
     """Name and class of each."""
-    from napari_denoise.compare_dock import CompareDock
-    from napari_denoise.denoise_dock import DenoiseDock
-    from napari_denoise.inspect_dock import InspectDock
+    from napari_denoise.compare.dock import CompareDock
+    from napari_denoise.inspect.dock import InspectDock
     from napari_denoise.provenance_dock import ProvenanceDock
+    from napari_denoise.run.dock import DenoiseDock
 
     return {
         "Denoise": DenoiseDock,

@@ -15,9 +15,9 @@ from denoise.errors import DenoiseError
 from napari_denoise.jobs import Job
 from napari_denoise.layers import layer_of
 from napari_denoise.panel import LayerChoice, Panel, heading
-from napari_denoise.runs import run_live
-from napari_denoise.settings import command_line, recipe_of
-from napari_denoise.summary import result_line, time_left
+from napari_denoise.run.runs import run_live
+from napari_denoise.run.settings import command_line, recipe_of
+from napari_denoise.run.summary import result_line, time_left
 
 _LONG = 200  # letters of a value that are shown
 

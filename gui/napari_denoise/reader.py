@@ -69,7 +69,7 @@ def _catalogue(path: str | Path, name: str, data: LayerData) -> Iterator[LayerDa
     if beside.is_file():
         from astropy.table import Table
 
-        from napari_denoise.regions_layer import points_of
+        from napari_denoise.trust.regions import points_of
 
         yield points_of(
             Table.read(beside, format="ascii.ecsv"), data[1]["metadata"][KEY].world, f"{name} regions"

@@ -13,7 +13,7 @@ from denoise.cube.crop import crop
 from denoise.engine import CancelToken, RunOptions
 from denoise.errors import CancelledError, UsageError
 from denoise.noise import NoiseModel
-from napari_denoise.comparison import (
+from napari_denoise.compare.comparison import (
     DifferenceInSigma,
     check_pair,
     input_of,
@@ -21,11 +21,11 @@ from napari_denoise.comparison import (
     part_of,
     viewed_region,
 )
-from napari_denoise.comparison_methods import INPUT, noise_left, peak_in_sigma, run_methods
+from napari_denoise.compare.wipe import cut_line, cut_of, wiped
 from napari_denoise.layers import Entry
 from napari_denoise.lazy import planes
-from napari_denoise.side_by_side_figure import Shown, heading_of, height_for, layout, title_of
-from napari_denoise.wipe import cut_line, cut_of, wiped
+from napari_denoise.side_by_side.figure import Shown, heading_of, height_for, layout, title_of
+from napari_denoise.side_by_side.outcomes import INPUT, noise_left, peak_in_sigma, run_methods
 from napari_denoise.world import world_of
 
 SHAPE = (20, 30, 40)
@@ -396,7 +396,7 @@ def test_the_figure_has_one_stretch_and_axes_on_the_sky(noisy, noise):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from napari_denoise.side_by_side_figure import MethodsFigure
+    from napari_denoise.side_by_side.figure import MethodsFigure
     from napari_denoise.theme import DARK, LIGHT
 
     region = (slice(4, 18), slice(0, 30), slice(0, 40))

@@ -9,7 +9,7 @@ import denoise
 from denoise.cube import Cube
 from denoise.cube.crop import crop
 from denoise.noise import NoiseModel
-from napari_denoise.compare_dock import CompareDock
+from napari_denoise.compare.dock import CompareDock
 from napari_denoise.jobs import stop_all
 from napari_denoise.layers import entry_of, layer_of
 from napari_denoise.studies import studies_of

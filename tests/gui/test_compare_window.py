@@ -8,10 +8,10 @@ import denoise
 from denoise.cube import Cube
 from denoise.cube.crop import crop
 from denoise.noise import NoiseModel
-from napari_denoise.compare_dock import CompareDock
+from napari_denoise.compare.dock import CompareDock
 from napari_denoise.layers import entry_of, layer_of
-from napari_denoise.side_by_side import show_all
-from napari_denoise.side_by_side_window import window_of
+from napari_denoise.side_by_side.widget import show_all
+from napari_denoise.side_by_side.window import window_of
 from napari_denoise.studies import studies_of
 
 SHAPE = (20, 30, 40)

@@ -9,12 +9,12 @@ from astropy.wcs import WCS
 import denoise
 from denoise.cli.app import execute
 from denoise.report.labels import number
-from napari_denoise.denoise_dock import DenoiseDock
-from napari_denoise.forms import ParameterForm
 from napari_denoise.layers import entry_of
-from napari_denoise.preview_box import BOX, PREVIEW
 from napari_denoise.reader import layers_of_file
-from napari_denoise.summary import study_lines
+from napari_denoise.run.dock import DenoiseDock
+from napari_denoise.run.forms import ParameterForm
+from napari_denoise.run.preview_box import BOX, PREVIEW
+from napari_denoise.run.summary import study_lines
 from napari_denoise.writer import write_layer
 
 SHAPE = (24, 48, 56)

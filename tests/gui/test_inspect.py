@@ -15,9 +15,9 @@ from shiboken6 import delete
 import denoise
 from denoise.metrics import integrated_spectrum, moment_maps, sum_error
 from denoise.report.labels import aperture_unit, number
-from napari_denoise.aperture import circle
-from napari_denoise.inspect_dock import InspectDock
-from napari_denoise.inspect_view import CUT, RESIDUAL, SPECTRUM
+from napari_denoise.inspect.aperture import circle
+from napari_denoise.inspect.dock import InspectDock
+from napari_denoise.inspect.view import CUT, RESIDUAL, SPECTRUM
 from napari_denoise.layers import layer_of
 from napari_denoise.reader import layers_of_file
 from napari_denoise.writer import write_layer
@@ -237,7 +237,7 @@ def test_the_canvas_does_not_wait_for_numbers_that_do_not_come(dock, until):
 
 
 def test_a_dock_that_goes_lets_the_canvas_go(dock):
-    from napari_denoise.canvas import CanvasPause
+    from napari_denoise.inspect.pause import CanvasPause
 
     canvas = Frames(dock).canvas
     passing = CanvasPause(dock)

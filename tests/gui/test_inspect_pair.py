@@ -6,9 +6,9 @@ import numpy as np
 
 from denoise.cube import Cube
 from denoise.noise import NoiseModel
-from napari_denoise.inspect_pair import choose_pair
+from napari_denoise.inspect.measure import measure
+from napari_denoise.inspect.pair import choose_pair
 from napari_denoise.layers import KEY, Entry
-from napari_denoise.measure import measure
 from napari_denoise.world import world_of
 
 SHAPE = (6, 10, 12)
@@ -69,7 +69,7 @@ def test_a_denoised_cube_alone_is_measured_alone():
     assert chosen.pair.name == "denoised"
     assert chosen.pair.after is None
     assert "not open" in chosen.notes[0]
-    from napari_denoise.aperture import whole
+    from napari_denoise.inspect.aperture import whole
 
     np.testing.assert_array_equal(measure(chosen.pair, whole(SHAPE[1:])).before.values, 2.0)
 

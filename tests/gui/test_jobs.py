@@ -6,8 +6,8 @@ import time
 import pytest
 
 from denoise.errors import InputError
-from napari_denoise.forms import ParameterForm
 from napari_denoise.jobs import Job, Newest, readable, stop_all
+from napari_denoise.run.forms import ParameterForm
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_denoise.linefit import TO_FWHM, LineFit, fit_line
+from napari_denoise.inspect.linefit import TO_FWHM, LineFit, fit_line
 
 X = np.linspace(-315.0, 315.0, 64)
 CENTRE, FWHM, FLUX, LEVEL = 40.0, 120.0, 300.0, 0.5

@@ -18,13 +18,13 @@ from denoise.metrics import (
     sum_error,
 )
 from denoise.noise import NoiseModel
-from napari_denoise.aperture import Aperture, circle, ellipse, point, whole
-from napari_denoise.inspect_numbers import number_rows, with_error
-from napari_denoise.inspect_pair import Copies, copied
-from napari_denoise.measure import Pair, measure, readers_of
-from napari_denoise.measure_moments import moments, threshold
-from napari_denoise.measure_residual import residual
-from napari_denoise.positionvelocity import cut, path_along
+from napari_denoise.inspect.aperture import Aperture, circle, ellipse, point, whole
+from napari_denoise.inspect.measure import Pair, measure, readers_of
+from napari_denoise.inspect.moments import moments, threshold
+from napari_denoise.inspect.pair import Copies, copied
+from napari_denoise.inspect.positionvelocity import cut, path_along
+from napari_denoise.inspect.residual import residual
+from napari_denoise.inspect.rows import number_rows, with_error
 
 SHAPE = (12, 30, 34)
 FIELD = SHAPE[1:]

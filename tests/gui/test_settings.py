@@ -10,7 +10,7 @@ from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.engine.recipe import Recipe
 from denoise.errors import UsageError
-from napari_denoise.settings import command_line, recipe_of, source_of
+from napari_denoise.run.settings import command_line, recipe_of, source_of
 
 RUNS = [
     {},

@@ -11,12 +11,12 @@ import denoise
 from denoise.cube import Cube
 from denoise.engine import run_options
 from denoise.noise import NoiseModel
-from napari_denoise import trust
-from napari_denoise.compare_dock import CompareDock
+from napari_denoise.compare.dock import CompareDock
 from napari_denoise.layers import KEY, entry_of, layer_of
 from napari_denoise.reader import layers_of_file
-from napari_denoise.regions_layer import Catalogued, jump
-from napari_denoise.trust_window import StudyWindow
+from napari_denoise.trust import study as trust
+from napari_denoise.trust.regions import Catalogued, jump
+from napari_denoise.trust.window import StudyWindow
 
 SHAPE = (16, 48, 48)
 OPTIONS = run_options(method="ist", continuum="none")
@@ -93,7 +93,7 @@ def test_without_a_result_there_are_no_regions(viewer, dock, until):
 
 def test_a_study_opens_in_a_window_and_is_kept_where_asked(viewer, dock, until, monkeypatch, tmp_path):
     monkeypatch.setitem(
-        __import__("napari_denoise.trust_section", fromlist=["x"])._STUDIES, "Check", (quick_check, "")
+        __import__("napari_denoise.trust.section", fromlist=["x"])._STUDIES, "Check", (quick_check, "")
     )
     dock.trust.run("Check")
     until(lambda: dock.trust.job is None, 90)

@@ -6,8 +6,8 @@ from astropy.wcs import WCS
 
 from denoise.cube import Cube
 from denoise.errors import CancelledError, UsageError
-from napari_denoise.volume import axis_names, block_mean, drawn, scene_of, spectral_ends, volume_sigma
-from napari_denoise.volume_scene import box_lines, framed, labels_of
+from napari_denoise.volume.scene import box_lines, framed, labels_of
+from napari_denoise.volume.small import axis_names, block_mean, drawn, scene_of, spectral_ends, volume_sigma
 from napari_denoise.world import world_of
 
 
@@ -39,7 +39,7 @@ def directly(data, factors):
 )
 @pytest.mark.parametrize("at_once", [1 << 22, 64])
 def test_block_means_leave_nan_out(shape, most, factors, at_once, monkeypatch):
-    monkeypatch.setattr("napari_denoise.volume._AT_ONCE", at_once)
+    monkeypatch.setattr("napari_denoise.volume.small._AT_ONCE", at_once)
     rng = np.random.default_rng(1)
     data = rng.normal(0, 1, shape).astype(np.float32)
     data[rng.random(shape) < 0.2] = np.nan
@@ -54,7 +54,7 @@ def test_block_means_leave_nan_out(shape, most, factors, at_once, monkeypatch):
 
 
 def test_a_large_cube_is_read_in_parts(monkeypatch):
-    monkeypatch.setattr("napari_denoise.volume._AT_ONCE", 5000)
+    monkeypatch.setattr("napari_denoise.volume.small._AT_ONCE", 5000)
     source = Watched(np.ones((6, 100, 200), np.float32))
     found = block_mean(Cube(source), most=20)
     assert max(source.sizes) <= 5000

@@ -12,10 +12,10 @@ import pytest
 
 from denoise.cube import Cube
 from denoise.errors import UsageError
-from napari_denoise.compare_dock import CompareDock
+from napari_denoise.compare.dock import CompareDock
 from napari_denoise.layers import layer_of
-from napari_denoise.volume import block_mean, volume_sigma
-from napari_denoise.volume_window import _OPEN, open_volume
+from napari_denoise.volume.small import block_mean, volume_sigma
+from napari_denoise.volume.window import _OPEN, open_volume
 
 SHAPE = (12, 140, 20)
 
@@ -183,7 +183,7 @@ import numpy as np, napari
 from qtpy.QtWidgets import QApplication
 from denoise.cube import Cube
 from napari_denoise.layers import layer_of
-from napari_denoise.volume_window import open_volume
+from napari_denoise.volume.window import open_volume
 
 app = QApplication([])
 viewer = napari.Viewer()

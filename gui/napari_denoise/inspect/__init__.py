@@ -1,0 +1,1 @@
+"""The Inspect dock: an aperture that moves, its spectra and numbers, moments, residual, cuts."""

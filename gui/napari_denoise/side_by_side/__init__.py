@@ -1,0 +1,1 @@
+"""Several methods on the same part of a cube, side by side."""

@@ -1,0 +1,1 @@
+"""Input and result in 3D, side by side."""
