@@ -116,7 +116,7 @@ class Scout:
 def find_memory(parts: list[Block]) -> Memory:
     """Order, step and sigma of the differences, from the faint spaxels of some blocks."""
     nchan = parts[0].shape[0]
-    order = detrend.order_for(nchan)
+    order = _order(parts)
     if order == 0 or nchan < 3:
         flat = np.concatenate([p[np.isfinite(p)] for p in parts])
         return Memory(Detrend(), mad_std(flat, about="median"), False)
@@ -133,6 +133,19 @@ def find_memory(parts: list[Block]) -> Memory:
     step = end or 1
     acf = detrend.memory_acf(np.square(spread), step, order)
     return Memory(Detrend("difference", order, step, acf=acf), spread[step - 1], end is not None)
+
+
+def _order(parts: list[Block]) -> int:
+    """Highest useful order of differences of which some are finite; 0 if there is none.
+
+    A bad channel in the middle of few leaves no run of five good ones.
+    """
+    nchan = parts[0].shape[0]
+    while order := detrend.order_for(nchan):
+        if any(np.isfinite(detrend.difference(p, 1, order)).any() for p in parts):
+            break
+        nchan = min(nchan - 1, order + max(1, order // 2) - 1)
+    return order
 
 
 def forgetful(memory: Memory) -> Memory:

@@ -502,3 +502,11 @@ def test_noise_that_grows_over_an_image_is_seen():
     noise = np.random.default_rng(9).standard_normal((1, 96, 96)) * growing
     sigma = estimate_noise(Cube(noise)).sigma()
     assert np.median(np.abs(sigma / growing - 1)) < 0.1
+
+
+@pytest.mark.parametrize(("channels", "bad"), [(3, 0), (3, 1), (4, 2), (6, 3), (8, 4), (12, 5)])
+def test_a_channel_without_data_among_few_leaves_a_noise_estimate(channels, bad):
+    data = np.random.default_rng(4).normal(0, 2, (channels, 40, 40)).astype(np.float32)
+    data[bad] = np.nan
+    sigma = estimate_noise(Cube(data)).sigma()
+    assert np.nanmedian(sigma) == pytest.approx(2, rel=0.05)
