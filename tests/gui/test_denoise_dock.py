@@ -237,11 +237,26 @@ def test_a_result_on_its_way_to_a_file_appears_tile_by_tile(dock, viewer, until,
     assert viewer.layers["smooth.fits"].data.shape == (6, 300, 320)
 
 
-def test_a_cancelled_run_to_a_file_leaves_neither_file_nor_layer(dock, viewer, until, tiled, tmp_path):
-    before = list(viewer.layers)
+def test_a_cancelled_run_to_a_file_leaves_neither_file_nor_layer(
+    dock, viewer, until, tiled, tmp_path, monkeypatch
+):
+    from threading import Event
+
+    from denoise.methods import get_method
+
+    kind, seen, before = get_method("smooth"), Event(), list(viewer.layers)
+    slow = kind.apply
+
+    def waiting(self, block, noise, state):
+        found = slow(self, block, noise, state)
+        seen.wait(30)  # the window may be late
+        return found
+
+    monkeypatch.setattr(kind, "apply", waiting)
     dock.run(tmp_path / "smooth.fits")
     until(lambda: dock._running is not None)
     dock.cancel()
+    seen.set()
     finished(dock, until)
     assert list(viewer.layers) == before
     assert [one.name for one in tmp_path.iterdir()] == ["wide.fits"]
