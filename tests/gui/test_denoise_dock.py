@@ -318,6 +318,8 @@ def test_a_run_to_a_file_opens_it(dock, viewer, until, tmp_path):
     finished(dock, until)
     assert entry_of(viewer.layers["big.fits"]).role == "denoised"
     assert viewer.layers["big.fits residual"].visible is False
+    assert viewer.layers["big.fits"].contrast_limits == dock.source.layer.contrast_limits
+    assert viewer.layers.selection.active is viewer.layers["big.fits"]
 
 
 def test_the_recipe_repeats_the_result(dock, viewer, until, tmp_path):

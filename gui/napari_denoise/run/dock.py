@@ -253,10 +253,16 @@ class DenoiseDock(Panel):
         self.message.say(result_line(result), "warning" if result.warnings else "note")
 
     def _open_written(self, result: Any) -> None:
+        """The layers of a file; its data look as they did while they came."""
         from napari_denoise.reader import layers_of_file
 
-        for data, kwargs, kind in layers_of_file(result.path):
+        written = [
             getattr(self.viewer, f"add_{kind}")(data, **kwargs)
+            for data, kwargs, kind in layers_of_file(result.path)
+        ]
+        if self._running is not None and not result.display:
+            written[0].contrast_limits = self._running.contrast_limits
+        self.viewer.layers.selection.active = written[0]
 
     def _finish_layers(self, entry: Entry, options: RunOptions, result: Any) -> None:
         layer, self._running = self._running, None
