@@ -1,0 +1,78 @@
+"""Flux against RMSE and false structure: what it costs to find more, and to put more of it back.
+
+    python benchmarks/flux_tradeoff.py --method ist --cubes 12              # how rare what starts a region must be
+    python benchmarks/flux_tradeoff.py --method unet --knob put-back        # share of what is put back, 1 as it is
+
+`search` moves the significance that starts a region (``denoise.transforms.detection``) by so many sigma; `put-back`
+takes the step of ``denoise.transforms.flux`` by 0 to 2 times what the method takes it. Medians over simulated cubes of
+the tuning set, noise measured from each cube as in any run; not the bench cubes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from score_bench import SNRS, installed, load_tuning
+
+from denoise.metrics import score_function, summarise
+from denoise.noise import NoiseModel
+from denoise.transforms import detection, flux
+
+SETTINGS = {"search": (-1.0, -0.5, 0.0, 0.5, 1.0), "put-back": (0.0, 0.5, 1.0, 1.5, 2.0)}
+COLUMNS = {
+    "rmse_ratio_aperture": "RMSE aperture",
+    "rmse_ratio_emission": "RMSE emission",
+    "flux_aperture_percent": "flux aperture %",
+    "flux_emission_percent": "flux emission %",
+    "peak_kept": "peak kept",
+    "false_regions": "false regions",
+}
+
+
+@contextmanager
+def turned(knob: str, setting: float) -> Iterator[None]:
+    """While inside, every method searches, or puts back, as set."""
+    put_back, seed_levels = flux.put_back, detection.seed_levels
+
+    def partly(estimate: np.ndarray, data: np.ndarray, **how: Any) -> None:
+        before = estimate.copy()
+        put_back(estimate, data, **how)
+        estimate[...] = before + np.float32(setting) * (estimate - before)
+
+    def moved(noise: NoiseModel, scales: tuple[int, int], seed: float = detection.SEED) -> np.ndarray:
+        return seed_levels(noise, scales, seed + setting)
+
+    if knob == "search":
+        detection.seed_levels = moved
+    else:
+        flux.put_back = partly
+    try:
+        yield
+    finally:
+        flux.put_back, detection.seed_levels = put_back, seed_levels
+
+
+def main() -> None:
+    """Print a table for each SNR."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--method", default="unet", help="unet, hybrid, ist or lidia")
+    parser.add_argument("--knob", choices=SETTINGS, default="search")
+    parser.add_argument("--cubes", type=int, default=12)
+    asked = parser.parse_args()
+    for snr in SNRS:
+        print(f"{asked.method}, peak SNR {snr:g}, {asked.cubes} cubes")
+        print(f"{asked.knob:10}" + "".join(f"{name:>20}" for name in COLUMNS.values()))
+        for setting in SETTINGS[asked.knob]:
+            with turned(asked.knob, setting):
+                rows = score_function(installed(asked.method, {}), load_tuning(snr, cubes=asked.cubes))
+            scores = summarise(rows)
+            cells = (f"{scores[name].value:.3g} +- {scores[name].error or 0:.2g}" for name in COLUMNS)
+            print(f"{setting:8.1f}  " + "".join(f"{cell:>20}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
