@@ -84,7 +84,7 @@ def draw(lines: list[Line], rows: list[str], path: Path) -> None:
                 theirs = published["rows"][PUBLISHED][group].get(score)
                 if theirs is not None:
                     ax.plot(
-                        [1.01], [theirs[number]], marker="<", color=color, transform=ax.get_yaxis_transform()
+                        [0.985], [theirs[number]], marker="<", color=color, transform=ax.get_yaxis_transform()
                     )
             if "flux" in score:
                 ax.axhspan(97, 103, color="0.9", zorder=0)
