@@ -12,7 +12,7 @@ the raw error.
 Photometry: the 50 brightest maxima of the reference, smoothed, in apertures of 8 pixels radius (1.5 FWHM), with no sky
 subtracted beyond the clipped median of the exposure. The flux of the denoised exposure is compared with that of the
 raw one in the same apertures, which no seeing can change, as a share of the reference's: of all 50; of those that a
-search of the raw exposure finds, and among them the six brightest, which hold 95 % of the flux; and of those that it
+search of the raw exposure finds, and among them the six brightest, which hold 91 % of the flux; and of those that it
 does not find, whose flux no method keeps that invents none. The control is the raw exposure against the reference in
 the same apertures: its errors are those of the noise of the raw exposure.
 """
