@@ -183,12 +183,3 @@ class Around(QWidget):
         )
         check_methods(wanted)
         return wanted
-
-    def set(self, options: RunOptions) -> None:
-        """Fill in a run."""
-        self.continuum.setCurrentText(options.continuum)
-        self.positivity.setCurrentText(options.positivity)
-        self.companion.setCurrentText(options.companion)
-        self.uncertainty.setValue(options.uncertainty)
-        self.seed.setValue(options.seed)
-        self.memory.setValue((options.memory or memory_of()) / _GB)

@@ -142,11 +142,6 @@ class DenoiseDock(Panel):
         """
         return self.around.options(self.method.name, self.method.values())
 
-    def set_options(self, options: RunOptions) -> None:
-        """Set the dock to a run."""
-        self.method.set(options.method, options.parameters)
-        self.around.set(options)
-
     def _checked(self) -> RunOptions | None:
         """The options, or None and the reason in the message line."""
         try:
