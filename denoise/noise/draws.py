@@ -20,7 +20,7 @@ from scipy import fft
 from denoise.compiled import compiled
 from denoise.noise.seams import Piece, overlap
 
-_BLOCK = 192  # pixels; the blocks of the absolute grid are at most this large
+_BLOCK = 256  # pixels; the blocks of the absolute grid are at most this large
 _SLAB = 16  # channels coloured at once
 
 
@@ -44,30 +44,69 @@ def _philox_py(counter: Any, key: Any) -> Any:
 philox = compiled(_philox_py, inline="always")
 
 
-def _normals_py(first: Any, second: Any) -> Any:
-    radius = math.sqrt(-2.0 * math.log((first + 0.5) / 4294967296.0))
-    angle = 2.0 * math.pi * (second / 4294967296.0)
-    return radius * math.cos(angle), radius * math.sin(angle)
+def _words_py(start: Any, groups: Any, place: Any, key: Any, out: Any) -> None:
+    """Words of a row of groups, shape (4, group); a loop of its own, so that it is vectorised."""
+    low = np.uint64(0xFFFFFFFF)
+    for group in range(groups):
+        counter = (np.uint64(start + group) & low, place[0], place[1], place[2])
+        out[0, group], out[1, group], out[2, group], out[3, group] = philox(counter, key)
 
 
-_normals = compiled(_normals_py, inline="always")
+_words = compiled(_words_py, error_model="numpy")
+
+
+def _normals_py(first: Any, second: Any, cosine: Any, sine: Any, share: Any) -> None:
+    """Pairs of normal deviates (Box & Muller 1958) from rows of 32-bit words.
+
+    Logarithm, sine and cosine are series to 1e-12: calls of a library would not be vectorised. `share` is a buffer.
+    """
+    bits = share.view(np.int64)
+    for k in range(first.size):
+        share[k] = (np.float64(first[k]) + 0.5) * (1.0 / 4294967296.0)
+    for k in range(first.size):
+        # 2**power * part, part within a factor sqrt 2 of 1; log part = 2 artanh s
+        power = (bits[k] - 0x3FE6A09E667F3BCD) >> 52
+        bits[k] -= power << 52
+        part = share[k]
+        s = (part - 1.0) / (part + 1.0)
+        q = s * s
+        series = 1.0 / 15 + q / 17
+        series = 1.0 / 9 + q * (1.0 / 11 + q * (1.0 / 13 + q * series))
+        series = 1.0 + q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * series)))
+        radius = math.sqrt(-2.0 * (2.0 * s * series + power * 0.6931471805599453))
+        turns = np.int64(second[k])
+        quarter = (turns + 536870912) >> 30
+        x = (turns - (quarter << 30)) * (2.0 * math.pi / 4294967296.0)
+        q = x * x
+        up = 1.0 - q / 20 * (1.0 - q / 42 * (1.0 - q / 72 * (1.0 - q / 110 * (1.0 - q / 156))))
+        up = radius * x * (1.0 - q / 6 * up)
+        along = 1.0 - q / 30 * (1.0 - q / 56 * (1.0 - q / 90 * (1.0 - q / 132 * (1.0 - q / 182))))
+        along = radius * (1.0 - q / 2 * (1.0 - q / 12 * along))
+        odd = (quarter & 1) == 1
+        c, d = (up, along) if odd else (along, up)
+        cosine[k] = -c if ((quarter + 1) & 2) == 2 else c
+        sine[k] = -d if (quarter & 2) == 2 else d
+
+
+_normals = compiled(_normals_py, error_model="numpy")
 
 
 def _fill_white_py(out: Any, start: Any, key: Any, draw: Any) -> None:
     low = np.uint64(0xFFFFFFFF)
     nchan, ny, nx = out.shape
-    values = np.empty(4)
+    group = start[2] >> 2
+    count = ((start[2] + nx - 1) >> 2) + 1 - group
+    before = start[2] - 4 * group
+    words, share = np.empty((4, count), np.uint64), np.empty(count)
+    values = np.empty((4, count), np.float32)
     for channel in range(nchan):
         for y in range(ny):
-            for group in range(start[2] >> 2, ((start[2] + nx - 1) >> 2) + 1):
-                row = (np.uint64(start[1] + y) & low, np.uint64(start[0] + channel) & low)
-                a, b, c, d = philox((np.uint64(group) & low, row[0], row[1], draw), key)
-                values[0], values[1] = _normals(a, b)
-                values[2], values[3] = _normals(c, d)
-                for k in range(4):
-                    x = 4 * group + k - start[2]
-                    if 0 <= x < nx:
-                        out[channel, y, x] = values[k]
+            place = (np.uint64(start[1] + y) & low, np.uint64(start[0] + channel) & low, draw)
+            _words(group, count, place, key, words)
+            for first in (0, 2):
+                _normals(words[first], words[first + 1], values[first], values[first + 1], share)
+            for x in range(nx):
+                out[channel, y, x] = values[(before + x) & 3, (before + x) >> 2]
 
 
 _fill_white = compiled(_fill_white_py)
@@ -124,7 +163,8 @@ class Colouring:
     def __init__(self, spatial: NDArray[Any], spectral: NDArray[Any], extent: tuple[int, int]) -> None:
         self.taps = np.asarray(spectral, dtype=np.float32)
         self.radius = (spatial.shape[0] // 2, spatial.shape[1] // 2)
-        self.block = tuple(min(_BLOCK, max(1, n)) for n in extent)
+        # equal parts of the extent: of a block that sticks out all is computed, too
+        self.block = tuple(-(-max(1, n) // -(-max(1, n) // _BLOCK)) for n in extent)
         padded = [b + 2 * r for b, r in zip(self.block, self.radius, strict=True)]
         self.size = tuple(int(fft.next_fast_len(n, real=True)) for n in padded)
         grid = np.zeros(self.size, dtype=np.float32)
