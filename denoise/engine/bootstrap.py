@@ -12,6 +12,7 @@ whole, with every correlation, and the autocorrelation of the errors for all oth
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -20,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from denoise.cube import Region
-from denoise.engine.plan import Shape, Tile
+from denoise.engine.plan import Shape, Tile, region_shape
 from denoise.engine.tiles import Blocks
 from denoise.methods import Denoiser, Estimate, Sample
 from denoise.methods.errorbars import error_curves, surroundings
 from denoise.networks.calibration import Examined
 from denoise.noise import NoiseModel
-from denoise.transforms._jit import run_ranges
+from denoise.transforms._jit import mapped, run_ranges
 from denoise.transforms.smoothing import box_mean
 
 Block = NDArray[np.float32]
@@ -40,6 +41,8 @@ _STREAM = 1 << 40  # keeps these draws apart from a method's own of the same see
 _FAR = (6, 12, 12)
 _CELL = (8, 16, 16)  # emission in neighbouring cells of this size shares a box
 _SLAB = 16  # channels of noise drawn at once
+_SMALL = 1 << 20  # voxels; threads inside of less wait for each other more than they help
+_AT_ONCE = 1 << 17  # values that are transformed at once: they stay in the cache
 _POOL = (1, 1, 1)  # half widths of the box over which the spread is averaged: 16 draws alone are 18 % off
 
 
@@ -291,12 +294,36 @@ class _Again(NamedTuple):
             draw,
             threads=self.denoiser.threads,
         )
-        made = []
-        for box, region in zip(boxes, outer, strict=True):
+
+        def made(at: int, denoiser: Denoiser) -> Block:
+            region = outer[at]
             part = np.ascontiguousarray(data[_within(region, hull)])
-            again = final(self.denoiser.apply(part, self.noise.window(region), state).data, self.denoiser)
-            made.append(again[_within(box, region)] - self.result[box])
-        return made
+            again = final(denoiser.apply(part, self.noise.window(region), state).data, denoiser)
+            off = again[_within(boxes[at], region)]
+            off -= self.result[boxes[at]]
+            return off.copy()
+
+        shapes = [region_shape(region) for region in outer]
+        small, count = _side_by_side(self.denoiser, shapes, self.block.shape)
+        alone = copy(self.denoiser)
+        alone.threads = 1
+        done = dict(zip(small, mapped(lambda at: made(at, alone), small, threads=count), strict=True))
+        return [done[at] if at in done else made(at, self.denoiser) for at in range(len(boxes))]
+
+
+def _side_by_side(denoiser: Denoiser, shapes: list[Shape], whole: tuple[int, ...]) -> tuple[list[int], int]:
+    """Which boxes are denoised at the same time, one thread each, the largest first, and how many at a time.
+
+    Together they take no more memory than the whole tile did. A method that can use a GPU has threads of its own.
+    """
+    small = [at for at, shape in enumerate(shapes) if prod(shape) <= _SMALL]
+    if denoiser.info.device != ("cpu",) or len(small) < 2:
+        return [], 1
+    small.sort(key=lambda at: -prod(shapes[at]))
+    needed = max(denoiser.workspace(shapes[at]) for at in small)
+    c, y, x = whole
+    count = min(denoiser.threads, denoiser.workspace((c, y, x)) // max(needed, 1))
+    return (small, count) if count > 1 else ([], 1)
 
 
 def _scatter_and_bias(flux: Floats) -> Any:
@@ -451,16 +478,15 @@ def _products(values: NDArray[np.floating]) -> tuple[Floats, Floats]:
 
     size = [fft.next_fast_len(n + LAGS, real=True) for n in values.shape[1:]]
     spectrum = np.zeros((size[0], size[1] // 2 + 1))
-    for plane in values:
-        spectrum += np.abs(fft.rfft2(plane, s=size)) ** 2
+    many = max(1, _AT_ONCE // prod(size))
+    for first in range(0, len(values), many):
+        parts = fft.rfft2(values[first : first + many], s=size)
+        spectrum += (np.square(parts.real) + np.square(parts.imag)).sum(axis=0, dtype=np.float64)
     lags = np.arange(-LAGS, LAGS + 1)
     spatial = fft.irfft2(spectrum, s=size)[np.ix_(lags % size[0], lags % size[1])]
     spatial[np.abs(lags) >= values.shape[1]] = 0
     spatial[:, np.abs(lags) >= values.shape[2]] = 0
-    spectral = np.zeros(LAGS + 1)
+    spectral, rows = np.zeros(LAGS + 1), values.reshape(len(values), -1)
     for lag in range(min(LAGS + 1, len(values))):
-        spectral[lag] = sum(
-            float(np.vdot(one, two))
-            for one, two in zip(values[lag:], values[: len(values) - lag], strict=True)
-        )
+        spectral[lag] = np.vecdot(rows[lag:], rows[: len(rows) - lag]).sum(dtype=np.float64)
     return spatial, spectral

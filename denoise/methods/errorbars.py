@@ -21,10 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from denoise.errors import InputError
 from denoise.methods.contract import Denoiser
-from denoise.networks.calibration import Examined, Factor, check_curves
+from denoise.networks.calibration import Examined, Factor, check_curves, size_of
 from denoise.noise import NoiseModel
 from denoise.resources import resource
 from denoise.transforms import detection
+from denoise.transforms._jit import run_ranges
 from denoise.transforms.gaps import bridged
 from denoise.transforms.gates import strength
 from denoise.transforms.wavelets import default_scales
@@ -86,8 +87,18 @@ class ErrorCurves(BaseModel):
     def error(self, seen: Examined, *, positivity: bool, threads: int = 1) -> Array:
         """The calibrated 1 sigma error, shape (channel, y, x), in units of sigma."""
         side = self.side(positivity=positivity)
-        inside, outside = (Factor(curves).error(seen, threads=threads) for curves in (side.found, side.rest))
-        return np.where(seen.found, inside, outside)
+        inside, outside = Factor(side.found), Factor(side.rest)
+        size, out = size_of(seen.data, threads=threads), np.empty_like(seen.spread)
+
+        def planes(first: int, last: int) -> None:
+            for k in range(first, last):
+                here, looked = seen.found[k], (seen.spread[k], seen.strength[k], size[k])
+                out[k] = outside.of(*looked)
+                if here.any():
+                    out[k][here] = inside.of(*(values[here] for values in looked))
+
+        run_ranges(planes, len(out), threads=threads)
+        return out
 
 
 @cache

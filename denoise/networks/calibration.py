@@ -82,14 +82,16 @@ class Factor:
 
         def planes(first: int, last: int) -> None:
             for k in range(first, last):
-                seen = {"spread": found.spread[k], "strength": found.strength[k], "size": size[k]}
-                log = sum(
-                    np.interp(logs(values), _at(name), self.curves[name]) for name, values in seen.items()
-                )
-                np.multiply(found.spread[k], np.exp(log), out=out[k], casting="same_kind")
+                out[k] = self.of(found.spread[k], found.strength[k], size[k])
 
         run_ranges(planes, len(out), threads=threads)
         return out
+
+    def of(self, spread: Array, strength: Array, size: Array) -> Array:
+        """The same of voxels in any order, from what the curves look at."""
+        seen = {"spread": spread, "strength": strength, "size": size}
+        log = sum(np.interp(logs(values), _at(name), self.curves[name]) for name, values in seen.items())
+        return np.asarray(spread * np.exp(log), spread.dtype)
 
 
 def size_of(data: Array, *, threads: int = 1) -> Array:

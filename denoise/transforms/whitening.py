@@ -28,6 +28,7 @@ FLOOR = 0.01  # of the largest noise power: below it neither the noise model nor
 # half width of the ACF that counts, in its FWHM: mirrored borders are wrong for far sidelobes of a dirty beam, and
 # filters as wide as the field amplify that
 _WIDEST = 4
+_AT_ONCE = 1 << 17  # values that are transformed at once: they stay in the cache
 _BORDER = 3  # pixels from a border beyond which they do not
 
 
@@ -166,16 +167,23 @@ def convolve(
     grid[: kernel.shape[0], : kernel.shape[1]] = kernel
     transfer = fft.rfft2(np.roll(grid, (-hy, -hx), axis=(0, 1)))
     result = np.empty_like(data) if out is None else out
+    rows, columns = (_reflected(n, h, m) for n, h, m in zip((ny, nx), (hy, hx), size, strict=True))
+    many = max(1, _AT_ONCE // (size[0] * size[1]))
 
     def planes(first: int, last: int) -> None:
-        for k in range(first, last):
-            wide = np.pad(data[k], ((hy, hy), (hx, hx)), mode="reflect")
-            spectrum = fft.rfft2(wide, s=size, overwrite_x=True)
+        for k in range(first, last, many):
+            some = slice(k, min(k + many, last))
+            spectrum = fft.rfft2(data[some].take(rows, axis=1).take(columns, axis=2), overwrite_x=True)
             spectrum *= transfer
-            result[k] = fft.irfft2(spectrum, s=size, overwrite_x=True)[hy : hy + ny, hx : hx + nx]
+            result[some] = fft.irfft2(spectrum, s=size, overwrite_x=True)[:, hy : hy + ny, hx : hx + nx]
 
-    run_ranges(planes, len(data), threads=threads)
+    run_ranges(planes, len(data), threads=threads, grain=many)
     return result
+
+
+def _reflected(length: int, half: int, size: int) -> NDArray[np.int64]:
+    """Indices of an axis mirrored over `half` samples at both ends; what fills up the rest of `size` does not count."""
+    return np.pad(np.pad(np.arange(length), half, mode="reflect"), (0, size - length - 2 * half), mode="edge")
 
 
 def _mirrored(data: Array, valid: Mask) -> Array:

@@ -53,6 +53,27 @@ def test_philox_known_answer():
     assert words == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
 
 
+def test_normal_deviates_are_those_of_box_and_muller():
+    from denoise.noise.draws import _normals
+
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 2**32, (2, 100_000), dtype=np.uint64)
+    ends = [
+        0,
+        1,
+        2**29,
+        2**30,
+        2**31,
+        2**32 - 1,
+    ]  # of the range, and of an octant, a quadrant and a half turn
+    first[: len(ends)] = second[: len(ends)] = second[len(ends) : 2 * len(ends)] = ends
+    radius = np.sqrt(-2 * np.log((first + 0.5) / 2**32))
+    cosine, sine = np.empty(first.size), np.empty(first.size)
+    _normals(first, second, cosine, sine, np.empty(first.size))
+    assert np.allclose(cosine, radius * np.cos(2 * np.pi * second / 2**32), rtol=0, atol=1e-11)
+    assert np.allclose(sine, radius * np.sin(2 * np.pi * second / 2**32), rtol=0, atol=1e-11)
+
+
 def test_white_draws_are_standard_normal():
     from scipy.stats import kstest
 

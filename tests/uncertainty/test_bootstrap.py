@@ -6,8 +6,9 @@ from astropy.io import fits
 
 import denoise
 from denoise.engine import run_file, run_options
-from denoise.engine.bootstrap import LAGS, Drawn, _products
+from denoise.engine.bootstrap import LAGS, Drawn, _products, _side_by_side
 from denoise.errors import ParameterError, UsageError
+from denoise.methods.smooth import Smooth
 from denoise.metrics import sum_error
 from denoise.noise import NoiseModel
 from denoise.simulate import Observation, draw_scene, observe
@@ -81,6 +82,31 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(cube, drawn):
     assert np.array_equal(again.uncertainty.read(), drawn.uncertainty.read())
     other = denoise.denoise(cube, "ist", uncertainty=DRAWS, seed=1)
     assert not np.array_equal(other.uncertainty.read(), drawn.uncertainty.read())
+
+
+def test_boxes_denoised_side_by_side_give_the_same_bytes(made):
+    """Draws of sources far apart are denoised at the same time, one thread each."""
+    empty = NoiseModel.from_beam((24, 64, 320), made.sigma, BEAM).sample(seed=2)
+    empty[:, :, :64] = empty[:, :, 256:] = made.noisy
+    cube = denoise.Cube(empty, beam=BEAM)
+    one, more = (denoise.denoise(cube, "ist", uncertainty=3, threads=threads) for threads in (1, 3))
+    found = one.support.read()
+    assert found[:, :, :64].any()
+    assert found[:, :, 256:].any()
+    assert np.array_equal(one.uncertainty.read(), more.uncertainty.read())
+    assert np.array_equal(one.drawn.flux, more.drawn.flux)
+
+
+@pytest.mark.parametrize(("memory", "expected"), [(1, ([2, 0, 1], 4)), (4, ([2, 0, 1], 2)), (9, ([], 1))])
+def test_boxes_side_by_side_take_no_more_memory_than_the_tile(memory, expected):
+    whole = (8, 100, 100)
+
+    class Hungry(Smooth):
+        def workspace(self, shape):
+            return 10 if shape == whole else memory
+
+    shapes = [(8, 20, 20), (8, 10, 10), (8, 30, 30), (8, 500, 500)]
+    assert _side_by_side(Hungry(threads=4), shapes, whole) == expected
 
 
 @pytest.mark.parametrize("method", ["pca", "ica"])
