@@ -237,10 +237,14 @@ def _finish(rows: Sequence[dict[str, Any]], folder: Path, messages: Messages) ->
     writer.writerows(rows)
     put(folder / TABLE, text.getvalue())
     columns = ("cube", "kind", "peak SNR", "beam (pixels, deg)", "noise (1 sigma)", "galaxies", "structures")
-    table(f"{len(rows)} cubes in {folder}", columns, [_cells(row) for row in rows[:_SHOWN]])
+    table(f"{_counted(len(rows))} in {folder}", columns, [_cells(row) for row in rows[:_SHOWN]])
     if len(rows) > _SHOWN:
         out(f"and {len(rows) - _SHOWN} more, see {folder / TABLE}")
-    messages.done(f"wrote {len(rows)} cubes and {folder / TABLE}", output=str(folder), cubes=len(rows))
+    messages.done(f"wrote {_counted(len(rows))} and {folder / TABLE}", output=str(folder), cubes=len(rows))
+
+
+def _counted(cubes: int) -> str:
+    return f"{cubes} cube{'' if cubes == 1 else 's'}"
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
