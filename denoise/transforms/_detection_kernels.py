@@ -25,6 +25,12 @@ def span_of(nchan, words):
 
 
 @kernel
+def rows_of(nchan, words):
+    """Rows that are smoothed along channels together: of short rows several, or most of the time goes to calls."""
+    return max(1, span_of(nchan, SPAN) // words)
+
+
+@kernel
 def mark(smoothed, level, both, bits, first, last):
     """Planes first to last: set the bits of the voxels above `level`, or beyond it on either side."""
     ny, nx = smoothed.shape[1], smoothed.shape[2]
@@ -69,15 +75,15 @@ def scan(plane, tap, levels, both, bits, found, first, last):
     """
     nchan, nx, words = plane.shape[0], plane.shape[2], bits.shape[4]
     scales, kinds = levels.shape
-    span = span_of(nchan, words)
-    zeros = np.zeros(span * WORD, np.float32)
-    now, following = np.zeros((nchan, span * WORD), np.float32), np.zeros((nchan, span * WORD), np.float32)
-    for y in range(first, last):
+    span, rows = span_of(nchan, words), rows_of(nchan, words)
+    width = span * WORD
+    zeros = np.zeros(rows * width, np.float32)
+    now, following = np.zeros((nchan, rows * width), np.float32), np.zeros((nchan, rows * width), np.float32)
+    for y in range(first, last, rows):
+        count = min(rows, last - y)
         for word in range(0, words, span):
-            start = word * WORD
-            size = min(span * WORD, nx - start)
-            for c in range(nchan):
-                copy(plane[c, y, start : start + size], now[c, :size])
+            size = min(width, nx - word * WORD)
+            load_rows(plane, y, count, word * WORD, size, width, now)
             for scale in range(scales):
                 if scale > 0:
                     for c in range(nchan):
@@ -85,13 +91,22 @@ def scan(plane, tap, levels, both, bits, found, first, last):
                     now, following = following, now
                 lowest = levels[scale].min()
                 for c in range(nchan):
-                    row = bits[scale, :, c, y, word : word + span]
-                    if not exceeds(now[c], size, lowest, both):
-                        row[:] = NONE
+                    if not exceeds(now[c], (count - 1) * width + size, lowest, both):
+                        bits[scale, :, c, y : y + count, word : word + span] = NONE
                         continue
                     for kind in range(kinds):
-                        if mark_row(now[c], size, levels[scale, kind], both, row[kind]):
-                            found[scale, kind] = True
+                        for r in range(count):
+                            row = bits[scale, kind, c, y + r, word : word + span]
+                            if mark_row(now[c, r * width :], size, levels[scale, kind], both, row):
+                                found[scale, kind] = True
+
+
+@kernel
+def load_rows(data, y, count, start, size, width, out):
+    """Part of some rows of every channel side by side, `width` apart: (channel, value)."""
+    for c in range(data.shape[0]):
+        for r in range(count):
+            copy(data[c, y + r, start : start + size], out[c, r * width : r * width + size])
 
 
 @kernel
@@ -102,26 +117,34 @@ def take_off(data, smooth, tap, scales, level, both, bits, out, first, last):
     `data`. Whether there is any.
     """
     nchan, nx, words = data.shape[0], data.shape[2], bits.shape[2]
-    span, found = span_of(nchan, words), False
-    zeros = np.zeros(span * WORD, np.float32)
-    now, following = np.zeros((nchan, span * WORD), np.float32), np.zeros((nchan, span * WORD), np.float32)
-    for y in range(first, last):
+    span, rows, found = span_of(nchan, words), rows_of(nchan, words), False
+    width = span * WORD
+    zeros = np.zeros(rows * width, np.float32)
+    now, following = np.zeros((nchan, rows * width), np.float32), np.zeros((nchan, rows * width), np.float32)
+    for y in range(first, last, rows):
+        count = min(rows, last - y)
         for word in range(0, words, span):
             start = word * WORD
-            size = min(span * WORD, nx - start)
-            for c in range(nchan):
-                copy(smooth[c, y, start : start + size], now[c, :size])
+            size = min(width, nx - start)
+            load_rows(smooth, y, count, start, size, width, now)
             for scale in range(scales):
                 for c in range(nchan):
                     smooth_rows(now, c, tap, 2**scale, False, zeros, following[c])
                 now, following = following, now
             for c in range(nchan):
-                found = mark_row(now[c], size, level, both, bits[c, y, word : word + span]) or found
-                source, target = data[c, y, start : start + size], out[c, y, start : start + size]
-                for i in range(size):
-                    value = abs(now[c, i]) if both else now[c, i]
-                    target[i] = source[i] - (now[c, i] if value > level else ZERO)
+                for r in range(count):
+                    row = now[c, r * width : r * width + size]
+                    found = mark_row(row, size, level, both, bits[c, y + r, word : word + span]) or found
+                    less_bright(data[c, y + r, start:], row, level, both, out[c, y + r, start:])
     return found
+
+
+@kernel
+def less_bright(values, smooth, level, both, out):
+    """A row less its smoothing where that exceeds `level`."""
+    for i in range(smooth.shape[0]):
+        value = abs(smooth[i]) if both else smooth[i]
+        out[i] = values[i] - (smooth[i] if value > level else ZERO)
 
 
 @kernel

@@ -10,6 +10,7 @@ from denoise.transforms._jit import kernel
 from denoise.transforms._starlet_kernels import block_width, copy, fill, load, mirror, mirrored_ends, store
 
 ZERO = np.float32(0)
+STRIP_VALUES = 4096  # values of rows that are smoothed together: cached
 
 
 @kernel
@@ -75,19 +76,19 @@ def smooth_rows(rows, k, taps, step, mirrored, zeros, out):
 
 
 @kernel
-def smooth_padded(pad, taps, step, out):
-    """A row with ``half * step`` values more on either side, correlated with odd symmetric taps, `step` apart."""
-    half, nx = taps.shape[0] // 2, out.shape[0]
+def smooth_shifted(values, taps, step, out):
+    """``out[i]`` becomes the sum of values i, i + step, i + 2 step, ... weighted with odd symmetric taps."""
+    half, size = taps.shape[0] // 2, out.shape[0]
     reach = half * step
-    middle = pad[reach : reach + nx]
+    middle = values[reach : reach + size]
     if half == 2:
-        left, right = pad[step : step + nx], pad[3 * step : 3 * step + nx]
-        weigh_five(pad[:nx], left, middle, right, pad[4 * step : 4 * step + nx], taps, out)
+        left, right = values[step : step + size], values[3 * step : 3 * step + size]
+        weigh_five(values[:size], left, middle, right, values[4 * step : 4 * step + size], taps, out)
         return
     scale_row(middle, taps[half], out)
     for t in range(1, half + 1):
-        left, right = pad[reach - t * step :], pad[reach + t * step :]
-        accumulate_pair(left[:nx], right[:nx], taps[half + t], out)
+        left, right = values[reach - t * step :], values[reach + t * step :]
+        accumulate_pair(left[:size], right[:size], taps[half + t], out)
 
 
 @kernel
@@ -113,23 +114,35 @@ def smooth_planes(data, out, taps_y, taps_x, step, mirrored, first, last):
     `out` may be `data`: each plane is copied first.
     """
     ny, nx = data.shape[1], data.shape[2]
-    reach = taps_x.shape[0] // 2 * step
-    plane, pad = np.empty((ny, nx), np.float32), np.zeros(nx + 2 * reach, np.float32)
-    zeros, ends = np.zeros(nx, np.float32), np.empty(2 * reach, np.int64)
+    reach, above = taps_x.shape[0] // 2 * step, taps_y.shape[0] // 2 * step
+    width = nx + 2 * reach
+    some = max(1, min(ny, STRIP_VALUES // width))
+    # one long row of all rows, borders included: of short rows most of the time goes to calls and to odd ends
+    plane = np.zeros((ny + 2 * above) * width, np.float32)
+    middle, done = np.zeros(some * width + 2 * reach, np.float32), np.empty(some * width, np.float32)
+    ends = np.empty(2 * reach, np.int64)
     for i in range(reach):
         ends[i] = border_index(i - reach, nx, mirrored)
         ends[reach + i] = border_index(nx + i, nx, mirrored)
     for k in range(first, last):
-        for y in range(ny):
-            copy(data[k, y], plane[y])
-        for y in range(ny):
-            middle = pad[reach : reach + nx]
-            smooth_rows(plane, y, taps_y, step, mirrored, zeros, middle)
+        for y in range(-above, ny + above):
+            at = border_index(y, ny, mirrored)
+            if at < 0:
+                continue
+            row = plane[(y + above) * width : (y + above + 1) * width]
+            inside = row[reach : reach + nx]
+            copy(data[k, at], inside)
             if mirrored:
                 for i in range(reach):
-                    pad[i] = middle[ends[i]]
-                    pad[reach + nx + i] = middle[ends[reach + i]]
-            smooth_padded(pad, taps_x, step, out[k, y])
+                    row[i] = inside[ends[i]]
+                    row[reach + nx + i] = inside[ends[reach + i]]
+        for y in range(0, ny, some):
+            count = min(some, ny - y)
+            size = count * width
+            smooth_shifted(plane[y * width :], taps_y, step * width, middle[:size])
+            smooth_shifted(middle, taps_x, step, done[:size])
+            for r in range(count):
+                copy(done[r * width : r * width + nx], out[k, y + r])
 
 
 @kernel
