@@ -163,36 +163,44 @@ def widen_planes(bits, half_y, half_x, ends, out, first, last):
     ends : (word,) the bits that a row has.
     """
     ny, words = bits.shape[1], bits.shape[2]
-    row, any_in = np.empty((ny, words), np.uint64), np.empty(ny, np.bool_)
+    row = np.empty(ny * words, np.uint64)
     for c in range(first, last):
+        out[c] = NONE
+        low, high = ny, 0
         for y in range(ny):
-            any_in[y] = widen_row(bits[c, y], half_x, ends, row[y])
-        for y in range(ny):
-            target = out[c, y]
-            target[:] = NONE
-            for other in range(max(0, y - half_y), min(ny, y + half_y + 1)):
-                if any_in[other]:
-                    for w in range(words):
-                        target[w] |= row[other, w]
+            if widen_row(bits, c, y, half_x, ends, row):
+                low, high = min(low, y), y + 1
+        target = out[c].reshape(-1)
+        for shift in range(-half_y, half_y + 1):
+            start, stop = max(0, low + shift), min(ny, high + shift)
+            if start < stop:
+                place = slice((start - shift) * words, (stop - shift) * words)
+                join_rows(row[place], target[start * words : stop * words])
 
 
 @kernel
-def widen_row(row, half, ends, out):
-    """One row of words grown by `half` bits to both sides, at most 63; `out` is left alone where there are none."""
-    words, found = row.shape[0], NONE
+def widen_row(bits, c, y, half, ends, out):
+    """Row y of plane c grown by `half` bits to both sides, at most 63, into its place in `out`; whether it has any."""
+    words, found = bits.shape[2], NONE
     for w in range(words):
-        found |= row[w]
-    if found == NONE:
-        return False
-    for w in range(words):
-        before = row[w - 1] if w > 0 else NONE
-        after = row[w + 1] if w + 1 < words else NONE
-        word = row[w]
-        for k in range(1, half + 1):
-            up, down = np.uint64(k), np.uint64(WORD - k)
-            word |= (row[w] << up) | (before >> down) | (row[w] >> up) | (after << down)
-        out[w] = word & ends[w]
-    return True
+        word = bits[c, y, w]
+        found |= word
+        before = bits[c, y, w - 1] if w > 0 else NONE
+        after = bits[c, y, w + 1] if w + 1 < words else NONE
+        wide = word
+        if word | before | after != NONE:
+            for k in range(1, half + 1):
+                up, down = np.uint64(k), np.uint64(WORD - k)
+                wide |= (word << up) | (before >> down) | (word >> up) | (after << down)
+        out[y * words + w] = wide & ends[w]
+    return found != NONE
+
+
+@kernel
+def join_rows(source, out):
+    """``out |= source`` for one row of words."""
+    for i in range(out.shape[0]):
+        out[i] |= source[i]
 
 
 @kernel

@@ -257,8 +257,10 @@ def average_planes(power, low, ny, half, out_low, out_high, out, first, last):
     holds rows out_low to out_high.
     """
     nx = power.shape[2]
-    total, pad = np.empty(nx, np.float64), np.empty(nx + 2 * half, np.float32)
-    spare = np.zeros(nx + 2 * half, np.float32)
+    width = nx + 2 * half
+    some = max(1, min(out_high - out_low, STRIP_VALUES // width))  # rows as one long row, see `smooth_planes`
+    total, pad = np.empty(nx, np.float64), np.empty(some * width, np.float32)
+    spare, done = np.zeros(some * width, np.float32), np.empty(some * width - 2 * half, np.float32)
     weight = np.float32(1.0 / (2 * half + 1) ** 2)
     border = mirrored_ends(nx, half)
     for k in range(first, last):
@@ -267,33 +269,51 @@ def average_planes(power, low, ny, half, out_low, out_high, out, first, last):
             y = mirror(out_low + offset, ny) - low
             for i in range(nx):
                 total[i] += power[k, y, i]
-        for y in range(out_low, out_high):
-            middle = pad[half : half + nx]
-            for i in range(nx):
-                middle[i] = total[i]
-            for i in range(half):
-                pad[i] = pad[half + border[i]]
-                pad[half + nx + i] = pad[half + border[half + i]]
-            box_row(pad, half, spare, weight, out, k, y - out_low)
-            if y + 1 < out_high:
-                enter, leave = mirror(y + half + 1, ny) - low, mirror(y - half, ny) - low
-                for i in range(nx):
-                    total[i] += np.float64(power[k, enter, i]) - np.float64(power[k, leave, i])
+        for start in range(out_low, out_high, some):
+            count = min(some, out_high - start)
+            for r in range(count):
+                y, row = start + r, pad[r * width : (r + 1) * width]
+                padded_row(total, half, border, row)
+                if y + 1 < out_high:
+                    enter, leave = mirror(y + half + 1, ny) - low, mirror(y - half, ny) - low
+                    move(total, power[k, enter], power[k, leave])
+            size = count * width
+            box_row(pad[:size], half, spare[:size], weight, done[: size - 2 * half])
+            for r in range(count):
+                copy(done[r * width : r * width + nx], out[k, start + r - out_low])
 
 
 @kernel
-def box_row(pad, half, spare, weight, out, k, y):
+def padded_row(total, half, border, out):
+    """A row with `half` mirrored values more on either side, in single precision."""
+    nx = total.shape[0]
+    middle = out[half : half + nx]
+    for i in range(nx):
+        middle[i] = total[i]
+    for i in range(half):
+        out[i] = middle[border[i]]
+        out[half + nx + i] = middle[border[half + i]]
+
+
+@kernel
+def move(total, enter, leave):
+    """Add what enters a running sum and take off what leaves it."""
+    for i in range(total.shape[0]):
+        total[i] += np.float64(enter[i]) - np.float64(leave[i])
+
+
+@kernel
+def box_row(pad, half, spare, weight, out):
     """Sums over 2 half + 1 neighbours from sums of 1, 2, 4, ... values, joined by the bits of the width."""
-    nx, left = out.shape[2], 2 * half + 1
+    size, left = out.shape[0], 2 * half + 1
     now, following = pad, spare
     at, span = 0, 1
-    row = out[k, y]
-    row[:] = ZERO
+    out[:] = ZERO
     while left > 0:
         if left & 1:
-            part = now[at : at + nx]
-            for i in range(nx):
-                row[i] += part[i]
+            part = now[at : at + size]
+            for i in range(size):
+                out[i] += part[i]
             at += span
         left >>= 1
         if left > 0:
@@ -302,5 +322,5 @@ def box_row(pad, half, spare, weight, out, k, y):
                 following[i] = now[i] + shifted[i]
             now, following = following, now
             span *= 2
-    for i in range(nx):
-        row[i] *= weight
+    for i in range(size):
+        out[i] *= weight

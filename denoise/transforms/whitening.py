@@ -181,6 +181,7 @@ def convolve(
     return result
 
 
+@lru_cache(maxsize=256)
 def _reflected(length: int, half: int, size: int) -> NDArray[np.int64]:
     """Indices of an axis mirrored over `half` samples at both ends; what fills up the rest of `size` does not count."""
     return np.pad(np.pad(np.arange(length), half, mode="reflect"), (0, size - length - 2 * half), mode="edge")
@@ -220,6 +221,12 @@ def _reflections(mask: Mask) -> NDArray[np.int64]:
 def _border_scale(planes: Mask, border: NDArray[np.float64]) -> Array:
     """Noise over that far from any border: the product of what the distance along y and along x says."""
     scale = np.ones(planes.shape, np.float32)
+    if planes.all():  # the usual case needs no search for borders
+        for axis in (1, 2):
+            near = np.minimum(np.arange(planes.shape[axis]), np.arange(planes.shape[axis])[::-1])
+            factors = np.append(border, 1.0).astype(np.float32)[np.minimum(near, len(border))]
+            scale *= factors[:, None] if axis == 1 else factors
+        return scale
     for axis in (1, 2):
         inside, near = planes, np.zeros(planes.shape, np.bool_)
         for factor in border:

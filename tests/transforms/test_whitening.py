@@ -9,7 +9,7 @@ from scipy import ndimage
 from denoise.noise import NoiseModel, Seams
 from denoise.noise.covariance import autocorrelate, beam_acf, filtered_variance, whitening_kernels
 from denoise.simulate import noise_field
-from denoise.transforms.whitening import FLOOR, convolve, filters_for, whiten
+from denoise.transforms.whitening import FLOOR, _border_scale, convolve, filters_for, whiten
 
 SHAPE = (150, 64, 72)
 BEAMS = [(4.0, 4.0, 0.0), (6.0, 4.0, 30.0), (9.0, 8.0, 120.0)]
@@ -136,3 +136,12 @@ def test_convolution_equals_scipy():
     kernel = kernel + kernel[::-1, ::-1]
     wanted = np.stack([ndimage.convolve(plane.astype(float), kernel, mode="mirror") for plane in data])
     assert np.abs(convolve(data, kernel) - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 30), (2, 3, 9), (1, 1, 7)])
+def test_a_whole_plane_has_the_borders_of_one_that_lacks_a_far_pixel(shape):
+    """Borders are found faster where nothing is missing; a plane beside it that has more is searched."""
+    border = np.array([1.3, 1.2, 1.1])
+    scale = _border_scale(np.ones(shape, np.bool_), border)
+    wide = np.pad(np.ones(shape, np.bool_), [(0, 0), (1, 1), (1, 1)])
+    assert np.array_equal(scale, _border_scale(wide, border)[:, 1:-1, 1:-1])
