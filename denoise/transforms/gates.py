@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -77,11 +77,18 @@ class GateNetwork:
 
         The numbers of the noise are the same for every voxel and go into the bias.
         """
-        signed, plain = SIDE**2, SIDE**2 + 2
-        numbers = np.log(np.concatenate([left[1:, 0], left[0, 1:]])).astype(np.float32)
-        bias = self.hidden_bias + self.hidden[:, plain:] @ numbers
-        first, _ = _even(self.hidden[:, :signed], bias)
-        return first, *_even(self.hidden[:, signed:plain], bias), *_even(self.out, self.out_bias)
+        return _for_noise(self, left.astype(np.float32).tobytes())
+
+
+@lru_cache(maxsize=16)
+def _for_noise(network: GateNetwork, left: bytes) -> tuple[Array, ...]:
+    """The same, once for all blocks of a cube."""
+    signed, plain = SIDE**2, SIDE**2 + 2
+    kept = np.frombuffer(left, np.float32).reshape(SIDE, SIDE)
+    numbers = np.log(np.concatenate([kept[1:, 0], kept[0, 1:]])).astype(np.float32)
+    bias = network.hidden_bias + network.hidden[:, plain:] @ numbers
+    first, _ = _even(network.hidden[:, :signed], bias)
+    return first, *_even(network.hidden[:, signed:plain], bias), *_even(network.out, network.out_bias)
 
 
 def gated(

@@ -34,7 +34,8 @@ def windows_around(mask: NDArray[np.bool_], reach: tuple[int, int], *, threads: 
     if not cells.any():
         return []
     wide = ndimage.maximum_filter(cells, 2 * -(-reach[1] // _CELL) + 1, mode="constant")
-    boxes = _apart(wide)
+    whole = [(slice(0, wide.shape[0]), slice(0, wide.shape[1]))]
+    boxes = whole if wide.all() else _apart(wide)
     return [
         (_channels(mask[:, y, x], reach[0]), y, x) for y, x in (_pixels(box, mask.shape) for box in boxes)
     ]
