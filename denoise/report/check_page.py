@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from denoise.check.record import plain
 from denoise.check.recovery.cells import SCORES, Cell, Score
 from denoise.check.recovery.outcome import Check
+from denoise.cube.units import parse_unit
 from denoise.report import check_figures
-from denoise.report.labels import number, size_text
+from denoise.report.labels import number, size_text, unit_text, with_unit
 from denoise.report.pages import inline, png_of, put_files, render_page
 
 PAGE, NUMBERS, TABLE = "check.html", "check.json", "check.ecsv"
@@ -164,7 +165,7 @@ def _facts(check: Check) -> list[tuple[str, str]]:
     return [
         ("Checked", f"{size_text(check.shape)}{pixels}{channel}{part}"),
         ("Method", check.method),
-        ("Noise", f"{number(check.noise)} {check.unit or '(unit not stated)'} (1σ, median)"),
+        ("Noise", f"{with_unit(number(check.noise), unit_text(parse_unit(check.unit), check.unit))} (1σ, median)"),
         ("Beam of the sources", f"{number(axes.beam[0])} × {number(axes.beam[1])} pixels; {axes.beam_origin}"),
         ("Sources", f"{sources:,}, each cell of the table its share"),
         ("Found means", f"a connected region of the output above {number(check.level)} σ of the input at its core, "

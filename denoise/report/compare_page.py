@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from denoise.check.choosing.compared import Compared, Entry
 from denoise.check.choosing.comparison import Comparison
+from denoise.cube.units import parse_unit
 from denoise.metrics import Measurement
 from denoise.report.compare_figures import compare_figures
 from denoise.report.labels import number, size_text, unit_text, with_unit
@@ -181,7 +182,7 @@ def _page(compared: Compared, drawn: dict[str, bytes]) -> str:
 
 
 def _facts(compared: Compared) -> list[tuple[str, str]]:
-    unit = unit_text(None, compared.unit)
+    unit = unit_text(parse_unit(compared.unit), compared.unit)
     idle = [one.idle for one in compared.entries if one.idle is not None]
     own = "" if not idle else f", of which {max(idle) / 1e6:,.0f} MB are Python and its libraries"
     flux = f"{number(compared.flux.value)} ± {number(compared.flux.error, 2)}"

@@ -30,7 +30,7 @@ def obs(tmp_path: Path) -> Path:
     c, y, x = (np.arange(n) - at for n, at in zip(SHAPE, (8, 14, 14), strict=True))
     data += 9 * np.exp(-0.5 * ((c[:, None, None] / 1.5) ** 2 + (y[:, None] / 1.5) ** 2 + (x / 1.5) ** 2))
     header = fits.Header({
-        "BUNIT": "Jy/beam", "BMAJ": 1e-3, "BMIN": 1e-3, "BPA": 0.0,
+        "BUNIT": "JY/BEAM", "BMAJ": 1e-3, "BMIN": 1e-3, "BPA": 0.0,
         "CTYPE1": "RA---SIN", "CDELT1": -2.8e-4, "CRVAL1": 10.0, "CUNIT1": "deg",
         "CTYPE2": "DEC--SIN", "CDELT2": 2.8e-4, "CRVAL2": 2.0, "CUNIT2": "deg",
         "CTYPE3": "VRAD", "CDELT3": 5000.0, "CRVAL3": 0.0, "CUNIT3": "m/s", "SPECSYS": "LSRK",
@@ -58,6 +58,7 @@ def test_a_check_writes_page_numbers_table_and_figures(obs: Path, capsys: pytest
     assert len(table) == len(numbers["cells"])
     assert str(table["fwhm"].unit) == "pix"
     page = (folder / "check.html").read_text()
+    assert " Jy beam⁻¹ (1σ, median)" in page  # as in every report, not as the header shouts it
     assert page.count("<img ") == 3
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "wrote obs_check_smooth/check.html" in shown.err
