@@ -43,6 +43,11 @@ def dock(viewer, observation, until):
     return made
 
 
+def lasting(viewer):
+    """The layers but the preview, which comes when it is ready."""
+    return [layer for layer in viewer.layers if layer.name != PREVIEW]
+
+
 def finished(dock, until):
     until(lambda: dock.job is None)
 
@@ -103,6 +108,7 @@ def test_a_preview_is_the_run_of_the_crop(dock, viewer, until):
     until(lambda: PREVIEW in viewer.layers and dock.preview.idle)
     layer, entry = viewer.layers[PREVIEW], dock.entry
     assert layer.data.shape == SHAPE  # it all fits
+    assert viewer.layers.selection.active is dock.source.layer  # it comes by itself, and changes no choice
     whole = denoise.denoise(entry.cube, "ist", noise=dock.study.noise)
     assert np.nanmax(np.abs(layer.data - whole.cube.data)) < 0.02 * dock.study.noise.typical
     assert np.allclose(layer.translate, viewer.layers[0].translate)
@@ -244,7 +250,7 @@ def test_a_cancelled_run_to_a_file_leaves_neither_file_nor_layer(
 
     from denoise.methods import get_method
 
-    kind, seen, before = get_method("smooth"), Event(), list(viewer.layers)
+    kind, seen, before = get_method("smooth"), Event(), lasting(viewer)
     slow = kind.apply
 
     def waiting(self, block, noise, state):
@@ -258,7 +264,7 @@ def test_a_cancelled_run_to_a_file_leaves_neither_file_nor_layer(
     dock.cancel()
     seen.set()
     finished(dock, until)
-    assert list(viewer.layers) == before
+    assert lasting(viewer) == before
     assert [one.name for one in tmp_path.iterdir()] == ["wide.fits"]
 
 

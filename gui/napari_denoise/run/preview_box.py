@@ -167,7 +167,10 @@ class PreviewBox(QWidget):
                 if name in placed:
                     setattr(layer, name, placed[name])
         else:
+            chosen = self.viewer.layers.selection.active
             layer = self.viewer.add_image(data, name=PREVIEW, contrast_limits=(0, 1), **placed)
+            # it comes by itself: what the user has chosen stays so
+            self.viewer.layers.selection.active = chosen
         self._colour(layer, display=found.result.display)
         self.message.say(preview_line(found))
 
