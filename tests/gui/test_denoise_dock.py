@@ -194,14 +194,14 @@ def test_draws_of_the_noise_give_any_method_its_error_layer(dock, viewer, until)
 
 
 def test_cancel_stops_within_a_tile_and_leaves_no_layer(dock, viewer, until, tiled):
-    before = list(viewer.layers)
+    before = lasting(viewer)
     dock.run()
     until(lambda: len(tiled) > 1)
     begun = len(tiled)
     dock.cancel()
     finished(dock, until)
     assert len(tiled) <= begun + 2  # one for each of two threads
-    assert list(viewer.layers) == before
+    assert lasting(viewer) == before
     assert "nothing was kept" in dock.message.text()
 
 
