@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -144,3 +145,11 @@ def sampled(cube: Cube) -> NDArray[np.float64]:
 
 def _positive(*values: float) -> float:
     return next((value for value in values if np.isfinite(value) and value > 0), 1.0)
+
+
+@contextmanager
+def same_choice(viewer: Any) -> Iterator[None]:
+    """While inside, layers that are added do not become the chosen one: they come by themselves."""
+    chosen = viewer.layers.selection.active
+    yield
+    viewer.layers.selection.active = chosen

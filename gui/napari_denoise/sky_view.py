@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from denoise.report.labels import number
 from denoise.report.sky import beam_shape
-from napari_denoise.layers import Entry, entry_of
+from napari_denoise.layers import Entry, entry_of, same_choice
 from napari_denoise.world import World
 
 BEAM = "beam"
@@ -111,13 +111,14 @@ def add_beam(viewer: Any, entry: Entry) -> None:
     outline = beam_outline(entry)
     if outline is None or BEAM in viewer.layers:
         return
-    viewer.add_shapes(
-        [outline],
-        shape_type="polygon",
-        name=BEAM,
-        face_color=[1, 1, 1, 0.5],
-        edge_color="white",
-        edge_width=float(np.ptp(outline, axis=0).max()) / 40,
-        units=entry.world.units[1:],
-        axis_labels=entry.world.names[1:],
-    )
+    with same_choice(viewer):
+        viewer.add_shapes(
+            [outline],
+            shape_type="polygon",
+            name=BEAM,
+            face_color=[1, 1, 1, 0.5],
+            edge_color="white",
+            edge_width=float(np.ptp(outline, axis=0).max()) / 40,
+            units=entry.world.units[1:],
+            axis_labels=entry.world.names[1:],
+        )

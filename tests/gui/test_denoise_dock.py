@@ -114,6 +114,14 @@ def test_a_preview_is_the_run_of_the_crop(dock, viewer, until):
     assert np.allclose(layer.translate, viewer.layers[0].translate)
 
 
+def test_the_beam_is_drawn_and_the_cube_stays_chosen(dock, viewer):
+    from napari_denoise.sky_view import BEAM, add_beam
+
+    add_beam(viewer, dock.entry)
+    assert BEAM in viewer.layers
+    assert viewer.layers.selection.active is dock.source.layer
+
+
 def test_a_drawn_box_is_previewed_alone(dock, viewer, until):
     dock.preview.where.setCurrentIndex(1)
     world = dock.entry.world

@@ -9,7 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_denoise.compare.wipe import Cut, Line, cut_line, cut_of, wiped
-from napari_denoise.layers import Entry
+from napari_denoise.layers import Entry, same_choice
 from napari_denoise.lazy import planes
 
 LINKED = ("contrast_limits", "colormap", "gamma")
@@ -73,10 +73,9 @@ class WipeLayer(QObject):
         self._pixels = (pair[0], pair[1])
         self._cut: Cut = cut_of(self._world, self._shape, line)
         self._share = share
-        active = self._viewer.layers.selection.active
-        self._add_image()
-        self._add_line()
-        self._viewer.layers.selection.active = active
+        with same_choice(self._viewer):
+            self._add_image()
+            self._add_line()
         self._viewer.layers.events.removed.connect(self._removed)
         self._viewer.mouse_drag_callbacks.append(self._drag)
 

@@ -12,7 +12,7 @@ from denoise.cube import Cube
 from denoise.engine import RunOptions
 from napari_denoise.compare.comparison import SIDE, viewed_region
 from napari_denoise.jobs import Job, Newest
-from napari_denoise.layers import COLOURS, Entry
+from napari_denoise.layers import COLOURS, Entry, same_choice
 from napari_denoise.panel import LayerChoice, Message, heading
 from napari_denoise.run.previews import Preview, preview, region_of
 from napari_denoise.run.summary import preview_line
@@ -167,10 +167,8 @@ class PreviewBox(QWidget):
                 if name in placed:
                     setattr(layer, name, placed[name])
         else:
-            chosen = self.viewer.layers.selection.active
-            layer = self.viewer.add_image(data, name=PREVIEW, contrast_limits=(0, 1), **placed)
-            # it comes by itself: what the user has chosen stays so
-            self.viewer.layers.selection.active = chosen
+            with same_choice(self.viewer):
+                layer = self.viewer.add_image(data, name=PREVIEW, contrast_limits=(0, 1), **placed)
         self._colour(layer, display=found.result.display)
         self.message.say(preview_line(found))
 
