@@ -215,13 +215,6 @@ def test_no_input_and_a_glob_without_a_match(tmp_path: Path) -> None:
         recipe_tasks(load_recipe(tmp_path / "r.yaml"))
 
 
-def without_defaults(part: Any) -> Any:
-    """A schema without what newer releases of pydantic spell out and older ones leave to the standard."""
-    if isinstance(part, dict):
-        return {k: without_defaults(v) for k, v in part.items() if (k, v) != ("additionalProperties", True)}
-    return [without_defaults(one) for one in part] if isinstance(part, list) else part
-
-
 def test_the_packaged_recipes_are_sound_and_the_schema_is_current() -> None:
     assert recipe_names() == ["alma-cii", "hi-survey", "image", "jwst-nirspec-ifu", "muse-deep"]
     for name in recipe_names():
@@ -229,7 +222,5 @@ def test_the_packaged_recipes_are_sound_and_the_schema_is_current() -> None:
         assert file.recipe.title, name
         first = file.path.read_text().splitlines()[0]
         assert first == "# yaml-language-server: $schema=recipe.schema.json", name
-    assert without_defaults(json.loads(resource("pipelines", SCHEMA).read_text())) == without_defaults(
-        json.loads(schema())
-    )
+    assert resource("pipelines", SCHEMA).read_text() == schema()
     assert json.loads(schema())["properties"]["steps"]
