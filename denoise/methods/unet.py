@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -242,8 +242,8 @@ class Unet(Denoiser):
         from denoise.networks.weights import recipe_of
 
         guard = self._guard
-        known = {} if guard is None else {"lines": guard.lines.item()}
-        return doubts(recipe_of(self.parameters.name), numbers, guarded=guard is not None, **known)
+        lines = inf if guard is None else guard.lines.item()
+        return doubts(recipe_of(self.parameters.name), numbers, guarded=guard is not None, lines=lines)
 
     def _denoised(self, block: Block, noise: NoiseModel) -> _Denoised:
         data, valid = detection.standardise(block, noise.sigma(), threads=self.threads)

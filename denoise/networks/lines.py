@@ -23,13 +23,12 @@ def line_width(estimate: NDArray[np.floating]) -> float:
         What was found, in sigma of the noise, without NaN. A line is a spectrum with a peak above 4 sigma, of either
         sign; one that the block cuts off is as wide as what is left of it.
     """
-    size = np.abs(estimate)
-    peak = size.max(axis=0)
+    peak = np.maximum(estimate.max(axis=0), -estimate.min(axis=0))
     lines = peak > PEAK
     if len(estimate) == 1 or lines.sum() < _FEWEST:
         return 0.0
-    at = np.abs(estimate[:, lines]).argmax(axis=0)
-    low = size[:, lines] < 0.5 * peak[lines]
+    spectra = np.abs(estimate[:, lines])
+    at, low = spectra.argmax(axis=0), spectra < 0.5 * peak[lines]
     channel = np.arange(len(estimate), dtype=np.int32)[:, None]
     first = np.where(low & (channel < at), channel, -1).max(axis=0)
     last = np.where(low & (channel > at), channel, len(estimate)).min(axis=0)
