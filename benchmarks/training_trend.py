@@ -5,6 +5,9 @@
 Each is the folder or name of a model and its hours of training, those of what it began with included. For each bin of
 peak SNR: RMSE ratio in the aperture beside the published U-Net's (which was trained, and is scored, on centred
 sources), flux in the aperture and in the emission; the figure has a line a bin against hours.
+
+Beside the RMSE stands that of an oracle, which is given the true image of every channel and the true noise model and
+fits nothing but the brightness of each channel: what is left for anyone who does not know the spectrum.
 """
 
 from __future__ import annotations
@@ -14,9 +17,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from denoise.benchmark import load_suite, run_suite, summary
+import numpy as np
+
+from denoise.benchmark import Suite, load_suite, run_suite, summary
+from denoise.benchmark.cases import Made, list_cases, make_case
 from denoise.benchmark.figure import load_published
 from denoise.benchmark.tables import Line
+from denoise.metrics import rmse
+from denoise.transforms.whitening import whiten
 
 SCORES = {
     "rmse_ratio_aperture": "RMSE ratio, aperture",
@@ -35,19 +43,46 @@ def named(word: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{word!r} is not MODEL=HOURS") from None
 
 
-def scored(models: list[tuple[str, float]], cubes: int, seed: int) -> list[Line]:
-    """The suite's summary, a row a model named by its hours."""
+def suite_of(models: list[tuple[str, float]], cubes: int, seed: int) -> Suite:
+    """Toy discs, a row a model named by its hours."""
     rows = {f"{hours:g} h": {"method": "unet", "parameters": {"model": model}} for model, hours in models}
-    suite = load_suite("toy-discs", cubes=cubes, seed=seed, methods=rows)
+    return load_suite("toy-discs", cubes=cubes, seed=seed, methods=rows)
+
+
+def scored(suite: Suite) -> list[Line]:
+    """The suite's summary."""
     with tempfile.TemporaryDirectory() as folder:
         return summary(run_suite(suite, Path(folder) / "run"))
 
 
-def show(lines: list[Line], rows: list[str]) -> None:
+def known_shapes(suite: Suite) -> dict[tuple[str, str], float]:
+    """Median RMSE ratio in the aperture of the oracle, for every group and bin."""
+    ratios: dict[tuple[str, str], list[float]] = {}
+    for case in list_cases(suite):
+        ratios.setdefault((case.group, case.bin), []).append(_oracle_ratio(make_case(suite, case)))
+    return {where: float(np.median(each)) for where, each in ratios.items()}
+
+
+def _oracle_ratio(made: Made) -> float:
+    one, noise = made.observation, made.noise
+    assert noise is not None
+    sigma, valid = noise.sigma(), np.ones(one.truth.shape, np.bool_)
+    data, shape = (
+        whiten(cube / sigma, valid, noise).data.astype(np.float64) for cube in (one.noisy, one.truth)
+    )
+    energy = np.square(shape).sum(axis=(1, 2))
+    brightness = (data * shape).sum(axis=(1, 2)) / np.maximum(energy, np.finfo(float).tiny)
+    fitted = one.truth * brightness[:, None, None]
+    inside = np.broadcast_to(one.aperture, one.truth.shape)
+    error, before = (rmse(cube, one.truth, inside) for cube in (fitted, one.noisy))
+    return float((error or 0.0) / (before or np.nan))
+
+
+def show(lines: list[Line], rows: list[str], oracle: dict[tuple[str, str], float]) -> None:
     """Tables: a line a bin, a column a model."""
     published = load_published("lahiry2026")
     for score, name in SCORES.items():
-        print(f"{name:28}" + "".join(f"{row:>16}" for row in rows) + f"{'published':>12}")
+        print(f"{name:28}" + "".join(f"{row:>16}" for row in rows) + f"{'published':>12}{'oracle':>9}")
         for group in ("resolved", "unresolved"):
             theirs = published["rows"][PUBLISHED][group].get(score)
             for number, label in enumerate(published["bins"]):
@@ -57,7 +92,8 @@ def show(lines: list[Line], rows: list[str]) -> None:
                 cells = "".join(
                     f"{found[row].value:9.3g} +- {found[row].error or 0:.2g}".rjust(16) for row in rows
                 )
-                print(f"{group:13}{label:15}{cells}{'' if theirs is None else theirs[number]:>12}")
+                limit = f"{oracle[group, label]:9.3f}" if score.startswith("rmse") else ""
+                print(f"{group:13}{label:15}{cells}{'' if theirs is None else theirs[number]:>12}{limit}")
         print()
 
 
@@ -108,8 +144,9 @@ def main() -> None:
     asked = parser.parse_args()
     models = sorted(asked.models, key=lambda one: one[1])
     rows = [f"{hours:g} h" for _, hours in models]
-    lines = scored(models, asked.cubes, asked.seed)
-    show(lines, rows)
+    suite = suite_of(models, asked.cubes, asked.seed)
+    lines = scored(suite)
+    show(lines, rows, known_shapes(suite))
     if asked.figure:
         draw(lines, rows, asked.figure)
 
