@@ -55,8 +55,6 @@ class MethodInfo:
         Where it runs.
     deterministic : bool
         Same input, seed and device: same bytes.
-    composes : bool
-        Whether it calls other methods.
     variance : bool
         Whether ``Estimate.variance`` is filled.
     linear : bool
@@ -80,7 +78,6 @@ class MethodInfo:
     uses_noise: bool = True
     device: tuple[str, ...] = ("cpu",)
     deterministic: bool = True
-    composes: bool = False
     variance: bool = False
     linear: bool = False
     calibrated: bool = False

@@ -45,7 +45,6 @@ class Hybrid(Unet):
         device=("cpu", "cuda"),
         variance=True,
         calibrated=True,
-        composes=True,
         diagnostics={**GUARD_NUMBERS, "given_back": "sum", "by_wavelets": "sum", "in_emission": "sum"},
         remarks=True,
     )

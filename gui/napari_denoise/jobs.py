@@ -29,6 +29,8 @@ class Job(QObject):
     ----------
     work : callable
         Called with the job; passes ``job.progress`` and ``job.token`` to the engine.
+    lasts : bool
+        What came too late to be cancelled is done all the same: the file it wrote is there.
     """
 
     done = Signal(object)
@@ -37,10 +39,10 @@ class Job(QObject):
     progressed = Signal(object)
     told = Signal(object)
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, lasts: bool = False) -> None:
         super().__init__()
         self.token = CancelToken()
-        self._work = work
+        self._work, self._lasts = work, lasts
         self._thread = threading.Thread(target=self._run, name="denoise", daemon=True)
         for signal in (self.done, self.failed, self.cancelled):
             signal.connect(self._forget)
@@ -72,7 +74,8 @@ class Job(QObject):
     def _run(self) -> None:
         try:
             found = self._work(self)
-            outcome: tuple[Any, ...] = (self.cancelled,) if self.token.cancelled else (self.done, found)
+            late = self.token.cancelled and not self._lasts
+            outcome: tuple[Any, ...] = (self.cancelled,) if late else (self.done, found)
         except CancelledError:
             outcome = (self.cancelled,)
         except Exception as err:  # noqa: BLE001 - a thread has nobody above it to tell

@@ -123,7 +123,7 @@ class ProvenanceDock(Panel):
             return
         entry = self.layer.entry
         assert entry is not None
-        self.job = job = Job(partial(_again, source, options, reading, entry.cube))
+        self.job = job = Job(partial(_again, source, options, reading, entry.cube), lasts=True)
         job.progressed.connect(lambda event: self.message.say(time_left(event)))
         job.done.connect(partial(self._done, layer, options))
         job.failed.connect(self._ended)

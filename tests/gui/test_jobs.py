@@ -64,6 +64,22 @@ def test_a_cancelled_job_says_so(until, heard):
     assert found == [("cancelled", "MainThread")]
 
 
+@pytest.mark.parametrize(("lasts", "outcome"), [(False, ("cancelled",)), (True, ("done", "written"))])
+def test_what_came_too_late_to_be_cancelled_is_done_where_it_lasts(until, heard, lasts, outcome):
+    found, connect = heard
+
+    def work(job):
+        job.cancel()
+        return "written"
+
+    job = Job(work, lasts=lasts)
+    connect(job.done, "done")
+    connect(job.cancelled, "cancelled")
+    job.start()
+    until(lambda: found)
+    assert found == [(*outcome, "MainThread")]
+
+
 def test_stop_all_waits(qapp):
     ended = []
 

@@ -179,7 +179,7 @@ class DenoiseDock(Panel):
             self.message.error(str(err))
             return
         self.message.say("")
-        self.job = job = Job(work)
+        self.job = job = Job(work, lasts=True)
         job.progressed.connect(self._progressed)
         job.told.connect(partial(self._told, entry, options))
         job.done.connect(partial(self._done, entry, options))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from denoise.cli.console import lasting
 from denoise.cli.info import header_facts
 from denoise.cube import Cube
 from denoise.engine import ProgressEvent
 from denoise.report.labels import number, unit_text
 from napari_denoise.run.previews import Preview
 from napari_denoise.studies import LARGE, Study
-
-_MINUTE = 60
 
 
 def study_lines(cube: Cube, study: Study | None) -> list[str]:
@@ -61,6 +60,4 @@ def time_left(event: ProgressEvent) -> str:
     tiles = f" {event.done} of {event.total}" if event.total > 1 else ""
     if event.seconds_left is None:
         return f"{event.stage}{tiles}"
-    seconds = event.seconds_left
-    left = f"{seconds:.0f} s" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min"
-    return f"{event.stage}{tiles}, {left} left"
+    return f"{event.stage}{tiles}, {lasting(event.seconds_left)} left"
