@@ -93,7 +93,11 @@ def check_units(first: Entry, second: Entry) -> None:
         )
     units = first.cube.unit_text, second.cube.unit_text
     if units[0] != units[1]:
-        raise UsageError("A and B differ in unit", value=" and ".join(u or "none" for u in units))
+        raise UsageError(
+            "A and B differ in unit",
+            value=" and ".join(u or "none" for u in units),
+            action="choose two cubes of one unit",
+        )
 
 
 def same_place(first: World, second: World, shape: tuple[int, int, int]) -> bool:

@@ -274,7 +274,11 @@ def difference_layer(entries: tuple[Entry, Entry], names: tuple[str, ...], noise
     first, second = entries
     check_units(first, second)
     if noise.shape != first.cube.shape:
-        raise UsageError("the noise is that of another cube", value=noise.shape)
+        raise UsageError(
+            "the noise is that of another cube",
+            value=noise.shape,
+            action="choose the cube it was measured on as A",
+        )
     pixels = DifferenceInSigma(first.cube, second.cube, noise)
     cube: Cube = first.cube.without_unit().with_pixels(pixels, noise=None)
     name = f"{names[0]} − {names[1]}, difference in sigma"

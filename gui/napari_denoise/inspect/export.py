@@ -111,7 +111,9 @@ def write_table(table: Table | QTable, path: Path) -> Path:
     """
     kind = path.suffix.lower()
     if kind not in (".csv", ".ecsv"):
-        raise UsageError("tables are written as .csv or .ecsv", value=path.name)
+        raise UsageError(
+            "tables are written as .csv or .ecsv", value=path.name, action="choose one of the two endings"
+        )
     text = io.StringIO()
     if kind == ".csv":
         table = table.copy()

@@ -63,14 +63,16 @@ def residual(pair: Pair, *, check: Callable[[], None] | None = None) -> Residual
     """
     if pair.after is None or pair.noise is None:
         what = "a denoised cube" if pair.after is None else "the noise of the input"
-        raise InputError(f"the residual needs {what}")
+        raise InputError(
+            f"the residual needs {what}", action="choose a denoised cube and what it was made of"
+        )
     readers = _readers(pair, check)
     spectral = pair.spectral
     sums = accumulate(readers, footprint(readers), spectral.values, spectral.width, lags=LAGS)
     spreads = (sums.inside, sums.outside)
     count = sum(one.count for one in spreads)
     if not count:
-        raise InputError("no voxel has data and noise in both cubes")
+        raise InputError("no voxel has data and noise in both cubes", action="choose cubes that overlap")
     mean = sum(one.count * one.mean for one in spreads if one.count) / count
     square = sum(one.count * (one.std**2 + one.mean**2) for one in spreads if one.count) / count
     density = (spreads[0].histogram + spreads[1].histogram) / (count * np.diff(EDGES))

@@ -129,7 +129,9 @@ def layer_of_outcome(outcome: Outcome, world: World) -> LayerData:
     """
     cube = outcome.cube
     if cube is None:
-        raise UsageError("this method gave no result", value=outcome.error)
+        raise UsageError(
+            "this method gave no result", value=outcome.error, action="mend what it says, and run it again"
+        )
     return layer_of(
         cube,
         f"{outcome.label}, part",
@@ -165,7 +167,9 @@ def show_all(
 
     entry = entry_of(layer)
     if entry is None:
-        raise UsageError("this layer is not a cube of ours", value=layer.name)
+        raise UsageError(
+            "this layer is not a cube of ours", value=layer.name, action="open the file with denoise view"
+        )
     corners = np.array([[s.start for s in box], [s.stop - 1 for s in box]])
     names = tuple(methods) or tuple(known_methods())
     task = task_of(layer, entry.cube, entry.world, names, channel=channel, corners=corners)

@@ -218,5 +218,9 @@ def open_volume(viewer: Any, before_layer: Any, after_layer: Any, n_sigma: float
     if before.cube.is_image:
         raise UsageError("an image has no third axis", action="choose cubes for the 3D view")
     if before.cube.shape[1] < 2 or before.cube.shape[2] < 2:
-        raise DenoiseError("a single line of pixels is no volume", value=before.cube.shape)
+        raise DenoiseError(
+            "a single line of pixels is no volume",
+            value=before.cube.shape,
+            action="choose a cube of at least 2 x 2 pixels",
+        )
     return VolumeWindow(viewer, (before_layer, before), (after_layer, after), n_sigma).start()
