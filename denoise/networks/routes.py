@@ -167,22 +167,27 @@ def candidates(device: str) -> Iterator[Callable[[Model], Route]]:
         for precision in ("bfloat16", "float16", "tensorfloat32"):
             yield partial(TorchRoute, device=device, precision=precision)
         return
-    if find_spec("openvino") is not None:
+    library = find_spec("openvino") is not None
+    if library:
         from denoise.networks.openvino import OpenvinoRoute
 
-        if bfloat16_units():
+        # where bfloat16 is only a vector instruction, torch is the faster of the two (benchmarks/bench_unet.py)
+        if _supports("_is_amx_tile_supported"):
             yield OpenvinoRoute
-        yield partial(OpenvinoRoute, precision="f32")
     if bfloat16_units():
         yield partial(TorchRoute, device=device, precision="bfloat16")
+    if library:
+        yield partial(OpenvinoRoute, precision="f32")
 
 
 def bfloat16_units() -> bool:
     """Whether this CPU multiplies bfloat16 itself; where it does not, torch takes many times as long as in float32."""
-    return any(
-        getattr(torch.cpu, name, lambda: False)()
-        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    )
+    return _supports("_is_amx_tile_supported") or _supports("_is_avx512_bf16_supported")
+
+
+def _supports(name: str) -> bool:
+    """What torch says of this CPU; no where it cannot tell."""
+    return bool(getattr(torch.cpu, name, lambda: False)())
 
 
 def disagreement(route: Route, plain: Route) -> float:

@@ -1,6 +1,8 @@
 """What computes a network: only what agrees with float32, in parts or whole, on the device that was asked for."""
 
 import logging
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +94,26 @@ def test_on_a_gpu_the_precisions_are_tried_from_the_fastest(monkeypatch, tiny_mo
     monkeypatch.setattr(routes, "TorchRoute", Fake)
     fastest(tiny_model, "cuda")
     assert tried == [("cpu", "float32"), ("cuda", "bfloat16"), ("cuda", "float16"), ("cuda", "tensorfloat32")]
+
+
+@pytest.mark.parametrize(
+    ("units", "order"),
+    [
+        ({"_is_amx_tile_supported", "_is_avx512_bf16_supported"}, ["openvino", "bfloat16", "openvino f32"]),
+        ({"_is_avx512_bf16_supported"}, ["bfloat16", "openvino f32"]),
+        (set(), ["openvino f32"]),
+    ],
+)
+def test_openvino_comes_first_where_there_are_matrix_units(monkeypatch, tiny_model, units, order):
+    def made(model, *, precision=None):
+        return f"openvino {precision or ''}".strip()
+
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in units)
+    monkeypatch.setattr(routes, "find_spec", lambda name: object())
+    monkeypatch.setitem(sys.modules, "denoise.networks.openvino", SimpleNamespace(OpenvinoRoute=made))
+    monkeypatch.setattr(routes, "TorchRoute", lambda model, device, *, precision: precision)
+    assert [make(tiny_model) for make in routes.candidates("cpu")] == order
 
 
 def test_float32_is_not_replaced_where_it_is_asked_for(monkeypatch):
