@@ -47,7 +47,7 @@ def guard_model(
     workers : int
         Processes that simulate; the cubes come from a stream of their own of the seed.
     report : callable, optional
-        Told of steps done, of so many; what it raises ends the work: then there is no guard.
+        Told of steps and cubes done, of so many; what it raises ends the work: then there is no guard.
     """
     from denoise.networks.weights import read_network
 
@@ -55,17 +55,19 @@ def guard_model(
     steps = recipe.guard.steps
     if not steps:
         return
-    network = read_network(recipe, folder).to(device)
+    network, fields = read_network(recipe, folder).to(device), whole_fields(recipe.simulation)
+    tell = report or (lambda *_: None)
 
     def counted(batches: Iterator[Batch]) -> Iterator[Batch]:
         for number, batch in enumerate(batches, 1):
             yield batch
-            if report is not None:
-                report(number, 2 * steps)
+            tell(number, 4 * steps)
 
-    with open_feed(partial(make_batch, whole_fields(recipe.simulation), recipe.seed), workers) as feed:
+    with open_feed(partial(make_batch, fields, recipe.seed), workers) as feed:
         batches = counted(feed.batches(GUARDING, 0, 2 * steps))
         guard = fit_guard(network, islice(batches, steps), batches)
     if guard is not None:
-        lines = widest_line(recipe.simulation, recipe.seed, cubes=2 * steps)
+        lines = widest_line(
+            fields, recipe.seed, cubes=2 * steps, report=lambda done: tell(2 * steps + done, 4 * steps)
+        )
         write_guard(replace(guard, lines=np.asarray(lines, np.float32)), str(recipe.sha256), folder)

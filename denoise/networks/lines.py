@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,16 +37,21 @@ def line_width(estimate: NDArray[np.floating]) -> float:
     return float(np.quantile(last - first - 1, _SHARE))
 
 
-def widest_line(recipe: SimulationRecipe, seed: int, *, cubes: int) -> float:
+def widest_line(
+    recipe: SimulationRecipe, seed: int, *, cubes: int, report: Callable[[int], None] | None = None
+) -> float:
     """Width that one in a hundred simulated cubes of a training exceeds, in channels; infinite without spectra.
 
     Parameters
     ----------
     recipe : SimulationRecipe
+        Of whole fields, see ``guarding.whole_fields``: a line that is cut off is too narrow.
     seed : int
         Of the training.
     cubes : int
         How many to simulate.
+    report : callable, optional
+        Told of cubes done; what it raises ends the work.
     """
     from denoise.networks.examples import draw_observed
 
@@ -52,9 +59,11 @@ def widest_line(recipe: SimulationRecipe, seed: int, *, cubes: int) -> float:
     spectral = [one for one in recipe.shapes if one.shape[0] > 1]
     if not spectral or not cubes:
         return float("inf")
-    shares = np.array([one.weight * one.batch for one in spectral])
+    shares = np.array([one.weight for one in spectral])
     widths = []
     for drawn in rng.choice(len(spectral), size=cubes, p=shares / shares.sum()):
-        shape = spectral[int(drawn)].field or spectral[int(drawn)].shape
-        widths.append(line_width(draw_observed(recipe, shape, int(rng.integers(2**62))).truth))
+        cube = draw_observed(recipe, spectral[int(drawn)].shape, int(rng.integers(2**62)))
+        widths.append(line_width(cube.truth))
+        if report is not None:
+            report(len(widths))
     return float(np.quantile(widths, 1 - _RARE))

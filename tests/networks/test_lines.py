@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from denoise.networks.guarding import whole_fields
 from denoise.networks.lines import line_width, widest_line
 from denoise.networks.recipe import load_recipe
 from denoise.resources import resource
@@ -43,7 +44,7 @@ def test_two_lines_of_one_spectrum_are_not_one_wide_line():
 
 
 def test_the_widest_of_a_training_is_that_of_its_scenes():
-    recipe = load_recipe(resource("models", "unet3d-small", "recipe.yaml")).simulation
+    recipe = whole_fields(load_recipe(resource("models", "unet3d-small", "recipe.yaml")).simulation)
     narrow = recipe.model_copy(update={"kinds": {"unresolved": 1.0}, "turbulent": 0.0, "bright": 1.0})
     wide = recipe.model_copy(update={"kinds": {"absorber": 1.0}, "turbulent": 0.0, "bright": 1.0})
     assert 3 < widest_line(narrow, 1, cubes=12) < 20 < widest_line(wide, 1, cubes=12)
