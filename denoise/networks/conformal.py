@@ -197,9 +197,8 @@ def fit_factor(voxels: Iterable[Voxels]) -> Factor:
         for share, sigmas in LEVELS:
             beyond = (inside + np.log(sigmas) - ratio) / _SOFT
             each = _SOFT * np.logaddexp(0, beyond) - share * inside
-            scale = 1 / (share * (1 - share))
-            total += scale * float(weight @ each)
-            slope += scale * (basis.T @ (weight * (0.5 * (1 + np.tanh(0.5 * beyond)) - share)))
+            total += float(weight @ each)
+            slope += basis.T @ (weight * (0.5 * (1 + np.tanh(0.5 * beyond)) - share))
         return total, slope
 
     start = np.zeros(basis.shape[1])

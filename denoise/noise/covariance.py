@@ -234,7 +234,8 @@ def whitening_kernels(acf: Array, *, floor: float) -> tuple[Array, Array, Array]
     Returns
     -------
     whiten, colour : ndarray of float64
-        2D of odd shape, cut where they fall below 1e-4 of their largest value.
+        2D of odd shape, cut where they fall below 1e-4 and 1e-3 of their largest value: a longer second one brings
+        nothing back more exactly.
     left : ndarray
         ACF of the noise after the first.
     """
@@ -242,7 +243,7 @@ def whitening_kernels(acf: Array, *, floor: float) -> tuple[Array, Array, Array]
     power = _power(resize_centred(acf, (4 * half + 1, 4 * half + 1)))
     transfer = 1.0 / np.sqrt(power + floor * power.max())
     transfer /= np.sqrt(np.mean(power * transfer**2))
-    return _cut(transfer, 1e-4), _cut(1.0 / transfer, 1e-4), _cut(power * transfer**2, 1e-3)
+    return _cut(transfer, 1e-4), _cut(1.0 / transfer, 1e-3), _cut(power * transfer**2, 1e-3)
 
 
 def _cut(transfer: Array, least: float) -> Array:

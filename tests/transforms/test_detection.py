@@ -63,7 +63,7 @@ def test_sources_are_found_where_they_are():
     data, truth, noise = observation(SHAPE, peak_snr=12.0)
     found = detection.support(data, noise)
     assert found[truth > 6].all()
-    assert not found[truth < 1e-9].any()  # seven widths of the source away: kernels and beam widen it
+    assert not found[truth < 1e-10].any()  # seven widths of the source away: kernels and beam widen it
     assert detection.support(-data, noise, both_signs=True)[truth > 6].all()
 
 

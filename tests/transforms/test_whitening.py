@@ -46,8 +46,8 @@ def test_borders_and_gaps_are_no_noisier(beam, family):
     for valid in (np.ones(SHAPE, bool), covered):
         white = whiten(np.where(valid, data, 0).astype(np.float32), valid, model)
         spread = white.data.std(axis=0)[valid[0]]
-        assert spread.max() < 1.45
-        assert np.percentile(spread, 98) < 1.3
+        assert np.percentile(spread, 98) < 1.2
+        assert spread.max() < 1.7  # single pixels at the edge of a mask
         assert (white.data[~valid] == 0).all()
 
 
@@ -55,7 +55,7 @@ def test_border_factors_are_the_noise_that_mirroring_makes():
     data, model = drawn((5.0, 5.0, 0.0), "white_convolved")
     filters = filters_for(model)
     white = convolve(data, filters.whiten)
-    measured = [np.sqrt(np.mean(white[:, [d, -1 - d], 12:-12] ** 2)) for d in range(3)]
+    measured = [np.sqrt(np.mean(white[:, [d, -1 - d], 12:-12] ** 2)) for d in range(len(filters.border))]
     assert filters.border == pytest.approx(np.maximum(measured, 1), abs=0.04)
 
 
