@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from denoise.engine.options import RunOptions, Stabilisation
 from denoise.engine.plan import MEBIBYTE, choose_core, make_tiles, readable_bytes
 from denoise.engine.progress import Monitor
 from denoise.errors import ResourceError
+from denoise.noise import NoiseModel
 from denoise.transforms.continuum import estimate_continuum
 from denoise.transforms.stabilise import Anscombe
 
@@ -36,6 +37,7 @@ _STAGE, _DATA = "subtracting the continuum", "data"
 
 # fewer channels are a window on one line, not a spectrum with a continuum
 _WIDE = 60
+_FITTED = 0.2  # share of the largest noise power below which the errors of fitted continua show
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,18 @@ def scratch_array(cube: Cube, in_memory: int, scratch: Path) -> NDArray[np.float
 def make_stabiliser(vst: Stabilisation) -> Anscombe:
     """The generalised Anscombe transform of a detector."""
     return Anscombe(gain=vst.gain, offset=vst.offset, read_noise=vst.read_noise)
+
+
+def trusted(noise: NoiseModel, continuum: str) -> NoiseModel:
+    """Noise of data without their continuum: its finest detail on the sky is not that of the noise any more.
+
+    A robust fit is not linear in the data, so that the errors of the fits, which all channels of a spectrum share,
+    are less smooth on the sky than noise that a beam has smoothed: however little they are, taking the beam out of the
+    noise would make emission of them.
+    """
+    if continuum == "none" or noise.cube_shape[0] == 1:
+        return noise
+    return replace(noise, trusted=max(noise.trusted, _FITTED))
 
 
 def resolve_continuum(cube: Cube, mode: str) -> str:

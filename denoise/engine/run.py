@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from denoise.cores import Spread, usable_cores
 from denoise.cube import Cube, Provenance, inspect
 from denoise.engine.chain import Chain
-from denoise.engine.conditioning import Conditioned, condition, in_a_file
+from denoise.engine.conditioning import Conditioned, condition, in_a_file, trusted
 from denoise.engine.enhancing import check_enhancer
 from denoise.engine.options import RunOptions
 from denoise.engine.plan import make_plan, readable_bytes
@@ -204,7 +204,8 @@ class Run:
                 value=self.noise.shape,
                 action=f"give one of shape {cube.shape}",
             )
-        return Settled(data, self.noise or self._estimated(data.cube), found.maximum)
+        noise = self.noise or self._estimated(data.cube)
+        return Settled(data, trusted(noise, data.continuum), found.maximum)
 
     def prepare(self, scratch: Path) -> Prepared:
         """Everything that comes before the first tile: checks, conditioning, noise, plan.
@@ -229,7 +230,9 @@ class Run:
                 left, threads=self.threads, spread=self._spread, check=self.monitor.check
             )
             unchanged = Conditioned(left, left, None, data.continuum)
-            return self._step(unchanged, measured, options, positivity_of=(noise, data.continuum))
+            return self._step(
+                unchanged, trusted(measured, data.continuum), options, positivity_of=(noise, data.continuum)
+            )
 
         chain = Chain(prepared, options, later, scratch, self.monitor)
         chain.chosen = why

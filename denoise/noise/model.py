@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Region = tuple[slice, slice, slice]
 Shape = tuple[int, int, int]
+# share of the largest spatial noise power: below it a measured model says too little. A third of this finds still
+# fainter compact sources, but what is mirrored at the edges of a mask is then taken for emission
+TRUSTED = 0.003
 _PROBE = 65536  # voxels looked at for the typical sigma of a stored array
 _PROBE_MAP = 2**22  # and pixels of a map over the field
 
@@ -91,6 +94,9 @@ class NoiseModel:
         Where a window starts in the cube, and the cube's shape: draws depend on absolute voxels.
     seams : Seams
         Rows and columns of the cube at which the noise is independent of what precedes it.
+    trusted : float
+        Share of the largest spatial noise power down to which the model holds: where the noise has less, nothing is
+        made of how little that is (`denoise.transforms.whitening`).
 
     Raises
     ------
@@ -110,6 +116,7 @@ class NoiseModel:
     start: Shape = (0, 0, 0)
     cube_shape: Shape = (0, 0, 0)
     seams: Seams = NONE
+    trusted: float = TRUSTED
 
     def __post_init__(self) -> None:
         nchan, ny, nx = self.shape
@@ -345,6 +352,7 @@ class NoiseModel:
             "start": list(self.start),
             "cube_shape": list(self.cube_shape),
             "seams": {"rows": list(self.seams.rows), "columns": list(self.seams.columns)},
+            "trusted": self.trusted,
         }
 
     @classmethod
@@ -359,7 +367,7 @@ class NoiseModel:
         for name in ("channel_sigma", "relative", "spatial_acf", "spectral_acf"):
             fields[name] = _unpack(values[name])
         fields["seams"] = Seams(**{axis: tuple(places) for axis, places in values.get("seams", {}).items()})
-        return cls(pixels=pixels, **fields)
+        return cls(pixels=pixels, trusted=values.get("trusted", TRUSTED), **fields)
 
     def _slices(self, region: Region | None) -> Region:
         if region is None:

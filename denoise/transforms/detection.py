@@ -25,7 +25,7 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 SEED = 5.5  # a voxel that is as rare as one above it in white noise starts a region, see ``seed_levels``
-_NEARBY = 1.2  # so much less is enough to extend a region, within a reach of channels and pixels
+_NEARBY = 0.8  # so much less is enough to extend a region, within a reach of channels and pixels
 _REACH = (3, 8)
 _GROW = 0.6  # a seed grows by this many standard deviations of its kernel
 # significance beyond which so many fine smoothings are taken off before coarser ones

@@ -24,9 +24,6 @@ from denoise.transforms._jit import run_ranges
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-# of the largest noise power: below it a measured noise model says too little. A third of this finds still fainter
-# compact sources, but what is mirrored at the edges of a mask is then taken for emission
-FLOOR = 0.003
 # half width of the ACF that counts, in its FWHM: mirrored borders are wrong for far sidelobes of a dirty beam, and
 # filters as wide as the field amplify that
 _WIDEST = 4
@@ -117,7 +114,7 @@ def filters_for(noise: NoiseModel) -> Filters | None:
     if noise.spatial_acf.size == 1:
         return None
     half = ceil(_WIDEST * max(noise.correlation_fwhm))
-    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape, half)
+    return _filters(noise.spatial_acf.tobytes(), noise.spatial_acf.shape, half, noise.trusted)
 
 
 def whiten(data: Array, valid: Mask, noise: NoiseModel, *, threads: int = 1) -> Whitened:
@@ -247,11 +244,11 @@ def _shrunk(mask: Mask, axis: int) -> Mask:
 
 
 @lru_cache(maxsize=16)
-def _filters(content: bytes, shape: tuple[int, int], half: int) -> Filters:
+def _filters(content: bytes, shape: tuple[int, int], half: int, floor: float) -> Filters:
     acf = np.frombuffer(content, np.float64).reshape(shape)
     if max(shape) > 2 * half + 1:
         acf = valid_acf(taper_acf(crop_acf(acf, half)))
-    forward, back, left = whitening_kernels(acf, floor=FLOOR)
+    forward, back, left = whitening_kernels(acf, floor=floor)
     return Filters(forward, back, left, _border_noise(acf, forward))
 
 

@@ -32,7 +32,7 @@ def observed(tmp_path_factory):
     axes = np.ogrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
     source = np.exp(-0.5 * sum(((a - c) / w) ** 2 for a, c, w in zip(axes, PLACE, WIDTH, strict=True)))
     noise = NoiseModel.from_beam(SHAPE, SIGMA, (4.0, 4.0, 0.0))
-    data = (15 * SIGMA * source + noise.sample(seed=3)).astype(np.float32)
+    data = (15 * SIGMA * source + noise.sample(seed=4)).astype(np.float32)
     data[:, :3] = np.nan
     cards = {
         "CTYPE1": "RA---SIN", "CRVAL1": 150.0, "CRPIX1": 29.0, "CDELT1": -STEP, "CUNIT1": "deg",

@@ -42,7 +42,7 @@ def test_trains_and_refuses_to_do_it_again_by_accident(recipe, capsys):
     assert train(recipe, "--json-log") == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     done = {one["stage"]: one["done"] for one in events if one["event"] == "progress"}
-    assert done == {"training": 4, "fitting the guard": 6, "calibrating errors": 10}
+    assert done == {"training": 4, "fitting the guard": 12, "calibrating errors": 10}
     assert sum(one["event"] == "validation" for one in events) == 2
     made = {path.name for path in (recipe.parent / "out").iterdir()}
     assert made == {

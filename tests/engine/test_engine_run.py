@@ -141,6 +141,16 @@ def test_emission_all_over_the_field_is_remarked_upon():
         assert not any("of the voxels" in one for one in clean.warnings)
 
 
+@pytest.mark.parametrize("mode", ["median", "polynomial:1", "smooth"])
+def test_what_the_fit_of_a_continuum_leaves_of_noise_is_no_emission(mode):
+    """The errors of the fits are not as smooth on the sky as the noise that they come from."""
+    shape = (40, 48, 48)
+    for seed in (1, 2):
+        noise = noise_model(shape).sample(seed=seed)
+        result = denoise.denoise(Cube(noise, beam=BEAM), "ist", continuum=mode)
+        assert result.support.read().mean() < 0.03
+
+
 @pytest.mark.parametrize("factor", [1e-18, 1e6])
 def test_the_whole_run_scales_with_the_unit(factor):
     data, _, _ = observation((16, 48, 48))

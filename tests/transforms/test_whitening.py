@@ -8,8 +8,9 @@ from scipy import ndimage
 
 from denoise.noise import NoiseModel, Seams
 from denoise.noise.covariance import autocorrelate, beam_acf, filtered_variance, whitening_kernels
+from denoise.noise.model import TRUSTED
 from denoise.simulate import noise_field
-from denoise.transforms.whitening import FLOOR, _border_scale, convolve, filters_for, whiten
+from denoise.transforms.whitening import _border_scale, convolve, filters_for, whiten
 
 SHAPE = (150, 64, 72)
 BEAMS = [(4.0, 4.0, 0.0), (6.0, 4.0, 30.0), (9.0, 8.0, 120.0)]
@@ -61,7 +62,7 @@ def test_border_factors_are_the_noise_that_mirroring_makes():
 
 def test_kernels_are_inverse_to_each_other_and_leave_unit_variance():
     acf = beam_acf((5.0, 4.0, 20.0))
-    forward, back, left = whitening_kernels(acf, floor=FLOOR)
+    forward, back, left = whitening_kernels(acf, floor=TRUSTED)
     assert filtered_variance(acf, forward) == pytest.approx(1, abs=1e-3)
     image = np.zeros((101, 101))
     image[50, 50] = 1
