@@ -101,7 +101,7 @@ class NoiseModel:
     Raises
     ------
     NoiseError
-        Shapes do not fit, a sigma is negative, or an ACF is not one.
+        Shapes do not fit, a sigma is negative, an ACF is not one, or `trusted` is no share.
     """
 
     shape: Shape
@@ -139,6 +139,12 @@ class NoiseModel:
                 "a spectral ACF is 1D and starts with 1",
                 value=self.spectral_acf[:3],
                 action="divide it by its value at lag 0",
+            )
+        if not 0 < self.trusted <= 1:
+            raise NoiseError(
+                "a noise model is trusted down to a share of its largest power",
+                value=self.trusted,
+                action="give a number above 0 and up to 1",
             )
         if self.cube_shape == (0, 0, 0):
             object.__setattr__(self, "cube_shape", self.shape)

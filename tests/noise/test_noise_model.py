@@ -268,6 +268,8 @@ def test_clipped_std_ignores_a_contaminated_tail():
         {"spatial_acf": np.full((3, 3), 0.5)},
         {"spectral_acf": np.array([0.5])},
         {"channel_sigma": -np.ones(12)},
+        {"trusted": 0.0},
+        {"trusted": np.nan},
     ],
 )
 def test_models_that_are_none_are_refused(fields):
