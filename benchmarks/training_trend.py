@@ -23,7 +23,7 @@ from denoise.benchmark import Suite, load_suite, run_suite, summary
 from denoise.benchmark.cases import Made, list_cases, make_case
 from denoise.benchmark.figure import load_published
 from denoise.benchmark.tables import Line
-from denoise.metrics import rmse
+from denoise.metrics import rmse_ratio
 from denoise.transforms.whitening import whiten
 
 SCORES = {
@@ -73,9 +73,9 @@ def _oracle_ratio(made: Made) -> float:
     energy = np.square(shape).sum(axis=(1, 2))
     brightness = (data * shape).sum(axis=(1, 2)) / np.maximum(energy, np.finfo(float).tiny)
     fitted = one.truth * brightness[:, None, None]
-    inside = np.broadcast_to(one.aperture, one.truth.shape)
-    error, before = (rmse(cube, one.truth, inside) for cube in (fitted, one.noisy))
-    return float((error or 0.0) / (before or np.nan))
+    ratio = rmse_ratio(one.truth, one.noisy, fitted, one.aperture)
+    assert ratio is not None
+    return ratio
 
 
 def show(lines: list[Line], rows: list[str], oracle: dict[tuple[str, str], float]) -> None:

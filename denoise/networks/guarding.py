@@ -56,18 +56,18 @@ def guard_model(
     if not steps:
         return
     network, fields = read_network(recipe, folder).to(device), whole_fields(recipe.simulation)
-    tell = report or (lambda *_: None)
+    tell, total = report or (lambda *_: None), 4 * steps  # a step and a line for each of both halves
 
     def counted(batches: Iterator[Batch]) -> Iterator[Batch]:
         for number, batch in enumerate(batches, 1):
             yield batch
-            tell(number, 4 * steps)
+            tell(number, total)
 
     with open_feed(partial(make_batch, fields, recipe.seed), workers) as feed:
         batches = counted(feed.batches(GUARDING, 0, 2 * steps))
         guard = fit_guard(network, islice(batches, steps), batches)
     if guard is not None:
         lines = widest_line(
-            fields, recipe.seed, cubes=2 * steps, report=lambda done: tell(2 * steps + done, 4 * steps)
+            fields, recipe.seed, cubes=2 * steps, report=lambda done: tell(2 * steps + done, total)
         )
         write_guard(replace(guard, lines=np.asarray(lines, np.float32)), str(recipe.sha256), folder)
