@@ -16,7 +16,7 @@ import argparse
 import time
 from statistics import median
 
-from denoise.simulate import TOY_KINDS, UNSEEN_KINDS, Counts, Observation, simulate_cube
+from denoise.simulate import ALL_KINDS, Counts, Observation, simulate_cube
 
 OBSERVATIONS = {
     "white_convolved": Observation(),
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=12, help="cubes of each kind")
     seeds = parser.parse_args().seeds
     print(f"{'kind':<22} median ms   least ms   (white noise convolved with the beam)")
-    for kind in (*TOY_KINDS, *UNSEEN_KINDS):
+    for kind in ALL_KINDS:
         middle, least = milliseconds(kind, Observation(), seeds)
         print(f"{kind:<22} {middle:9.1f} {least:10.1f}")
     print(f"\n{'one disc, noise':<22} median ms   least ms")

@@ -25,7 +25,7 @@ from denoise.networks.recipe import SimulationRecipe
 from denoise.networks.scalespace import Grid, noise_numbers, scale_space
 from denoise.networks.weights import Model, load_model, model_folder
 from denoise.noise import NoiseModel
-from denoise.simulate import TOY_KINDS, UNSEEN_KINDS
+from denoise.simulate import ALL_KINDS
 from denoise.transforms.detection import standardise
 from denoise.transforms.whitening import whiten
 
@@ -77,7 +77,7 @@ def judged(
 
 def recipes(trained: SimulationRecipe) -> Iterator[tuple[str, bool, SimulationRecipe]]:
     """Each class: its name, whether the training had it, and how its cubes are drawn."""
-    for kind in (*TOY_KINDS, *UNSEEN_KINDS):
+    for kind in ALL_KINDS:
         seen = trained.kinds.get(kind, 0.0) > 0
         changes: dict[str, Any] = {"kinds": {kind: 1.0}}
         if not seen:  # as in the suite of unseen shapes

@@ -54,6 +54,7 @@ COLUMNS = (
     ("RMSE cube", "rmse_ratio_cube", 3),
     ("flux ap", "flux_aperture_percent", 0),
     ("flux em", "flux_emission_percent", 0),
+    ("flux cube", "flux_cube_percent", 0),
     ("peak", "peak_kept", 2),
     ("peak vox", "peak_voxel_kept", 2),
     ("bright", "bright_mean_kept", 2),

@@ -24,6 +24,7 @@ SHOWN = {
     "rmse_ratio_cube": ("RMSE cube", 3),
     "flux_aperture_percent": ("flux aperture %", 1),
     "flux_emission_percent": ("flux emission %", 1),
+    "flux_cube_percent": ("flux cube %", 1),
     "linearity_error_percent": ("lin. err. %", 1),
     "emission_auc": ("AUC", 3),
     "peak_kept": ("peak", 2),

@@ -43,7 +43,7 @@ def simulate(
         typer.Option(
             metavar="LIST",
             help="In turn: disc, unresolved, multi, merger, empty, filled; ring, tails, outflow, shell, halo, "
-            "absorber; or toy, unseen: all of the first, of the second.",
+            "absorber; compact; or toy, unseen: all of the first, of the second.",
             rich_help_panel=SCENE,
         ),
     ] = "disc",
@@ -255,10 +255,10 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _kinds(text: str) -> list[str]:
-    from denoise.simulate import TOY_KINDS, UNSEEN_KINDS
+    from denoise.simulate import ALL_KINDS, TOY_KINDS, UNSEEN_KINDS
 
     sets: dict[str, tuple[str, ...]] = {"toy": TOY_KINDS, "unseen": UNSEEN_KINDS}
-    words = parse.words(text, option="--kind", allowed=(*TOY_KINDS, *UNSEEN_KINDS, *sets))
+    words = parse.words(text, option="--kind", allowed=(*ALL_KINDS, *sets))
     if not words:
         raise UsageError("--kind names nothing", value=text, action="for instance --kind disc,merger")
     return [kind for word in words for kind in sets.get(word, (word,))]

@@ -62,6 +62,9 @@ GUARD_NUMBERS: dict[str, Reduction] = {
 # share of the reach of network and transform, in channels and in pixels, that a halo needs: beyond it what is changed
 # changes the result by less than a third of what tiles may differ (benchmarks/bench_unet.py --only halo)
 EFFECTIVE = 0.55, 0.45
+# soft edge of a region within which the result fades: what a network leaves of empty sky is noise, and clipped at zero
+# it would add up to more flux than there is
+_FULL = np.float32(100)
 # bytes a voxel: search, inputs and answer of the network, its features (for each of the first level), a second answer
 _BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 100, 6, 30
 
@@ -250,15 +253,18 @@ class Unet(Denoiser):
         both = not self.positivity
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
         white, region, whole = seen.white, seen.found.region, bridged(seen.white.data, valid)
-        weighed = self._weigh(whole, white, noise)
+        weighed = self._weigh(whole, white, noise, region)
         left = detection.noise_left(white.noise, noise_numbers(white.noise).scales)
         near = strength(whole, left, threads=self.threads)
         mixed = self._mixed(weighed, whole, white, noise, region, near)
+        mixed.data[...] *= np.minimum(_FULL * region, 1)
         # the flux that was left out of the regions found, and the correlation
         flux.put_back(mixed.data, whole, region=region, strength=near, threads=self.threads)
         estimate = white.restore(mixed.data, region, threads=self.threads)
+        shown = white.widened(region > 0, self.threads) & valid
         if self.positivity:
-            estimate = positivity.without_negatives(estimate, valid, threads=self.threads)
+            estimate = positivity.without_negatives(estimate, shown, threads=self.threads)
+        estimate = np.where(shown, estimate, np.float32(0))
         width, most = line_width(estimate), float(np.abs(data).max())
         numbers = cube_numbers(noise, most, weighed.windows, weighed.unusual, width)
         result = Examined(estimate, np.sqrt(weighed.variance), near, valid, seen.support)
@@ -270,7 +276,7 @@ class Unet(Denoiser):
         """What the method makes of the network's result; here nothing else."""
         return Mixed(found.data, 0.0, {})
 
-    def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> Weighed:
+    def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel, region: Block) -> Weighed:
         from denoise.networks.inference import weigh
 
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
@@ -289,6 +295,7 @@ class Unet(Denoiser):
             both=both,
             flips=self.parameters.flips,
             threads=self.threads,
+            region=region,
             look=look,
         )
         return Weighed(data, variance, spread_over(ratio, grid.padded)[grid.inside], windows, unusual)

@@ -4,7 +4,14 @@ from denoise.simulate.beams import Beam, beam_area, beam_image, convolve_beam
 from denoise.simulate.clouds import HANNING_ACF, Component
 from denoise.simulate.discs import Galaxy, rotation_velocity, sersic_b
 from denoise.simulate.fields import NoiseFamily, earth_rotation_tracks, noise_field
-from denoise.simulate.morphologies import TOY_KINDS, UNSEEN_KINDS, Morphology, SceneKind, draw_scene
+from denoise.simulate.morphologies import (
+    ALL_KINDS,
+    TOY_KINDS,
+    UNSEEN_KINDS,
+    Morphology,
+    SceneKind,
+    draw_scene,
+)
 from denoise.simulate.observations import Counts, Observation
 from denoise.simulate.populations import Kind, draw_galaxies
 from denoise.simulate.scenes import Scene, render_galaxies, render_scene
@@ -12,6 +19,7 @@ from denoise.simulate.simulations import Simulation, observe, repeat, simulate_c
 from denoise.simulate.structures import Halo, Outflow, Ring, Shell, Structure, Tail
 
 __all__ = [
+    "ALL_KINDS",
     "HANNING_ACF",
     "TOY_KINDS",
     "UNSEEN_KINDS",

@@ -1,4 +1,4 @@
-"""Scenes of any kind, and the ranges of what the toy set lacks (``unseen-morphology v1``).
+"""Scenes of any kind, and the ranges of what the toy set lacks (``unseen-morphology v1``, ``compact v1``).
 
 Ranges are fixed: a change makes a new version. Lengths are pixels or beams (geometric mean FWHM), velocities
 channels or fractions of the band, R_e and V those of the disc in the field.
@@ -19,6 +19,9 @@ shell      a toy disc with one to three bubbles of 1 to 2 beams radius and 0.5 t
 halo       a toy disc (R_e of 1 to 2.4 beams) in gas of 2 to 3.5 R_e, index 0.5 to 1, axis ratio 0.5 to 1, with 1
            to 4 times its flux, dispersion 0.05 to 0.1 of the band, edge-to-edge gradient up to V
 absorber   an unresolved toy disc with a continuum of 0.3 to 1.5 line peaks, absorbed to 0.3 to 1 of it
+=========  ====================================================================================================
+compact    one to four sources as surveys find them: Gaussians of R_e 0.01 to 0.25 beams, axis ratio 0.4 to 1, flux
+           within a factor of 3; Gaussian lines of sigma 0.5 to 4 channels, a gradient of up to two of them to R_e
 =========  ====================================================================================================
 
 Rings, tails and shells lie in the inner 60 % of the field, all else anywhere, as in the toy set.
@@ -46,11 +49,12 @@ from denoise.simulate.populations import (
 from denoise.simulate.scenes import Scene, Shape
 from denoise.simulate.structures import Halo, Outflow, Ring, Shell, Tail
 
-UNSEEN_RANGES = "unseen-morphology v1"
+UNSEEN_RANGES, COMPACT_RANGES = "unseen-morphology v1", "compact v1"
 Morphology = Literal["ring", "tails", "outflow", "shell", "halo", "absorber"]
-SceneKind = Literal[Kind, Morphology]
+SceneKind = Literal[Kind, Morphology, "compact"]
 TOY_KINDS: tuple[Kind, ...] = get_args(Kind)
 UNSEEN_KINDS: tuple[Morphology, ...] = get_args(Morphology)
+ALL_KINDS: tuple[SceneKind, ...] = get_args(SceneKind)
 
 
 def draw_scene(rng: np.random.Generator, kind: SceneKind, *, shape: Shape, fwhm: float) -> Scene:
@@ -62,8 +66,8 @@ def draw_scene(rng: np.random.Generator, kind: SceneKind, *, shape: Shape, fwhm:
         Source of all parameters.
     kind : str
         Of the toy set ("disc", "unresolved", "multi", "merger", "empty", "filled", see `draw_galaxies`), or
-        "ring", "tails" (mergers with a bridge and tidal tails), "outflow", "shell", "halo", "absorber" (see the
-        module).
+        "ring", "tails" (mergers with a bridge and tidal tails), "outflow", "shell", "halo", "absorber", "compact"
+        (see the module).
     shape : tuple of int
         (channel, y, x).
     fwhm : float
@@ -78,7 +82,7 @@ def draw_scene(rng: np.random.Generator, kind: SceneKind, *, shape: Shape, fwhm:
         return Scene(tuple(draw_galaxies(rng, kind, shape=shape, fwhm=fwhm)))
     if kind not in _DRAW:
         raise ParameterError(
-            f"kind must be one of {', '.join((*TOY_KINDS, *UNSEEN_KINDS))}",
+            f"kind must be one of {', '.join(ALL_KINDS)}",
             value=kind,
             action="choose one of these",
         )
@@ -87,6 +91,8 @@ def draw_scene(rng: np.random.Generator, kind: SceneKind, *, shape: Shape, fwhm:
 
 def ranges_of(kind: str) -> str:
     """Name and version of the ranges that scenes of this kind are drawn from."""
+    if kind == "compact":
+        return COMPACT_RANGES
     return UNSEEN_RANGES if kind in UNSEEN_KINDS else TOY_RANGES
 
 
@@ -220,6 +226,24 @@ def _absorber(rng: np.random.Generator, shape: Shape, fwhm: float) -> Scene:
     return Scene((disc,), continuum=rng.uniform(0.3, 1.5), absorption=rng.uniform(0.3, 1.0))
 
 
+def _compact(rng: np.random.Generator, shape: Shape, fwhm: float) -> Scene:
+    return Scene(structures=tuple(_compact_source(rng, shape, fwhm) for _ in range(rng.integers(1, 5))))
+
+
+def _compact_source(rng: np.random.Generator, shape: Shape, fwhm: float) -> Halo:
+    dispersion, radius = log_uniform(rng, 0.5, 4.0), fwhm * log_uniform(rng, 0.01, 0.25)
+    return Halo(
+        flux=log_uniform(rng, 1 / 3, 1.0),
+        centre=draw_position(rng, shape, 2.0 * dispersion),
+        effective_radius=radius,
+        index=0.5,
+        axis_ratio=rng.uniform(0.4, 1.0),
+        position_angle=rng.uniform(0.0, 360.0),
+        gradient=rng.uniform(-2.0, 2.0) * dispersion / radius,
+        dispersion=dispersion,
+    )
+
+
 def _inner_position(rng: np.random.Generator, shape: Shape, half_width: float) -> tuple[float, float, float]:
     """A place in the inner 60 % of the field: what is large would be cut else."""
     channel, _, _ = draw_position(rng, shape, half_width)
@@ -250,4 +274,5 @@ _DRAW = {
     "shell": _shell,
     "halo": _halo,
     "absorber": _absorber,
+    "compact": _compact,
 }

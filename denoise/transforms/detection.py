@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from denoise.noise import NoiseModel
 from denoise.transforms._jit import run_ranges
 from denoise.transforms.bitmask import BitMask, scan, take_off
-from denoise.transforms.smoothing import correlate, dilate, gaussian
+from denoise.transforms.smoothing import correlate, gaussian
 from denoise.transforms.wavelets import B3, band_kernels, default_scales, smoothing_kernels
 from denoise.transforms.whitening import Whitened, filters_for, whiten
 from denoise.transforms.windows import windows_around
@@ -269,9 +269,7 @@ def find_emission(
         threads=threads,
     )
     # what is found where the noise is white is as wide as beam and source where it is not
-    spread = 0 if white.filters is None else white.filters.spread
-    support = dilate(found.support, (0, spread, spread), threads=threads) if spread else found.support
-    return Emission(white, found, valid, support & valid)
+    return Emission(white, found, valid, white.widened(found.support, threads) & valid)
 
 
 def support(

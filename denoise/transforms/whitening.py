@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from denoise.noise import NoiseModel
 from denoise.noise.covariance import crop_acf, filtered_variance, taper_acf, valid_acf, whitening_kernels
 from denoise.transforms._jit import run_ranges
+from denoise.transforms.smoothing import dilate
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -98,6 +99,11 @@ class Whitened(NamedTuple):
             return estimate
         error = self.block - self.coloured(self.data, threads)
         return self.coloured(estimate, threads) + share * error
+
+    def widened(self, mask: Mask, threads: int = 1) -> Mask:
+        """A mask of ``data``, grown by what the filter that puts the correlation back spreads."""
+        spread = 0 if self.filters is None else self.filters.spread
+        return dilate(mask, (0, spread, spread), threads=threads) if spread else mask
 
     def coloured(self, white: Array, threads: int = 1) -> Array:
         """Values with the correlation put back."""

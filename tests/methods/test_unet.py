@@ -66,6 +66,19 @@ def test_the_error_scales_and_is_zero_only_without_coverage():
     assert np.allclose(scaled.variance, 16 * found.variance, rtol=1e-3)
 
 
+@pytest.mark.parametrize("positivity", [True, False])
+def test_nothing_is_shown_where_a_search_finds_nothing(positivity):
+    """What a network leaves of empty sky is noise: clipped at zero it added up to more flux than the source has."""
+    data, truth, noise = observation((24, 80, 80), peak_snr=8.0, at=(12.0, 40.0, 40.0))
+    found = Unet(positivity=positivity).apply(data, noise, None)
+    far = np.ones(data.shape, bool)
+    far[:, 8:72, 8:72] = False
+    assert found.support.any()
+    assert not found.data[far].any()
+    empty = Unet(positivity=positivity).apply(data - truth, noise, None)
+    assert not empty.data.any()
+
+
 def test_the_result_has_an_error_bar():
     data, _, noise = observation(SHAPE)
     result = denoise.denoise(data, "unet", noise=noise)

@@ -154,7 +154,7 @@ def test_declining_and_universal_curves():
     assert universal[1] == pytest.approx(10.0, rel=0.15)
 
 
-@pytest.mark.parametrize("kind", UNSEEN_KINDS)
+@pytest.mark.parametrize("kind", [*UNSEEN_KINDS, "compact"])
 def test_unseen_scenes_are_kept_as_json(kind):
     for seed in range(3):
         scene = draw_scene(np.random.default_rng(seed), kind, shape=(40, 96, 96), fwhm=4.5)
