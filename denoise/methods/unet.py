@@ -2,7 +2,8 @@
 
 The network (`denoise.networks.unet3d`) sees significances at all scales with everything around them, and says what
 share of each coefficient of the data to keep, a correction, and how far off the result may be. What it leaves of the
-flux in regions that a search finds is put back from the residual, as `ist` does (`denoise.transforms.flux`).
+flux in regions that a search finds is put back from the residual, as `ist` does (`denoise.transforms.flux`); where the
+search finds nothing, nothing is shown.
 """
 
 from __future__ import annotations
