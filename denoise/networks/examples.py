@@ -50,6 +50,8 @@ class Batch(NamedTuple):
         Transfer function that takes whitened cubes back.
     snr : ndarray, shape (batch,), float32
         Peak SNR; 0 for an empty field.
+    scene : ndarray, shape (batch,), float32
+        Number of the scene: the same for cubes that differ in their noise alone.
     """
 
     inputs: NDArray[np.float16]
@@ -60,6 +62,7 @@ class Batch(NamedTuple):
     noise: Array
     colour: Array
     snr: Array
+    scene: Array
 
 
 class Observed(NamedTuple):
@@ -87,13 +90,19 @@ def make_batch(recipe: SimulationRecipe, seed: int, stream: int, step: int) -> B
     rng = np.random.default_rng((seed, stream, step))
     shares = np.array([one.weight for one in recipe.shapes])
     chosen: BatchShape = recipe.shapes[int(rng.choice(len(shares), p=shares / shares.sum()))]
-    seeds = rng.integers(2**62, size=chosen.batch)
-    field = chosen.field or chosen.shape
-    made = [
-        cut_around(draw_observed(recipe, field, int(one)), chosen.shape, np.random.default_rng(int(one) + 1))
-        for one in seeds
-    ]
-    return Batch(*(np.stack(parts) for parts in zip(*made, strict=True)))
+    seeds = [int(one) for one in rng.integers(2**62, size=chosen.batch)]
+    made = []
+    for scene, one in enumerate(seeds[: -(-chosen.batch // 2)] if recipe.antithetic else seeds):
+        cube = draw_observed(recipe, chosen.field or chosen.shape, one)
+        for noisy in (cube, with_negated_noise(cube)) if recipe.antithetic else (cube,):
+            cut = cut_around(noisy, chosen.shape, np.random.default_rng(one + 1))
+            made.append(cut._replace(scene=np.asarray(scene, np.float32)))
+    return Batch(*(np.stack(parts) for parts in zip(*made[: chosen.batch], strict=True)))
+
+
+def with_negated_noise(cube: Observed) -> Observed:
+    """The same scene in noise that is as likely."""
+    return cube._replace(noisy=2 * cube.truth - cube.noisy)
 
 
 def cut_around(cube: Observed, shape: tuple[int, int, int], rng: np.random.Generator) -> Batch:
@@ -137,6 +146,7 @@ def example(cube: Observed) -> Batch:
         numbers.bands,
         colour_transfer(filters_for(cube.model), cube.truth.shape[1:]),
         np.asarray(cube.snr, np.float32),
+        np.zeros((), np.float32),
     )
 
 

@@ -5,6 +5,10 @@ aperture and the cube, so that every SNR counts alike; penalties on the bias of 
 and of the mean near the peak, because the least squared error at low SNR is a posterior mean that drops faint flux; and
 the Gaussian likelihood of the errors under the variance that the network says, through which no gradient reaches them.
 Errors are those of the cube with its correlation put back, as users see it.
+
+A bias is the mean over the cubes of a scene in the step. With noise of either sign (antithetic variates: Hammersley &
+Morton 1956, Proc. Camb. Phil. Soc. 52, 449) what is linear in the noise cancels, and the penalty is of the bias; of one
+cube it is of the scatter too, and pulls every flux towards what is usual.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ class Examples(NamedTuple):
     noise: Tensor
     colour: Tensor
     snr: Tensor
+    scene: Tensor
 
 
 class Terms(NamedTuple):
@@ -69,7 +74,7 @@ def terms(answer: Answer, batch: Examples, floor: float) -> Terms:
     )
 
 
-def loss(found: Terms, snr: Tensor, weight: LossRecipe) -> Tensor:
+def loss(found: Terms, snr: Tensor, scene: Tensor, weight: LossRecipe) -> Tensor:
     """One number for a batch."""
     bright = snr.clamp(max=_MOST_SNR)
     seen = bright.square() * (bright / _SEEN_SNR).clamp(max=1).pow(4)
@@ -77,9 +82,9 @@ def loss(found: Terms, snr: Tensor, weight: LossRecipe) -> Tensor:
         weight.emission * torch.log(found.emission + _LEAST)
         + weight.aperture * torch.log(found.aperture + _LEAST)
         + weight.cube * torch.log(found.cube + _LEAST)
-        + weight.bias_flux * _bent(found.bias_flux)
-        + weight.bias_peak * _bent(found.bias_peak)
-        + weight.bias_outside * _bent(seen.sqrt() * found.bias_outside)
+        + weight.bias_flux * _bent(_common(found.bias_flux, scene))
+        + weight.bias_peak * _bent(_common(found.bias_peak, scene))
+        + weight.bias_outside * _bent(seen.sqrt() * _common(found.bias_outside, scene))
         + weight.variance * found.variance
     )
     return full.mean()
@@ -108,6 +113,12 @@ def coloured(white: Tensor, transfer: Tensor) -> Tensor:
 
 def _total(values: Tensor) -> Tensor:
     return values.sum(dim=(1, 2, 3))
+
+
+def _common(bias: Tensor, scene: Tensor) -> Tensor:
+    """For each cube the mean over those of its scene."""
+    same = (scene[:, None] == scene).float()
+    return (same @ bias) / same.sum(dim=1)
 
 
 def _bent(bias: Tensor) -> Tensor:

@@ -98,6 +98,12 @@ class SimulationRecipe(_Section):
         default=0.02, ge=0, le=0.3, description="relative error of the noise model's sigma, 1 sigma"
     )
 
+    antithetic: bool = Field(
+        default=False,
+        description="cubes of a step are pairs of one scene in noise of either sign, so that the loss sees biases of "
+        "scenes and not of their noise",
+    )
+
     @field_validator("kinds", "noise")
     @classmethod
     def _shares(cls, shares: dict[str, float]) -> dict[str, float]:

@@ -320,7 +320,7 @@ def stepped(state: State, value: Tensor, asked: OptimiserRecipe) -> float:
 
 def simulated_loss(network: torch.nn.Module, batch: Examples, recipe: TrainingRecipe) -> Tensor:
     """The loss of simulated cubes."""
-    return loss(_terms(network, batch, recipe), batch.snr, recipe.loss)
+    return loss(_terms(network, batch, recipe), batch.snr, batch.scene, recipe.loss)
 
 
 def descend(state: State, asked: OptimiserRecipe) -> None:
@@ -349,7 +349,7 @@ def validate(network: torch.nn.Module, held: Iterable[Batch], recipe: TrainingRe
         examples = on_device(batch, device)
         with torch.no_grad():
             found = _terms(network, examples, recipe)
-        losses.append(float(loss(found, examples.snr, recipe.loss)))
+        losses.append(float(loss(found, examples.snr, examples.scene, recipe.loss)))
         rows.append(_ratios(found, examples))
     numbers = {"loss": float(np.mean(losses))}
     table = np.concatenate(rows)

@@ -48,6 +48,18 @@ def test_workers_make_the_same_batches_in_the_same_order(tiny_recipe):
     assert all(same(one, other) for one, other in zip(expected, made, strict=True))
 
 
+def test_antithetic_cubes_are_pairs_in_noise_of_either_sign(tiny_recipe):
+    shape = tiny_recipe.simulation.shapes[0].model_copy(update={"batch": 3})
+    recipe = tiny_recipe.simulation.model_copy(update={"antithetic": True, "shapes": (shape,)})
+    batch = make_batch(recipe, 3, TRAINING, 7)
+    assert batch.scene.tolist() == [0, 0, 1]
+    assert np.array_equal(batch.truth[0], batch.truth[1])
+    assert not np.array_equal(batch.truth[0], batch.truth[2])
+    both = batch.bands[:2].astype(np.float32).sum(axis=0).sum(axis=-2)
+    assert np.allclose(both / 2, batch.truth[0].astype(np.float32), atol=0.02)
+    assert not np.allclose(batch.bands[0], batch.bands[1], atol=0.1)
+
+
 def test_cubes_are_in_units_of_their_noise(tiny_recipe):
     cubes = [draw_observed(tiny_recipe.simulation, (8, 32, 32), seed) for seed in range(24)]
     noise = np.array([np.std(cube.noisy - cube.truth) for cube in cubes])

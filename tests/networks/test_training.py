@@ -13,6 +13,7 @@ from denoise.networks import checkpoint, losses  # noqa: E402
 from denoise.networks.examples import TRAINING, make_batch  # noqa: E402
 from denoise.networks.recipe import (  # noqa: E402
     BegunWith,
+    LossRecipe,
     OptimiserRecipe,
     checked_recipe,
     load_any_recipe,
@@ -232,3 +233,15 @@ def test_a_recipe_that_is_none(tmp_path):
         load_recipe(path)
     with pytest.raises(InputError, match="cannot be read"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_a_bias_is_that_of_a_scene_and_not_of_its_noise():
+    weight = LossRecipe(emission=0, aperture=0, cube=0, bias_flux=1, bias_peak=0, bias_outside=0, variance=0)
+    parts = {name: torch.zeros(2) for name in losses.Terms._fields}
+    found = losses.Terms(**parts | {"bias_flux": torch.tensor([0.5, -0.3])})
+    snr = torch.full((2,), 8.0)
+    alone, together = (
+        float(losses.loss(found, snr, torch.tensor(scene), weight)) for scene in ([0.0, 1.0], [0.0, 0.0])
+    )
+    assert alone == pytest.approx((0.25 + 0.09) / 2)
+    assert together == pytest.approx(0.1**2)
