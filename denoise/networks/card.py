@@ -21,6 +21,7 @@ CARD = "CARD.md"
 _SCORES = ("aperture", "emission", "flux")
 _CPUINFO = Path("/proc/cpuinfo")
 _PLACES = {"found": "emission found", "rest": "elsewhere", "emission": "true emission", "sky": "true sky"}
+_PAIRS = "; the cubes of a step are pairs of one scene in noise of either sign"
 
 
 def write_card(
@@ -115,7 +116,7 @@ def _images(recipe: LidiaRecipe) -> list[str]:
             f"{_range(simulation.bright_snr)}; beams of {_range(simulation.beam)} pixels FWHM.",
         ),
         f"- **Scenes**: {_shares(simulation.kinds)}.",
-        f"- **Noise**: {_shares(simulation.noise)}.",
+        f"- **Noise**: {_shares(simulation.noise)}{_PAIRS if simulation.antithetic else ''}.",
     ]
 
 
@@ -175,7 +176,7 @@ def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float 
             f"{_range(simulation.usual_beam)}; {100 * simulation.hanning:.0f} % with Hanning-smoothed channels.",
         ),
         f"- **Scenes**: {_shares(simulation.kinds)}.",
-        f"- **Noise**: {_shares(simulation.noise)}.",
+        f"- **Noise**: {_shares(simulation.noise)}{_PAIRS if simulation.antithetic else ''}.",
         f"- **Cubes** (channel, y, x): {', '.join(_shapes(simulation))}.",
         _joined(
             f"- **Left out**: {', '.join(left_out)}, continuum. Anything beyond these ranges is extrapolated.",

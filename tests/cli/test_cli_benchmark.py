@@ -44,7 +44,7 @@ def test_a_run_its_files_and_its_comparison(capsys: pytest.CaptureFixture[str]) 
     assert execute(["benchmark", "tiny.yaml", "--workers", "1"]) == 0
     said = capsys.readouterr()
     assert "Two discs (tiny v1): discs" in said.out
-    assert "wiener_oracle" in said.out
+    assert "wiener oracle" in said.out
     folder = Path("benchmark-tiny")
     assert {"index.html", "tiny.png", "table.csv", "results.json"} <= {p.name for p in folder.iterdir()}
 
