@@ -175,8 +175,8 @@ def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float 
             f"{_range(simulation.beam)} pixels FWHM, {100 * simulation.usual:.0f} % of them",
             f"{_range(simulation.usual_beam)}; {100 * simulation.hanning:.0f} % with Hanning-smoothed channels.",
         ),
-        f"- **Scenes**: {_shares(simulation.kinds)}.",
-        f"- **Noise**: {_shares(simulation.noise)}{_PAIRS if simulation.antithetic else ''}.",
+        _joined(f"- **Scenes**: {_shares(simulation.kinds)}."),
+        _joined(f"- **Noise**: {_shares(simulation.noise)}{_PAIRS if simulation.antithetic else ''}."),
         f"- **Cubes** (channel, y, x): {', '.join(_shapes(simulation))}.",
         _joined(
             f"- **Left out**: {', '.join(left_out)}, continuum. Anything beyond these ranges is extrapolated.",
