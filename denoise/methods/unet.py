@@ -254,7 +254,7 @@ class Unet(Denoiser):
         both = not self.positivity
         seen = detection.find_emission(data, valid, noise, both_signs=both, threads=self.threads)
         white, region, whole = seen.white, seen.found.region, bridged(seen.white.data, valid)
-        weighed = self._weigh(whole, white, noise, region)
+        weighed = self._weigh(whole, white, noise)
         left = detection.noise_left(white.noise, noise_numbers(white.noise).scales)
         near = strength(whole, left, threads=self.threads)
         mixed = self._mixed(weighed, whole, white, noise, region, near)
@@ -277,7 +277,7 @@ class Unet(Denoiser):
         """What the method makes of the network's result; here nothing else."""
         return Mixed(found.data, 0.0, {})
 
-    def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel, region: Block) -> Weighed:
+    def _weigh(self, whole: Block, white: Whitened, noise: NoiseModel) -> Weighed:
         from denoise.networks.inference import weigh
 
         grid = Grid.of(noise.shape, noise.start, image=noise.cube_shape[0] == 1)
@@ -296,7 +296,6 @@ class Unet(Denoiser):
             both=both,
             flips=self.parameters.flips,
             threads=self.threads,
-            region=region,
             look=look,
         )
         return Weighed(data, variance, spread_over(ratio, grid.padded)[grid.inside], windows, unusual)

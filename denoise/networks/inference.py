@@ -12,7 +12,6 @@ from denoise.networks.scalespace import BANDS, Array, Grid, NoiseNumbers
 from denoise.networks.weighing import Shares, seen, weighed_sum
 
 _AXES = (2, 1, 0)  # of (channel, y, x, feature): x, y, channel are mirrored in this order
-AGAIN = 0.5  # how much of what a gain leaves out in emission it is applied to once more
 
 
 def weigh(
@@ -24,13 +23,9 @@ def weigh(
     both: bool,
     flips: int = 1,
     threads: int = 1,
-    region: Array | None = None,
     look: Callable[[Array], None] | None = None,
 ) -> tuple[Array, Array]:
     """Weighed sub-bands and the variance of the result, each of shape (channel, y, x), float32.
-
-    Trained for the least error, gains are low where emission is faint: they know of all the empty sky there might have
-    been. Where a search has found emission they are raised, for less bias at no more error.
 
     Parameters
     ----------
@@ -48,9 +43,6 @@ def weigh(
         Mirror images whose mean is the answer.
     threads : int
         Threads of this call.
-    region : ndarray, shape (channel, y, x), optional
-        Where emission was found, 0 to 1: there a gain g becomes ``g + AGAIN (1 - g) g`` (twicing: Tukey 1977,
-        Exploratory Data Analysis), see ``benchmarks/flux_tradeoff.py --knob again``. None: nowhere.
     look : callable, optional
         Called with what the network sees, see ``weighing.seen``, before it answers; not to change or keep it.
 
@@ -72,16 +64,8 @@ def weigh(
         np.subtract(shares.correction, negative.correction, out=shares.correction)
         np.maximum(shares.log_variance, negative.log_variance, out=shares.log_variance)
     del inputs
-    if region is not None:
-        _raise_gains(shares.gains, grid.positions(region).mean(axis=-1))
     data = weighed_sum(white, noise, grid, shares, route.floor, threads=threads)
     return data, _pixels(np.exp(shares.log_variance[..., 0]), grid)
-
-
-def _raise_gains(gains: Array, share: Array) -> None:
-    """Twicing, in place; `share` of it for each position (channel, y / 2, x / 2)."""
-    for k, part in enumerate(np.float32(AGAIN) * share):
-        gains[k] += part[..., None] * (1 - gains[k]) * gains[k]
 
 
 def _pixels(values: Array, grid: Grid) -> Array:

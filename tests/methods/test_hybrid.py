@@ -28,8 +28,8 @@ def says(monkeypatch):
     def install(data, *, ratio=0.0, variance=0.05, unusual=0):
         original = Unet._weigh
 
-        def weigh(self, whole, white, noise, region):
-            found = original(self, whole, white, noise, region)
+        def weigh(self, whole, white, noise):
+            found = original(self, whole, white, noise)
             given = np.zeros_like(whole) if data is None else data
             return replace_fields(found, whole, given, ratio, variance, unusual)
 
@@ -175,8 +175,7 @@ def test_a_continuum_is_remarked_upon_and_a_line_is_not():
 def test_ratio_of_the_guard_is_that_of_every_voxel():
     data, _, noise = observation(SHAPE)
     method = Hybrid()
-    white, region = whiten(data, np.ones(SHAPE, bool), noise), np.zeros(SHAPE, np.float32)
-    found = method._weigh(data, white, noise, region)
+    found = method._weigh(data, whiten(data, np.ones(SHAPE, bool), noise), noise)
     assert found.ratio.shape == SHAPE
     assert np.isfinite(found.ratio).all()
 

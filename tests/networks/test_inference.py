@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from denoise.networks.inference import AGAIN, weigh  # noqa: E402
+from denoise.networks.inference import weigh  # noqa: E402
 from denoise.networks.routes import TorchRoute  # noqa: E402
 from denoise.networks.scalespace import Grid, noise_numbers, scale_space  # noqa: E402
 from denoise.networks.unet3d import weighed  # noqa: E402
@@ -53,24 +53,6 @@ def test_it_is_what_training_sees_and_weighs_without_storing_it(tiny_model, monk
     assert np.allclose(found, grid.pixels(expected.numpy()), atol=2e-4)
     spread = answer.log_variance[0].exp().expand(*expected.shape)
     assert np.allclose(variance, grid.pixels(spread.numpy()), rtol=2e-3)
-
-
-def test_gains_are_raised_where_emission_was_found_and_nowhere_else(tiny_model):
-    block, numbers = data(), noise_numbers(NoiseModel.white(SHAPE, 1.0))
-    grid, region = Grid.of(SHAPE), np.zeros(SHAPE, np.float32)
-    region[:, :16] = 1
-    space = scale_space(block, numbers, grid)
-    told, bands = (torch.from_numpy(n)[None] for n in (numbers.numbers, numbers.bands))
-    answer = tiny_model.network(torch.from_numpy(space.inputs)[None], told)
-    raised = answer._replace(gains=answer.gains + AGAIN * (1 - answer.gains) * answer.gains)
-    inside, outside = (
-        grid.pixels(weighed(one, torch.from_numpy(space.bands)[None], bands, 4.0)[0].numpy())
-        for one in (raised, answer)
-    )
-    found, _ = weighed_block(tiny_model, block, region=region)
-    assert np.abs(inside - outside).max() > 0.01
-    assert np.allclose(found[:, :16], inside[:, :16], atol=2e-4)
-    assert np.allclose(found[:, 16:], outside[:, 16:], atol=2e-4)
 
 
 @pytest.mark.parametrize(("flips", "axis"), [(2, 2), (4, 1), (8, 0)])
