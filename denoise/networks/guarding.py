@@ -18,12 +18,18 @@ from denoise.networks.recipe import BatchShape, SimulationRecipe, TrainingRecipe
 
 
 def whole_fields(recipe: SimulationRecipe) -> SimulationRecipe:
-    """The same cubes, each alone and not cut: windows of a field that emission fills see more of it there."""
+    """The same cubes, each alone and not cut: windows of a field that emission fills see more of it there.
+
+    Every kind of scene as often as any other, but for empty ones, which say nothing: what is rare in a training is
+    known all the same.
+    """
     shapes = tuple(
         BatchShape(shape=one.field or one.shape, batch=1, weight=one.weight * one.batch)
         for one in recipe.shapes
     )
-    return recipe.model_copy(update={"shapes": shapes})
+    kinds = [kind for kind, share in recipe.kinds.items() if share > 0 and kind != "empty"]
+    even = dict.fromkeys(kinds, 1 / len(kinds)) if kinds else recipe.kinds
+    return recipe.model_copy(update={"shapes": shapes, "kinds": even})
 
 
 def guard_model(
