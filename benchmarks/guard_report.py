@@ -135,10 +135,11 @@ def bound(model: Model, cubes: int) -> None:
             some = np.random.default_rng(seed).permutation(len(found.values))[:A_CUBE]
             values.append(np.column_stack([found.values, found.given])[some])
             drawn += [(seed, kind, seen)] * len(some)
+    features = np.concatenate(values)
     cube, kinds, trained = (np.array(column) for column in zip(*drawn, strict=True))
     print(f"{'class':12s} windows  area  | told where the same is said of 2 %, 10 % of the trained")
     for kind in sorted(set(kinds[~trained])):
-        print(told_apart(np.concatenate(values), kinds == kind, trained, cube, kind))
+        print(told_apart(features, kinds == kind, trained, cube, kind))
 
 
 def told_apart(features: Floats, own: Mask, trained: Mask, cube: NDArray[Any], kind: str) -> str:

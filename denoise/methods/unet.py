@@ -265,7 +265,8 @@ class Unet(Denoiser):
         shown = white.widened(region > 0, self.threads) & valid
         if self.positivity:
             estimate = positivity.without_negatives(estimate, shown, threads=self.threads)
-        estimate = np.where(shown, estimate, np.float32(0))
+        else:
+            estimate = np.where(shown, estimate, np.float32(0))
         width, most = line_width(estimate), float(np.abs(data).max())
         numbers = cube_numbers(noise, most, weighed.windows, weighed.unusual, width)
         result = Examined(estimate, np.sqrt(weighed.variance), near, valid, seen.support)

@@ -6,7 +6,7 @@ import platform
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from denoise.atomic import put
 from denoise.cores import usable_cores
@@ -15,7 +15,7 @@ from denoise.networks.checkpoint import Progress, progress_of
 from denoise.networks.curves import snr_range
 from denoise.networks.recipe import LidiaRecipe, Recipe, SimulationRecipe, TrainingRecipe, load_any_recipe
 from denoise.networks.weights import RECIPE, WEIGHTS
-from denoise.simulate import SceneKind
+from denoise.simulate import ALL_KINDS
 
 CARD = "CARD.md"
 _SCORES = ("aperture", "emission", "flux")
@@ -166,7 +166,7 @@ def _network(folder: Path) -> str:
 
 def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float | None) -> list[str]:
     simulation = recipe.simulation
-    left_out = [kind for kind in get_args(SceneKind) if not simulation.kinds.get(kind)]
+    left_out = [kind for kind in ALL_KINDS if not simulation.kinds.get(kind)]
     return [
         _trained(recipe, progress, where, hours, of=f" of {_cubes(simulation)} cubes"),
         _joined(

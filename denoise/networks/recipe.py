@@ -97,7 +97,6 @@ class SimulationRecipe(_Section):
     sigma_error: float = Field(
         default=0.02, ge=0, le=0.3, description="relative error of the noise model's sigma, 1 sigma"
     )
-
     antithetic: bool = Field(
         default=False,
         description="cubes of a step are pairs of one scene in noise of either sign, so that the loss sees biases of "

@@ -19,7 +19,6 @@ shell      a toy disc with one to three bubbles of 1 to 2 beams radius and 0.5 t
 halo       a toy disc (R_e of 1 to 2.4 beams) in gas of 2 to 3.5 R_e, index 0.5 to 1, axis ratio 0.5 to 1, with 1
            to 4 times its flux, dispersion 0.05 to 0.1 of the band, edge-to-edge gradient up to V
 absorber   an unresolved toy disc with a continuum of 0.3 to 1.5 line peaks, absorbed to 0.3 to 1 of it
-=========  ====================================================================================================
 compact    one to four sources as surveys find them: Gaussians of R_e 0.01 to 0.25 beams, axis ratio 0.4 to 1, flux
            within a factor of 3; Gaussian lines of sigma 0.5 to 4 channels, a gradient of up to two of them to R_e
 =========  ====================================================================================================
