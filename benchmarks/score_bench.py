@@ -93,7 +93,8 @@ def load_bench(
     anywhere : bool
         Roll by any offset: a source may then be cut in two by the border of the field.
     draw : int, optional
-        Fresh noise of this seed in place of the stored one: white, convolved with the same beam.
+        Fresh noise of this number in place of the stored one: white, convolved with the same beam. Draws 2 k and
+        2 k + 1 are one noise with both signs, so that over pairs the flux of the noisy cubes is exactly the true one.
     """
     for k, path in enumerate(sorted(bench_folder().glob("*.npz"))[:cubes]):
         with np.load(path) as data:
@@ -101,7 +102,8 @@ def load_bench(
             minor, major, angle = (float(value) for value in data["beam"])
         beam = (major, minor, angle)
         if draw is not None:
-            noise = noise_field(np.random.default_rng((draw, k)), truth.shape, beam)
+            noise = noise_field(np.random.default_rng((draw // 2, k)), truth.shape, beam)
+            noise *= np.float32(-1 if draw % 2 else 1)
         if roll is not None:
             offset = _offset(np.random.default_rng((roll, k)), aperture, anywhere=anywhere)
             truth, noise, aperture = (np.roll(a, offset, axis=(-2, -1)) for a in (truth, noise, aperture))
@@ -199,20 +201,18 @@ def header() -> str:
 
 
 def flux_bias(method: Method, peak_snr: float, draws: int, *, cubes: int | None = None) -> str:
-    """Mean flux over fresh noise, with standard errors; the noisy cube's own beside it."""
-    lines = []
+    """Mean flux over pairs of draws of the noise, with standard errors; the noisy cube's own beside it."""
+    lines, pairs = [], max(draws // 2, 1)
     for name, function in (("method", method), ("noisy", built_in("noisy"))):
         rows = []
-        for draw in range(draws):
-            rows += score_function(
-                function, load_bench(peak_snr, cubes=cubes, draw=draw + 1), false_regions=False
-            )
+        for draw in range(2, 2 + 2 * pairs):
+            rows += score_function(function, load_bench(peak_snr, cubes=cubes, draw=draw), false_regions=False)
         summary = summarise(rows)
         for key in ("flux_emission_percent", "flux_aperture_percent"):
-            per_draw = np.array([row[key] for row in rows]).reshape(draws, -1).mean(axis=1)
-            error = per_draw.std(ddof=1) / np.sqrt(draws) if draws > 1 else float("nan")
+            per_pair = np.array([row[key] for row in rows]).reshape(pairs, -1).mean(axis=1)
+            error = per_pair.std(ddof=1) / np.sqrt(pairs) if pairs > 1 else float("nan")
             lines.append(
-                f"{name} {peak_snr} {key}: {summary[key].value:.2f} +- {error:.2f} over {draws} draws"
+                f"{name} {peak_snr} {key}: {summary[key].value:.2f} +- {error:.2f} over {pairs} pairs of draws"
             )
     return "\n".join(lines)
 

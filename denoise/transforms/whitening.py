@@ -42,8 +42,8 @@ class Filters:
         The filter and its inverse.
     acf : ndarray, 2D of odd shape
         Of the noise that is left.
-    border : ndarray, shape (3,)
-        How much more noise the first pixels from a border have.
+    border : ndarray, shape (2, pixels)
+        How much more noise the first pixels from a border have: along y, along x.
     """
 
     whiten: NDArray[np.float64]
@@ -229,12 +229,13 @@ def _border_scale(planes: Mask, border: NDArray[np.float64]) -> Array:
     if planes.all():  # the usual case needs no search for borders
         for axis in (1, 2):
             near = np.minimum(np.arange(planes.shape[axis]), np.arange(planes.shape[axis])[::-1])
-            factors = np.append(border, 1.0).astype(np.float32)[np.minimum(near, len(border))]
+            more = border[axis - 1]
+            factors = np.append(more, 1.0).astype(np.float32)[np.minimum(near, len(more))]
             scale *= factors[:, None] if axis == 1 else factors
         return scale
     for axis in (1, 2):
         inside, near = planes, np.zeros(planes.shape, np.bool_)
-        for factor in border:
+        for factor in border[axis - 1]:
             inside = _shrunk(inside, axis)
             ring = planes & ~inside & ~near
             scale[ring] *= np.float32(factor)
@@ -255,11 +256,12 @@ def _filters(content: bytes, shape: tuple[int, int], half: int, floor: float) ->
     if max(shape) > 2 * half + 1:
         acf = valid_acf(taper_acf(crop_acf(acf, half)))
     forward, back, left = whitening_kernels(acf, floor=floor)
-    return Filters(forward, back, left, _border_noise(acf, forward))
+    border = np.stack([_border_noise(acf, forward), _border_noise(acf.T, forward.T)])
+    return Filters(forward, back, left, border)
 
 
 def _border_noise(acf: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviation of whitened noise in the first pixels from a border: what is mirrored counts twice."""
+    """Standard deviation of whitened noise in the first pixels from a border across y: what is mirrored counts twice."""
     half = kernel.shape[0] // 2
     at = np.arange(-half, half + 1)
     spread = []
