@@ -5,13 +5,13 @@
     python benchmarks/coverage.py --method ist --suite real-degraded --data FOLDER
     python benchmarks/coverage.py --model FOLDER --positivity on --seed 7
 
-68 % of the truth should lie within 1 sigma and 95 % within 1.96 sigma: in the emission that the run found and in the
-rest; and by the truth, where it exceeds the noise ("bright", with mean and width of the pulls, which should be 0 and
-1) and in the sky (truth below 5 % of its peak), which no data tell apart from faint emission that was missed. Voxels
-where the result is exactly zero and the truth below .01 sigma of the noise do not count. A truth that is itself
-observed counts with its own noise. The pull of a flux is (flux - true flux) / error: in the source's aperture with the
-error of the data's noise (`denoise.metrics.masked_flux`); and of all the flux that was found, with the error from draws
-of the noise. Methods that do not know their own errors get them from draws (--draws).
+68 % of the truth should lie within 1 sigma and 95 % within the limits that the run states (1.96 sigma without): in the
+emission that the run found and in the rest; and by the truth, where it exceeds the noise ("bright", with mean and width
+of the pulls, which should be 0 and 1) and in the sky (truth below 5 % of its peak), which no data tell apart from faint
+emission that was missed. Voxels where the result is exactly zero and the truth below .01 sigma of the noise do not
+count. A truth that is itself observed counts with its own noise. The pull of a flux is (flux - true flux) / error: in
+the source's aperture with the error of the data's noise (`denoise.metrics.masked_flux`); and of all the flux that was
+found, with the error from draws of the noise. Methods that do not know their own errors get them from draws (--draws).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import denoise
-from denoise.metrics import coverage, emission_mask, scored, sum_error
+from denoise.metrics import LEVELS, coverage, emission_mask, scored, sum_error
 from denoise.noise import NoiseModel
 
 Array = NDArray[np.float32]
@@ -92,10 +92,11 @@ def score(one: Known, arguments: argparse.Namespace) -> dict[str, tuple[float, .
     sigma = one.noise.sigma()
     error = error if one.own is None else np.hypot(error, one.own)
     known, seen = scored(one.truth, data, sigma), result.support.read()
+    limits = np.where(seen, *(result.limits or (LEVELS[1][1],) * 2))
     masks = seen, ~seen, one.truth > sigma, ~emission_mask(one.truth)
     found: dict[str, tuple[float, ...]] = {}
     for name, mask in zip(PARTS, masks, strict=True):
-        got = coverage(one.truth, data, error, known & mask)
+        got = coverage(one.truth, data, error, known & mask, limits=limits)
         if got is not None:
             found[name] = tuple(got)
     usable = masks[2] & np.isfinite(data - one.truth)

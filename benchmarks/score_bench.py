@@ -206,7 +206,9 @@ def flux_bias(method: Method, peak_snr: float, draws: int, *, cubes: int | None 
     for name, function in (("method", method), ("noisy", built_in("noisy"))):
         rows = []
         for draw in range(2, 2 + 2 * pairs):
-            rows += score_function(function, load_bench(peak_snr, cubes=cubes, draw=draw), false_regions=False)
+            rows += score_function(
+                function, load_bench(peak_snr, cubes=cubes, draw=draw), false_regions=False
+            )
         summary = summarise(rows)
         for key in ("flux_emission_percent", "flux_aperture_percent"):
             per_pair = np.array([row[key] for row in rows]).reshape(pairs, -1).mean(axis=1)

@@ -74,6 +74,10 @@ class Chain(Prepared):
         return False
 
     @property
+    def limits(self) -> None:
+        """There are no errors."""
+
+    @property
     def resolution(self) -> None:
         """Not told: kernels of later steps follow the noise that the steps before them leave."""
 

@@ -22,8 +22,8 @@ from denoise.engine.runners import Runner, Serial
 from denoise.engine.tiles import Blocks
 from denoise.engine.tilework import Done, Keep, Piece, TileWork, whole_piece
 from denoise.errors import DenoiseWarning
-from denoise.methods import Denoiser
-from denoise.methods.errorbars import flux_factor
+from denoise.methods import Denoiser, Limits
+from denoise.methods.errorbars import drawn_limits, flux_factor
 from denoise.noise import NoiseModel
 
 
@@ -85,6 +85,11 @@ class Prepared:
     def error_bar(self) -> bool:
         """Whether the result has a 1 sigma error."""
         return self._draws > 0 or self.denoiser.info.error_bar
+
+    @property
+    def limits(self) -> Limits | None:
+        """How many 1 sigma errors hold 95 %; None: as many as of Gaussian errors, or it is not known."""
+        return drawn_limits(self.denoiser) if self._draws else self.denoiser.limits
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from denoise.engine.bootstrap import Drawn
 from denoise.engine.resolution import Resolution
 from denoise.engine.sinks import Told, file_sink
 from denoise.engine.tilework import Piece
+from denoise.methods import Limits
 from denoise.noise import NoiseModel
 from denoise.transforms.stabilise import Anscombe
 
@@ -66,6 +67,10 @@ class Result:
     resolution : Resolution or None
         How sharp the result is, where the method smooths by a fixed kernel; None where what it takes out depends on
         the data. It is in the header as ``EFFRES`` and HISTORY.
+    limits : Limits or None
+        How many `uncertainty` hold 95 % of the truth, in the emission found and elsewhere (``limits.found``,
+        ``limits.rest``); in the header of UNCERT as ``LIM95IN`` and ``LIM95OUT``. None: 1.96, as of Gaussian errors, or
+        nothing is known.
     chosen : str
         Why this method, where "auto" chose it; "" otherwise.
     method, parameters : str, dict
@@ -99,6 +104,7 @@ class Result:
     chosen: str = ""
     display: bool = False
     resolution: Resolution | None = None
+    limits: Limits | None = None
     path: Path | None = None
 
     def write(
@@ -141,6 +147,7 @@ class Result:
                 remarks=bool(self.remarks),
                 display=self.display,
                 resolution=self.resolution,
+                limits=self.limits,
             )
             sink.open(self.input, self.noise, told)
             keep = sink.keeper()

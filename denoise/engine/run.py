@@ -131,6 +131,7 @@ class Run:
                 remarks=prepared.denoiser.info.remarks,
                 display=prepared.display,
                 resolution=prepared.resolution,
+                limits=prepared.limits,
             )
             sink.open(self.cube, prepared.noise, told)
             try:
@@ -177,6 +178,7 @@ class Run:
             chosen=told.chosen,
             display=told.display,
             resolution=told.resolution,
+            limits=told.limits,
             method=told.method,
             parameters=prepared.parameters,
             provenance=provenance,

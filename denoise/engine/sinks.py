@@ -18,11 +18,12 @@ from denoise.cube.zarr_writer import ZarrWriter
 from denoise.engine.resolution import Resolution
 from denoise.engine.tilework import Keep, Piece
 from denoise.errors import DenoiseWarning, UsageError
-from denoise.methods import MethodInfo
+from denoise.methods import Limits, MethodInfo
 from denoise.noise import NoiseModel
 
 Floats = NDArray[np.floating]
 
+LIMIT_CARDS = "LIM95IN", "LIM95OUT"
 _ROOM = 12  # cards of the header kept for what a method says at the end
 
 
@@ -55,6 +56,8 @@ class Told:
         The results have no unit, and nothing else is kept.
     resolution : Resolution or None
         Where a kernel broadens it.
+    limits : Limits or None
+        How many 1 sigma errors hold 95 %, where they are not Gaussian.
     """
 
     method: str
@@ -64,6 +67,7 @@ class Told:
     remarks: bool = False
     display: bool = False
     resolution: Resolution | None = None
+    limits: Limits | None = None
 
 
 class Sink(Protocol):
@@ -206,7 +210,7 @@ class FileSink:
         separable = {} if whole else _noise_extensions(self._save, noise)
         self._writer = self._make_writer(
             cube,
-            {**dict.fromkeys(self._streamed), **separable},
+            {**dict.fromkeys(self._streamed), **separable, **_error_cards(self._streamed, told.limits)},
             _history(told),
             _ROOM if told.remarks else 0,
             {} if told.resolution is None else told.resolution.cards(),
@@ -265,6 +269,17 @@ class FileSink:
         if not isinstance(self._writer, kind):
             raise UsageError("the sink is not open", action="call open() first")
         return self._writer
+
+
+def _error_cards(streamed: Sequence[str], limits: Limits | None) -> dict[str, Extension]:
+    """UNCERT with the cards that say how it is to be read."""
+    if limits is None or "UNCERT" not in streamed:
+        return {}
+    cards = {
+        LIMIT_CARDS[0]: (limits.found, "95% are within so many UNCERT: emission found"),
+        LIMIT_CARDS[1]: (limits.rest, "95% are within so many UNCERT: elsewhere"),
+    }
+    return {"UNCERT": Extension(cards=cards)}
 
 
 def _history(told: Told) -> list[str]:

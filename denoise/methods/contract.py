@@ -98,6 +98,13 @@ class Halo(NamedTuple):
     x: int | None
 
 
+class Limits(NamedTuple):
+    """How many sigma of a calibrated error hold 95 % of the truth: in the emission found, and elsewhere."""
+
+    found: float
+    rest: float
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What ``apply`` returns.
@@ -218,6 +225,11 @@ class Denoiser:
         are not used.
         """
         return 0.0
+
+    @property
+    def limits(self) -> Limits | None:
+        """Of the method's own error bar; None: it is Gaussian, or there is none."""
+        return None
 
     def halo(self, shape: tuple[int, int, int], noise: NoiseModel) -> Halo:
         """How far the output looks around itself, for a cube of this shape (channel, y, x)."""

@@ -20,19 +20,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from denoise.errors import InputError
-from denoise.methods.contract import Denoiser
-from denoise.networks.calibration import Examined, Factor, check_curves, size_of
+from denoise.methods.contract import Denoiser, Limits
+from denoise.networks.calibration import Examined, Side
 from denoise.noise import NoiseModel
 from denoise.resources import resource
 from denoise.transforms import detection
-from denoise.transforms._jit import run_ranges
 from denoise.transforms.gaps import bridged
 from denoise.transforms.gates import strength
 from denoise.transforms.wavelets import default_scales
 from denoise.transforms.whitening import whiten
 
 Array = NDArray[np.float32]
-Curves = dict[str, tuple[float, ...]]
 
 FILE = "calibration.yaml"
 FLOOR = 0.1  # sigma: spread of voxels that draws leave alone
@@ -57,13 +55,9 @@ class Held(BaseModel):
     flux_pull: tuple[float, float] = Field(description="mean and width over the cubes, of the flux found")
 
 
-class Side(BaseModel):
-    """What is known of results of both signs, or of those without negatives."""
+class DrawnSide(Side):
+    """The same of errors from draws, and of fluxes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    found: Curves = Field(description="where emission was found")
-    rest: Curves = Field(description="everywhere else")
     flux: float = Field(gt=0, description="factor for the errors of fluxes that draws give")
 
 
@@ -76,29 +70,17 @@ class ErrorCurves(BaseModel):
     weights: str = Field("", description="SHA-256 of the trained numbers that the method used")
     draws: int
     cubes: tuple[int, int] = Field(description="fitted to, scored on")
-    both_signs: Side
-    positive: Side
+    both_signs: DrawnSide
+    positive: DrawnSide
     held: tuple[Held, ...] = ()
 
-    def side(self, *, positivity: bool) -> Side:
+    def side(self, *, positivity: bool) -> DrawnSide:
         """Curves for results with or without positivity."""
         return self.positive if positivity else self.both_signs
 
     def error(self, seen: Examined, *, positivity: bool, threads: int = 1) -> Array:
         """The calibrated 1 sigma error, shape (channel, y, x), in units of sigma."""
-        side = self.side(positivity=positivity)
-        inside, outside = Factor(side.found), Factor(side.rest)
-        size, out = size_of(seen.data, threads=threads), np.empty_like(seen.spread)
-
-        def planes(first: int, last: int) -> None:
-            for k in range(first, last):
-                here, looked = seen.found[k], (seen.spread[k], seen.strength[k], size[k])
-                out[k] = outside.of(*looked)
-                if here.any():
-                    out[k][here] = inside.of(*(values[here] for values in looked))
-
-        run_ranges(planes, len(out), threads=threads)
-        return out
+        return self.side(positivity=positivity).factor.error(seen, threads=threads)
 
 
 @cache
@@ -116,9 +98,6 @@ def error_curves(method: str, weights: str) -> ErrorCurves | None:
         return None
     try:
         found = ErrorCurves(**yaml.safe_load(path.read_text(encoding="utf-8")))
-        for side in (found.both_signs, found.positive):
-            for curves in (side.found, side.rest):
-                check_curves(curves)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError, ValueError) as err:
         raise InputError(
             f"{path} cannot be read as a calibration of error bars",
@@ -132,6 +111,12 @@ def flux_factor(denoiser: Denoiser) -> float:
     """What the errors of fluxes that draws give are multiplied by; 1 where nothing is known of the method."""
     curves = error_curves(denoiser.info.name, denoiser.weights)
     return 1.0 if curves is None else curves.side(positivity=denoiser.positivity).flux
+
+
+def drawn_limits(denoiser: Denoiser) -> Limits | None:
+    """How many of the sigma that draws give hold 95 %; None where nothing is known of the method."""
+    curves = error_curves(denoiser.info.name, denoiser.weights)
+    return None if curves is None else Limits(*curves.side(positivity=denoiser.positivity).limits)
 
 
 class Surroundings(NamedTuple):

@@ -23,6 +23,7 @@ from denoise.methods.contract import (
     Device,
     Estimate,
     Halo,
+    Limits,
     MethodInfo,
     Parameters,
     Reduction,
@@ -160,6 +161,12 @@ class Unet(Denoiser):
         return calibration_of(folder, checksum_of(folder))
 
     @property
+    def limits(self) -> Limits | None:
+        """As its calibration says."""
+        found = self._calibration
+        return None if found is None else Limits(*found.side(positivity=self.positivity).limits)
+
+    @property
     def backend(self) -> str:
         """What computes the network in this process."""
         return self._route.label
@@ -205,8 +212,13 @@ class Unet(Denoiser):
         filters = filters_for(noise)
         beyond = 0 if filters is None else filters.reach + filters.spread
         search = detection.emission_halo(shape, noise)
-        deep = max(search[0], BRIGHT[0] + 2, ceil(EFFECTIVE[0] * (network[0] + channels))) + WIDEST
-        side = max(search[1], BRIGHT[1] + 2 + beyond, ceil(EFFECTIVE[1] * (network[1] + pixels)) + beyond)
+        around = calibration.AROUND
+        deep = (
+            max(search[0] + around[0], BRIGHT[0] + 2, ceil(EFFECTIVE[0] * (network[0] + channels))) + WIDEST
+        )
+        side = max(
+            search[1] + around[1], BRIGHT[1] + 2 + beyond, ceil(EFFECTIVE[1] * (network[1] + pixels)) + beyond
+        )
         later = [(flux, True), (positivity, self.positivity), (calibration, True)]
         after = [step.halo(shape[0]) for step, used in later if used]
         deep, side = deep + sum(far for far, _ in after), side + sum(far for _, far in after)
@@ -227,8 +239,8 @@ class Unet(Denoiser):
         known = np.where(found.result.valid, noise.sigma(), np.float32(0))
         error, known_errors = found.result.spread, self._calibration
         if known_errors is not None:
-            factor = known_errors.factor(positivity=self.positivity)
-            error = factor.error(found.result, threads=self.threads)
+            side = known_errors.side(positivity=self.positivity)
+            error = side.factor.error(found.result, threads=self.threads)
         variance = np.asarray((np.square(error) + found.doubt) * np.square(known), np.float32)
         return Estimate(
             found.result.data * known,

@@ -1,4 +1,4 @@
-"""Whether error bars say how large the errors are: the shares of errors within 1 and 1.96 sigma."""
+"""Whether error bars say how large the errors are: the shares of errors within 1 sigma and within limits of 95 %."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Coverage(NamedTuple):
     Attributes
     ----------
     within_1, within_2 : float
-        Share of the errors within 1 and 1.96 sigma: .68 and .95 where the error bars are right.
+        Share of the errors within 1 sigma and within the limits of 95 %: .68 and .95 where the error bars are right.
     tails : float
         Quantile .95 over quantile .68 of error / sigma: 1.97 for Gaussian errors, more with heavy tails.
     """
@@ -49,7 +49,14 @@ def scored(truth: Array, estimate: Array, sigma: Array | float) -> Mask:
     return mask
 
 
-def coverage(truth: Array, estimate: Array, uncertainty: Array, mask: Mask | None = None) -> Coverage | None:
+def coverage(
+    truth: Array,
+    estimate: Array,
+    uncertainty: Array,
+    mask: Mask | None = None,
+    *,
+    limits: Array | float = LEVELS[1][1],
+) -> Coverage | None:
     """Coverage of ``estimate`` plus and minus ``uncertainty`` in the mask; None where it holds no voxel.
 
     Parameters
@@ -58,6 +65,8 @@ def coverage(truth: Array, estimate: Array, uncertainty: Array, mask: Mask | Non
         One unit, `uncertainty` 1 sigma; voxels that are not finite in one of them are left out.
     mask : ndarray of bool, optional
         (channel, y, x), or (y, x) for all channels; None: every voxel.
+    limits : ndarray or float
+        How many `uncertainty` are said to hold 95 %; broadcastable.
 
     Raises
     ------
@@ -67,9 +76,10 @@ def coverage(truth: Array, estimate: Array, uncertainty: Array, mask: Mask | Non
     use = usable(mask, truth, estimate, uncertainty)
     if not use.any():
         return None
+    wide = np.broadcast_to(limits, use.shape)[use]
     error = np.abs(estimate[use].astype(np.float64) - truth[use])
     sigma = uncertainty[use].astype(np.float64)
-    shares = [float(np.mean(error <= factor * sigma)) for _, factor in LEVELS]
+    shares = [float(np.mean(error <= factor * sigma)) for factor in (1.0, wide)]
     pull = np.divide(error, sigma, out=np.full_like(error, np.inf), where=sigma > 0)
     low, high = np.quantile(pull, [share for share, _ in LEVELS], method="higher")
     tails = float(high / low) if 0 < low < np.inf else float("nan")

@@ -10,7 +10,7 @@ from typing import Any
 
 from denoise.atomic import put
 from denoise.cores import usable_cores
-from denoise.networks.calibration import Calibration, Covered
+from denoise.networks.calibration import Calibration, Covered, Side
 from denoise.networks.checkpoint import Progress, progress_of
 from denoise.networks.curves import snr_range
 from denoise.networks.recipe import LidiaRecipe, Recipe, SimulationRecipe, TrainingRecipe, load_any_recipe
@@ -21,6 +21,7 @@ CARD = "CARD.md"
 _SCORES = ("aperture", "emission", "flux")
 _CPUINFO = Path("/proc/cpuinfo")
 _PLACES = {"found": "emission found", "rest": "elsewhere", "emission": "true emission", "sky": "true sky"}
+_ERRORS = "## Errors"
 _PAIRS = "; the cubes of a step are pairs of one scene in noise of either sign"
 
 
@@ -64,6 +65,19 @@ def write_card(
         *_notes(recipe.notes),
     ]
     put(folder / CARD, "\n\n".join(parts) + "\n")
+
+
+def rewrite_errors(folder: Path, calibration: Calibration) -> None:
+    """Put the coverage of a new calibration into the card of a model, and change nothing else.
+
+    Raises
+    ------
+    ResourceError
+        It cannot be written.
+    """
+    before, _, rest = (folder / CARD).read_text(encoding="utf-8").partition(_ERRORS)
+    _, mark, after = rest.partition("\n## ")
+    put(folder / CARD, "\n\n".join([before.rstrip(), *_coverage(calibration)]) + "\n" + mark + after)
 
 
 def write_lidia_card(folder: Path, *, device: str = "cpu", hours: float | None = None) -> None:
@@ -242,8 +256,10 @@ def _coverage(calibration: Calibration) -> list[str]:
     fitted, scored = calibration.cubes
     said = _joined(
         f"Calibrated on {fitted} simulated cubes; scored on {scored} others, on the final result of the method.",
-        "Share of the voxels whose truth is within 1 and 1.96 sigma of the result (.68 and .95 wanted): mean over",
-        "cubes with its standard error. The factors are fitted to the emission that the method found, and to the rest;",
+        "Share of the voxels whose truth is within 1 sigma and within the limit of 95 % of the result (.68 and .95",
+        "wanted): mean over cubes with its standard error. The limit is",
+        f"{_limits(calibration.both_signs)} for results of both signs and {_limits(calibration.positive)} for those",
+        "without negatives. All is fitted to the emission that the method found, and to the rest;",
         "below them the same voxels by the truth (emission: above 5 % of its peak), which no data tell apart: faint",
         "emission that was not found has the errors of empty sky. Voxels do not count where the result is exactly zero",
         "and the truth below .01 sigma of the noise; the error of an exact zero is that of the zeros that count.",
@@ -255,10 +271,14 @@ def _coverage(calibration: Calibration) -> list[str]:
         "where",
         "cubes",
         "within 1 sigma",
-        "within 1.96 sigma",
+        "within the limit",
         "tails (Gauss 1.97)",
     ]
-    return ["## Errors", said, _table(names, rows)]
+    return [_ERRORS, said, _table(names, rows)]
+
+
+def _limits(side: Side) -> str:
+    return f"{side.limits[0]:g} sigma in the emission found and {side.limits[1]:g} elsewhere"
 
 
 def _covered(one: Covered) -> list[str]:

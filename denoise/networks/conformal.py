@@ -2,11 +2,11 @@
 
 The factor is a quantile of |error| / predicted error, as in conformal prediction with quantile regression (Romano,
 Patterson & Candes 2019, arXiv:1905.03222): curves that minimise the pinball loss of its logarithm, for 68 % within 1
-sigma and 95 % within 1.96 sigma together, because one map of errors serves both. Every range of SNR counts alike, in it
-the emission that the method found and everything else, and in those every cube: what is promised must be told apart by
-the data. (Where the truth is not zero and nothing was found looks like empty sky, and no error bar of single voxels can
-be right for both.) Coverage is then counted on other cubes, by what was found and by the truth. All is of the method's
-final output, as users get it.
+sigma, one set for the emission that the method found and one for everything else, because what is promised must be told
+apart by the data. In both every range of SNR counts alike, in it every cube. (Where the truth is not zero and nothing
+was found looks like empty sky, and no error bar of single voxels can be right for both.) How many sigma hold 95 % is
+then the quantile of |error| / sigma, one number for each part: errors are far from Gaussian. Coverage is counted on
+other cubes, by what was found and by the truth. All is of the method's final output, as users get it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from denoise.networks.calibration import (
     PARTS,
     Calibration,
     Covered,
+    Curves,
     Examined,
-    Factor,
+    Side,
     Where,
+    features,
     logs,
-    size_of,
 )
 from denoise.networks.examples import Observed, draw_observed
 from denoise.networks.recipe import BatchShape, SimulationRecipe, TrainingRecipe
@@ -40,13 +41,14 @@ from denoise.noise import NoiseModel
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Examine = Callable[[Array, NoiseModel], Examined]  # denoises a block, in units of sigma
 Range = tuple[float, float]
 
 FIT, SCORE = 10, 11  # streams of the seed
 EMPTY: Range = (0.0, 0.0)
 EDGES = (2.5, 3.5, 6.0, 9.0)  # of the ranges of peak SNR
-_TOLD_APART: tuple[Where, ...] = ("found", "rest")  # what is fitted to: the data tell these from each other
+TOLD_APART: tuple[Where, Where] = ("found", "rest")  # what is fitted to: the data tell these from each other
 _MOST = 1000  # voxels of a cube that are fitted to, in the emission found and as many elsewhere
 _SOFT = 0.08  # width of the step of a quantile, in the logarithm of the error
 _STIFF = 1e-3  # weight of the curvature of the curves
@@ -62,15 +64,15 @@ class Voxels(NamedTuple):
         Range of the peak SNR.
     where : str
         "found" or "rest".
-    features : ndarray, shape (3, voxels)
-        Logarithms, in the order of ``calibration.KNOTS``.
+    features : dict of ndarray, shape (voxels,)
+        Logarithms of what the curves of these names look at.
     ratio : ndarray, shape (voxels,)
         Logarithm of |error| / predicted error.
     """
 
     snr: Range
     where: Where
-    features: Floats
+    features: dict[str, Floats]
     ratio: Floats
 
 
@@ -107,19 +109,19 @@ def calibrate(
     """
     fit, score = recipe.calibration.cubes, recipe.calibration.score
     tick = _counted(2 * (fit + score), report)
-    factors, rows = {}, []
+    sides, rows = {}, []
     with _pool(workers) as mapped:
         for positivity in (False, True):
             examine = method(positivity)
             voxels = tick(mapped(partial(sampled, recipe, examine), range(fit)))
-            factors[positivity] = fit_factor([one for cube in voxels for one in cube])
-            marks = tick(mapped(partial(marked, recipe, examine, factors[positivity]), range(score)))
+            sides[positivity] = fit_side([one for cube in voxels for one in cube])
+            marks = tick(mapped(partial(marked, recipe, examine, sides[positivity]), range(score)))
             rows += covered((one for cube in marks for one in cube), positivity=positivity)
     return Calibration(
         sha256=checksum,
         cubes=(fit, score),
-        both_signs=factors[False].curves,
-        positive=factors[True].curves,
+        both_signs=sides[False],
+        positive=sides[True],
         coverage=tuple(rows),
     )
 
@@ -149,27 +151,42 @@ def sampled(recipe: TrainingRecipe, examine: Examine, number: int) -> list[Voxel
     cube, snr = draw_cube(recipe, FIT, number)
     found = examine(cube.noisy, cube.model)
     rng = np.random.default_rng((recipe.seed, FIT, number, 1))
-    seen = (found.spread, found.strength, size_of(found.data))
-    error = np.maximum(np.abs(found.data - cube.truth), _LEAST)
-    parts, voxels = _parts(cube, found), []
-    for where in _TOLD_APART:
-        at = np.flatnonzero(parts[where])
-        if at.size:
-            at = rng.choice(at, min(at.size, _MOST), replace=False)
-            features = np.stack([logs(values.ravel()[at]) for values in seen]).astype(np.float64)
-            ratio = np.log(error.ravel()[at]) - np.log(found.spread.ravel()[at])
-            voxels.append(Voxels(snr, where, features, ratio.astype(np.float64)))
-    return voxels
+    error, seen = np.abs(found.data - cube.truth), features(found, KNOTS)
+    parts = _parts(cube, found)
+    return [
+        drawn_voxels(rng, snr, where, parts[where], seen, error) for where in TOLD_APART if parts[where].any()
+    ]
 
 
-def marked(recipe: TrainingRecipe, examine: Examine, factor: Factor, number: int) -> list[Mark]:
+def drawn_voxels(
+    rng: np.random.Generator, snr: Range, where: Where, part: Mask, seen: dict[str, Array], error: Array
+) -> Voxels:
+    """Some voxels of a part of a cube, each with the same chance.
+
+    Parameters
+    ----------
+    part : ndarray of bool, shape (channel, y, x)
+        Not empty.
+    seen : dict of ndarray, same shape
+        What the curves look at, the predicted error as "spread".
+    error : ndarray, same shape
+        |result - truth| in units of sigma.
+    """
+    at = np.flatnonzero(part)
+    at = rng.choice(at, min(at.size, _MOST), replace=False)
+    known = {name: logs(values.ravel()[at]).astype(np.float64) for name, values in seen.items()}
+    ratio = np.log(np.maximum(error.ravel()[at], _LEAST)) - np.log(seen["spread"].ravel()[at])
+    return Voxels(snr, where, known, ratio.astype(np.float64))
+
+
+def marked(recipe: TrainingRecipe, examine: Examine, side: Side, number: int) -> list[Mark]:
     """Coverage in one cube that nothing was fitted to."""
     cube, snr = draw_cube(recipe, SCORE, number)
     found = examine(cube.noisy, cube.model)
-    error = factor.error(found)
+    error, limits = side.factor.error(found), np.where(found.found, *side.limits)
     marks = []
     for where, mask in _parts(cube, found).items():
-        got = coverage(cube.truth, found.data, error, mask)
+        got = coverage(cube.truth, found.data, error, mask, limits=limits)
         if got is not None:
             marks.append(Mark(snr, where, got))
     return marks
@@ -182,40 +199,57 @@ def _parts(cube: Observed, examined: Examined) -> dict[Where, NDArray[np.bool_]]
     return {where: known & mask for where, mask in zip(PARTS, masks, strict=True)}
 
 
-def fit_factor(voxels: Iterable[Voxels]) -> Factor:
-    """Curves whose factor covers 68 and 95 % of these voxels as nearly as they can."""
+def fit_side(voxels: Iterable[Voxels]) -> Side:
+    """Curves whose factor covers 68 % of the emission found and of the rest, and the limits that cover 95 %."""
+    known = list(voxels)
+    curves, limits = {}, []
+    for where in TOLD_APART:
+        part = [one for one in known if one.where == where]
+        curves[where] = fit_curves(part)
+        limits.append(limit_of(part, curves[where]))
+    return Side(found=curves["found"], rest=curves["rest"], limits=(limits[0], limits[1]))
+
+
+def fit_curves(parts: list[Voxels]) -> Curves:
+    """Curves whose factor covers 68 % of these voxels; level without any."""
     from scipy.optimize import minimize
 
-    parts = list(voxels)
-    ratio = np.concatenate([one.ratio for one in parts])
-    basis = _basis(np.concatenate([one.features for one in parts], axis=1))
-    weight, bend = np.concatenate(_weights(parts)), _bends()
+    names = tuple(parts[0].features) if parts else tuple(KNOTS)
+    if not parts:
+        return {name: (0.0,) * len(KNOTS[name]) for name in names}
+    ratio, basis = np.concatenate([one.ratio for one in parts]), _basis(parts)
+    weight, bend, share = np.concatenate(_weights(parts)), _bends(names), LEVELS[0][0]
 
     def loss(values: Floats) -> tuple[float, Floats]:
         inside, stiff = basis @ values, bend @ values
-        total, slope = float(_STIFF * stiff @ stiff), 2 * _STIFF * (bend.T @ stiff)
-        for share, sigmas in LEVELS:
-            beyond = (inside + np.log(sigmas) - ratio) / _SOFT
-            each = _SOFT * np.logaddexp(0, beyond) - share * inside
-            total += float(weight @ each)
-            slope += basis.T @ (weight * (0.5 * (1 + np.tanh(0.5 * beyond)) - share))
-        return total, slope
+        beyond = (inside - ratio) / _SOFT
+        total = float(weight @ (_SOFT * np.logaddexp(0, beyond) - share * inside) + _STIFF * stiff @ stiff)
+        slope = basis.T @ (weight * (0.5 * (1 + np.tanh(0.5 * beyond)) - share))
+        return total, slope + 2 * _STIFF * (bend.T @ stiff)
 
-    start = np.zeros(basis.shape[1])
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
-    ends = np.cumsum([len(knots) for knots in KNOTS.values()])[:-1]
-    curves = np.split(best, ends)
-    return Factor(
-        {
-            name: tuple(round(float(value), 4) for value in curve)
-            for name, curve in zip(KNOTS, curves, strict=True)
-        }
-    )
+    best = minimize(loss, np.zeros(basis.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    ends = np.cumsum([len(KNOTS[name]) for name in names])[:-1]
+    return {
+        name: tuple(round(float(value), 4) for value in curve)
+        for name, curve in zip(names, np.split(best, ends), strict=True)
+    }
+
+
+def limit_of(parts: list[Voxels], curves: Curves) -> float:
+    """How many of the sigma that the curves give hold 95 % of these voxels; that of a Gaussian without any."""
+    share, gaussian = LEVELS[1]
+    if not parts:
+        return gaussian
+    factor = _basis(parts) @ np.concatenate([curves[name] for name in parts[0].features])
+    beyond = np.concatenate([one.ratio for one in parts]) - factor
+    order, weight = np.argsort(beyond), np.concatenate(_weights(parts))
+    inside = np.cumsum(weight[order]) / weight.sum()
+    return round(float(np.exp(beyond[order][np.searchsorted(inside, share)])), 2)
 
 
 def _weights(parts: list[Voxels]) -> list[Floats]:
-    """Of every voxel: every range of SNR and part counts alike, in it every cube, in that every voxel."""
-    groups = [(one.snr, one.where) for one in parts]
+    """Of every voxel: every range of SNR counts alike, in it every cube, in that every voxel."""
+    groups = [one.snr for one in parts]
     count = len(set(groups))
     return [
         np.full(one.ratio.size, 1 / (count * groups.count(group) * one.ratio.size))
@@ -223,12 +257,13 @@ def _weights(parts: list[Voxels]) -> list[Floats]:
     ]
 
 
-def _basis(features: Floats) -> Any:
-    """Sparse (voxels, knots): what each knot of the three curves says of a voxel."""
+def _basis(parts: list[Voxels]) -> Any:
+    """Sparse (voxels, knots): what each knot of the curves says of a voxel."""
     from scipy import sparse
 
     blocks = []
-    for values, knots in zip(features, KNOTS.values(), strict=True):
+    for name in parts[0].features:
+        values, knots = np.concatenate([one.features[name] for one in parts]), KNOTS[name]
         at = np.interp(values, np.log(knots), np.arange(len(knots)))
         low = np.minimum(at.astype(np.int64), len(knots) - 2)
         rows, share = np.arange(at.size), at - low
@@ -238,17 +273,15 @@ def _basis(features: Floats) -> Any:
     return sparse.hstack(blocks, format="csr")
 
 
-def _bends() -> Floats:
+def _bends(names: Iterable[str]) -> Any:
     """Second differences of every curve, and a little of its size: what no voxel speaks of stays near 1."""
-    blocks = [
-        np.concatenate([np.diff(np.eye(len(k)), 2, axis=0), 0.1 * np.eye(len(k))]) for k in KNOTS.values()
-    ]
-    rows, columns = (sum(block.shape[axis] for block in blocks) for axis in (0, 1))
-    out, row, column = np.zeros((rows, columns)), 0, 0
-    for block in blocks:
-        out[row : row + block.shape[0], column : column + block.shape[1]] = block
-        row, column = row + block.shape[0], column + block.shape[1]
-    return out
+    from scipy import sparse
+
+    sizes = [len(KNOTS[name]) for name in names]
+    return sparse.block_diag(
+        [np.concatenate([np.diff(np.eye(size), 2, axis=0), 0.1 * np.eye(size)]) for size in sizes],
+        format="csr",
+    )
 
 
 def covered(marks: Iterable[Mark], *, positivity: bool) -> list[Covered]:

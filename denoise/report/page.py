@@ -228,6 +228,14 @@ def _facts(scene: Scene, result: ReportInput) -> list[tuple[str, str]]:
         ("Method", f"{result.method}" + (f" ({_short(result.parameters)})" if result.parameters else "")),
         ("Time", f"{result.seconds:.1f} s"),
     ]
+    if result.limits is not None:
+        found, rest = result.limits
+        facts.append(
+            (
+                "Error bars",
+                f"68 % within UNCERT; 95 % within {found:g} where emission was found, {rest:g} elsewhere",
+            )
+        )
     if not scene.image:
         facts.insert(3, ("Spectral axis", scene.spectral.text))
     return facts

@@ -53,6 +53,10 @@ class ReportInput(Pair, Protocol):
         """1 sigma error of the flux found in each channel; None where it is not known."""
 
     @property
+    def limits(self) -> tuple[float, float] | None:
+        """How many errors of a voxel hold 95 %: in the emission found, elsewhere; None where it is not known."""
+
+    @property
     def metrics(self) -> Mapping[str, Any]:
         """Numbers by name."""
 

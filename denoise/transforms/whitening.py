@@ -261,7 +261,7 @@ def _filters(content: bytes, shape: tuple[int, int], half: int, floor: float) ->
 
 
 def _border_noise(acf: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard deviation of whitened noise in the first pixels from a border across y: what is mirrored counts twice."""
+    """Standard deviation of whitened noise in the first pixels from a border across y: mirrored noise counts twice."""
     half = kernel.shape[0] // 2
     at = np.arange(-half, half + 1)
     spread = []

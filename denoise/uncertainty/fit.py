@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from denoise.engine.bootstrap import Bootstrap, Look, final, near, redrawn
 from denoise.engine.plan import REFITS, Tile
 from denoise.methods import Denoiser, Sample, get_method
-from denoise.methods.errorbars import ErrorCurves, Held, Side
+from denoise.methods.errorbars import DrawnSide, ErrorCurves, Held
 from denoise.metrics import LEVELS
-from denoise.networks.calibration import logs, size_of
-from denoise.networks.conformal import Voxels, draw_cube, fit_factor, snr_ranges
+from denoise.networks.calibration import OF_DRAWS, features
+from denoise.networks.conformal import TOLD_APART, Voxels, draw_cube, drawn_voxels, fit_side, snr_ranges
 from denoise.networks.examples import Observed
 from denoise.networks.recipe import TrainingRecipe
 from denoise.noise import NoiseModel
@@ -30,8 +30,6 @@ Range = tuple[float, float]
 
 FIT, SCORE = 20, 21  # streams of the seed
 BRIGHT = 1.0  # sigma of the noise: the emission that errors are fitted to
-_MOST = 1000  # voxels of a cube that are fitted to, in each part
-_LEAST = 1e-4  # sigma: smaller errors are as good as none
 _SURE = 3.0  # peak SNR from which fluxes are fitted to
 
 
@@ -114,16 +112,13 @@ def sampled(recipe: TrainingRecipe, drawing: Drawing, number: int) -> Seen:
     cube, snr = draw_cube(recipe, FIT, number)
     look = drawing(cube.noisy, cube.model)
     seen, rng = look.seen, np.random.default_rng((recipe.seed, FIT, number, 1))
-    error = np.maximum(np.abs(seen.data - _scaled(cube)), _LEAST)
-    features = (seen.spread, seen.strength, size_of(seen.data))
-    voxels = []
-    for where, part in (("found", seen.found), ("rest", ~seen.found)):
-        at = np.flatnonzero(part & seen.valid & (_scaled(cube) > BRIGHT))
-        if at.size:
-            at = rng.choice(at, min(at.size, _MOST), replace=False)
-            known = np.stack([logs(values.ravel()[at]) for values in features]).astype(np.float64)
-            ratio = np.log(error.ravel()[at]) - np.log(seen.spread.ravel()[at])
-            voxels.append(Voxels(snr, where, known, ratio.astype(np.float64)))  # type: ignore[arg-type]
+    error, looked = np.abs(seen.data - _scaled(cube)), features(seen, OF_DRAWS)
+    bright = seen.valid & (_scaled(cube) > BRIGHT)
+    voxels = [
+        drawn_voxels(rng, snr, where, part, looked, error)
+        for where, part in zip(TOLD_APART, (bright & seen.found, bright & ~seen.found), strict=True)
+        if part.any()
+    ]
     pull = flux_pull(look, cube)
     return Seen(voxels, snr, None if pull is None else abs(pull))
 
@@ -136,19 +131,16 @@ def flux_pull(look: Look, cube: Observed) -> float | None:
     return float((look.drawn.flux[0].sum() - cube.truth.sum(dtype=np.float64)) / error)
 
 
-def fit_side(cubes: Iterable[Seen]) -> Side:
+def fit_drawn(cubes: Iterable[Seen]) -> DrawnSide:
     """Curves of what was found and of the rest, and the factor of fluxes."""
     seen = list(cubes)
-    voxels = [one for cube in seen for one in cube.voxels]
-    found, rest = (
-        fit_factor([one for one in voxels if one.where == where]).curves for where in ("found", "rest")
-    )
+    side = fit_side(one for cube in seen for one in cube.voxels)
     pulls = [cube.flux for cube in seen if cube.flux is not None and cube.snr[0] >= _SURE]
-    return Side(found=found, rest=rest, flux=round(float(np.quantile(pulls, LEVELS[0][0])), 3))
+    return DrawnSide(**side.model_dump(), flux=round(float(np.quantile(pulls, LEVELS[0][0])), 3))
 
 
 class Scored(NamedTuple):
-    """Errors of one cube: shares within 1 and 1.96, mean and width of the pulls, pull of the flux."""
+    """Errors of one cube: shares within 1 sigma and the limits, mean and width of the pulls, pull of the flux."""
 
     snr: Range
     within: tuple[float, float]
@@ -165,7 +157,8 @@ def scored(recipe: TrainingRecipe, drawing: Drawing, curves: ErrorCurves, number
         return None
     error = curves.error(look.seen, positivity=drawing.positivity)
     pull = ((look.seen.data - _scaled(cube)) / error)[bright]
-    within = tuple(float(np.mean(np.abs(pull) <= sigmas)) for _, sigmas in LEVELS)
+    limits = np.where(look.seen.found, *curves.side(positivity=drawing.positivity).limits)[bright]
+    within = tuple(float(np.mean(np.abs(pull) <= sigmas)) for sigmas in (1, limits))
     flux = flux_pull(look, cube)
     factor = curves.side(positivity=drawing.positivity).flux
     return Scored(
@@ -203,7 +196,7 @@ def fit_curves(
     from functools import partial
 
     drawings = {positivity: Drawing(method, positivity, draws) for positivity in (False, True)}
-    sides = {p: fit_side(mapped(partial(sampled, recipe, one), range(fit))) for p, one in drawings.items()}
+    sides = {p: fit_drawn(mapped(partial(sampled, recipe, one), range(fit))) for p, one in drawings.items()}
     weights = get_method(method)().weights
     curves = ErrorCurves(
         method=method,

@@ -9,8 +9,8 @@ pytest.importorskip("torch")
 
 from denoise.errors import InputError
 from denoise.networks import calibration, conformal
-from denoise.networks.calibration import KNOTS, Calibration, Examined, Factor
-from denoise.networks.conformal import EMPTY, Voxels, draw_cube, fit_factor, snr_ranges
+from denoise.networks.calibration import KNOTS, OF_DRAWS, Calibration, Examined, Factor, Side
+from denoise.networks.conformal import EMPTY, Voxels, draw_cube, fit_curves, fit_side, limit_of, snr_ranges
 from denoise.networks.recipe import checked_recipe
 
 LEVEL = {name: (0.0,) * len(knots) for name, knots in KNOTS.items()}
@@ -27,63 +27,92 @@ def examined(rng, shape=SHAPE):
     return Examined(data, spread, 5 * strength, np.ones(shape, bool), rng.random(shape) > 0.5)
 
 
-def voxels(rng, scale, *, snr=(2.5, 3.5), where="found", size=4000):
-    """Gaussian errors of `scale` of the predicted ones, by the features."""
-    features = rng.uniform(-3, 2, (3, size))
-    error = np.abs(rng.normal(size=size)) * scale(features)
+def voxels(rng, scale, *, snr=(2.5, 3.5), where="found", size=4000, draw="normal"):
+    """Errors of `scale` of the predicted ones, by the features; Gaussian, or of another distribution."""
+    features = {name: rng.uniform(-3, 2, size) for name in KNOTS}
+    error = np.abs(getattr(rng, draw)(size=size)) * scale(features)
     return Voxels(snr, where, features, np.log(np.maximum(error, 1e-4)))
 
 
-def shares(factor, one):
-    log = sum(
-        np.interp(values, np.log(knots), factor.curves[name])
-        for values, (name, knots) in zip(one.features, KNOTS.items(), strict=True)
-    )
-    return [np.mean(one.ratio <= log + np.log(sigmas)) for sigmas in (1, 1.96)]
+def share(one, curves, sigmas=1.0):
+    """Share of voxels within so many of the errors that the curves give."""
+    log = sum(np.interp(one.features[name], np.log(KNOTS[name]), curves[name]) for name in curves)
+    return np.mean(one.ratio <= log + np.log(sigmas))
 
 
 def test_level_curves_change_nothing(rng):
     found = examined(rng)
-    assert np.allclose(Factor(LEVEL).error(found), found.spread)
+    assert np.allclose(Factor(LEVEL, LEVEL).error(found), found.spread)
 
 
-def test_the_factor_is_the_product_of_three_curves(rng):
-    curves = LEVEL | {"spread": (0.5,) * len(KNOTS["spread"]), "strength": (-0.2,) * len(KNOTS["strength"])}
+def test_the_factor_is_the_product_of_the_curves_of_each_part(rng):
+    curves = LEVEL | {"spread": (0.5,) * len(KNOTS["spread"]), "near": (-0.2,) * len(KNOTS["near"])}
     found = examined(rng)
-    assert np.allclose(Factor(curves).error(found), np.exp(0.3) * found.spread, rtol=1e-5)
+    wanted = np.where(found.found, np.exp(0.3), 1) * found.spread
+    assert np.allclose(Factor(curves, LEVEL).error(found), wanted, rtol=1e-5)
+    fewer = {name: curves[name] for name in OF_DRAWS}
+    wanted = np.where(found.found, 1, np.exp(0.5)) * found.spread
+    assert np.allclose(
+        Factor({name: LEVEL[name] for name in OF_DRAWS}, fewer).error(found), wanted, rtol=1e-5
+    )
 
 
 def test_the_factor_looks_no_further_than_its_halo(rng):
-    curves = LEVEL | {"size": tuple(np.linspace(-1, 1, len(KNOTS["size"])))}
-    found, (deep, side) = examined(rng), calibration.halo(SHAPE[0])
-    whole = Factor(curves).error(found, threads=2)
-    part = Examined(*(values[2:7, 10:30, 5:35] for values in found))
+    ramps = {name: tuple(np.linspace(-1, 1, len(KNOTS[name]))) for name in ("size", "near")}
+    factor = Factor(LEVEL, LEVEL | ramps)
+    found = examined(rng, (20, 70, 70))
+    deep, side = (
+        max(pair) for pair in zip(calibration.halo(len(found.data)), calibration.AROUND, strict=True)
+    )
+    whole = factor.error(found, threads=2)
+    part = Examined(*(values[2:18, 10:60, 5:65] for values in found))
     inner = (slice(deep, -deep), slice(side, -side), slice(side, -side))
-    assert np.allclose(Factor(curves).error(part)[inner], whole[2:7, 10:30, 5:35][inner], rtol=1e-5)
+    assert np.allclose(factor.error(part)[inner], whole[2:18, 10:60, 5:65][inner], rtol=1e-5)
     one = Examined(*(values[:1] for values in found))
     assert calibration.halo(1)[0] == 0
-    assert np.isfinite(Factor(curves).error(one)).all()
+    assert np.isfinite(factor.error(one)).all()
 
 
 def test_curves_learn_how_wrong_the_predicted_errors_are(rng):
     def scale(features):
-        return 0.4 * np.exp(0.3 * np.clip(features[2], np.log(0.01), np.log(3)))
+        return 0.4 * np.exp(0.3 * np.clip(features["size"], np.log(0.01), np.log(3)))
 
-    factor = fit_factor([voxels(rng, scale) for _ in range(5)])
+    known = [voxels(rng, scale) for _ in range(5)]
+    curves = fit_curves(known)
     fresh = voxels(rng, scale, size=20000)
-    assert np.allclose(shares(factor, fresh), [0.683, 0.95], atol=0.02)
-    faint = fresh.features[2] < -2
-    low = fresh._replace(features=fresh.features[:, faint], ratio=fresh.ratio[faint])
-    assert np.allclose(shares(factor, low), [0.683, 0.95], atol=0.04)
+    assert share(fresh, curves) == pytest.approx(0.683, abs=0.02)
+    assert limit_of(known, curves) == pytest.approx(1.96, abs=0.1)
+    assert share(fresh, curves, limit_of(known, curves)) == pytest.approx(0.95, abs=0.01)
+    faint = fresh.features["size"] < -2
+    low = Voxels(fresh.snr, fresh.where, {k: v[faint] for k, v in fresh.features.items()}, fresh.ratio[faint])
+    assert share(low, curves) == pytest.approx(0.683, abs=0.04)
 
 
-def test_every_range_and_part_counts_alike_whatever_its_voxels(rng):
-    few = [voxels(rng, lambda f: np.full(f.shape[1], 2.0), size=200)]
-    many = [voxels(rng, lambda f: np.full(f.shape[1], 0.5), where="rest") for _ in range(5)]
-    got = [shares(fit_factor(few + many), one) for one in (few[0], many[0])]
-    alone = shares(fit_factor(many), many[0])
-    assert got[0][0] < 0.6 < alone[0] + 0.05 < got[1][0]
-    assert np.mean([one[0] for one in got]) == pytest.approx(0.68, abs=0.08)
+def test_heavy_tails_have_a_limit_of_their_own_in_each_part(rng):
+    def as_said(features):
+        return np.ones_like(features["size"])
+
+    known = [voxels(rng, as_said) for _ in range(4)]
+    known += [voxels(rng, as_said, where="rest", draw="standard_cauchy") for _ in range(4)]
+    side = fit_side(known)
+    # of a Cauchy distribution 68 % are within 1.82, 95 % within 12.7
+    assert side.limits == (pytest.approx(1.96, abs=0.1), pytest.approx(12.7 / 1.82, rel=0.1))
+    assert np.mean(side.rest["size"]) > np.mean(side.found["size"])
+    assert share(voxels(rng, as_said, draw="standard_cauchy"), side.rest) == pytest.approx(0.68, abs=0.03)
+
+
+def test_every_range_counts_alike_whatever_its_voxels(rng):
+    few = [voxels(rng, lambda f: np.full(f["size"].size, 2.0), size=200)]
+    many = [voxels(rng, lambda f: np.full(f["size"].size, 0.5), snr=(6.0, 9.0)) for _ in range(5)]
+    got = [share(one, fit_curves(few + many)) for one in (few[0], many[0])]
+    alone = share(many[0], fit_curves(many))
+    assert got[0] < 0.6 < alone + 0.05 < got[1]
+    assert np.mean(got) == pytest.approx(0.68, abs=0.08)
+
+
+def test_without_voxels_nothing_is_changed():
+    side = fit_side([])
+    assert side == Side(found=LEVEL, rest=LEVEL, limits=(1.96, 1.96))
 
 
 def test_ranges_take_turns_and_a_seed_fixes_the_cubes(tiny):
@@ -128,7 +157,8 @@ def test_a_calibration_is_the_same_with_workers_and_right_in_empty_fields(tiny):
 
 @pytest.fixture
 def stored(tmp_path):
-    made = Calibration(sha256="a" * 64, cubes=(1, 1), both_signs=LEVEL, positive=LEVEL)
+    side = Side(found=LEVEL, rest=LEVEL, limits=(1.96, 5.0))
+    made = Calibration(sha256="a" * 64, cubes=(1, 1), both_signs=side, positive=side)
     calibration.write_calibration(made, tmp_path)
     return made, tmp_path
 
@@ -142,7 +172,14 @@ def test_what_is_written_is_read_and_belongs_to_its_weights(stored, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["- 3", "sha256: [", "sha256: x\ncubes: [1, 1]\nboth_signs: {}\npositive: {}"]
+    "content",
+    [
+        "- 3",
+        "sha256: [",
+        "sha256: x\ncubes: [1, 1]\nboth_signs: {}\npositive: {}",
+        "sha256: x\ncubes: [1, 1]\n"
+        "both_signs: &a {found: {size: [1.0]}, rest: {}, limits: [2, 3]}\npositive: *a",
+    ],
 )
 def test_a_file_that_is_no_calibration(tmp_path, content):
     (tmp_path / calibration.FILE).write_text(content)
