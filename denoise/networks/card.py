@@ -60,7 +60,7 @@ def write_card(
         f"# {recipe.name}",
         _network(folder),
         "\n".join(_facts(recipe, progress, machine(device), hours)),
-        *_validation(progress),
+        *_validation(progress, recipe.optimiser.patience),
         *_coverage(calibration),
         *_notes(recipe.notes),
     ]
@@ -97,7 +97,7 @@ def write_lidia_card(folder: Path, *, device: str = "cpu", hours: float | None =
         f"# {recipe.name}",
         _lidia_network(folder, recipe),
         "\n".join([trained, *_images(recipe), "- **Licence**: as the project."]),
-        *_lidia_validation(progress),
+        *_lidia_validation(progress, recipe.optimiser.patience),
         *_notes(recipe.notes),
     ]
     put(folder / CARD, "\n\n".join(parts) + "\n")
@@ -134,10 +134,10 @@ def _images(recipe: LidiaRecipe) -> list[str]:
     ]
 
 
-def _lidia_validation(progress: Progress) -> list[str]:
+def _lidia_validation(progress: Progress, patience: int) -> list[str]:
     if not progress.validations:
         return []
-    kept = min(progress.validations, key=lambda numbers: numbers["loss"])
+    kept = progress.kept(patience)
     ranges = [key.removeprefix("rmse ") for key in kept if key.startswith("rmse ")]
     rows = [[snr_range(label), _number(kept, f"rmse {label}")] for label in ranges]
     said = _joined(
@@ -230,11 +230,11 @@ def _shares(shares: Mapping[Any, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {100 * share:g} %" for name, share in shares.items() if share)
 
 
-def _validation(progress: Progress) -> list[str]:
+def _validation(progress: Progress, patience: int) -> list[str]:
     """Scores of the weights that were kept, one line for each range of SNR."""
     if not progress.validations:
         return []
-    kept = min(progress.validations, key=lambda numbers: numbers["loss"])
+    kept = progress.kept(patience)
     ranges = [key.removeprefix("flux ") for key in kept if key.startswith("flux ")]
     rows = [[snr_range(label), *(_number(kept, f"{name} {label}") for name in _SCORES)] for label in ranges]
     said = _joined(

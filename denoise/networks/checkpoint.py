@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from denoise.atomic import put
 from denoise.errors import InputError, UsageError
+from denoise.networks.recipe import BegunWith
 
 FILE = "checkpoint.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -43,6 +44,18 @@ class Progress:
     validations: list[dict[str, float]] = field(default_factory=list)
     best: float = float("inf")
     waited: int = 0
+
+    def kept(self, patience: int) -> dict[str, float]:
+        """Numbers of the weights that are kept: the best validation where a training may stop early, else the last.
+
+        Parameters
+        ----------
+        patience : int
+            Of the recipe.
+        """
+        if patience:
+            return min(self.validations, key=lambda numbers: numbers["loss"])
+        return self.validations[-1]
 
 
 @dataclass
@@ -98,6 +111,12 @@ def progress_of(folder: Path) -> Progress:
         It holds no checkpoint, or it cannot be read.
     """
     return _progress(_read(folder / FILE)[0])
+
+
+def begun_with(folder: Path) -> BegunWith | None:
+    """What the training in a folder began with; raises as ``progress_of``."""
+    began = json.loads(_read(folder / FILE)[0]["recipe"]).get("begun")
+    return None if began is None else BegunWith(**began)
 
 
 def load_state(state: State, folder: Path, fixed: dict[str, Any]) -> None:

@@ -175,6 +175,8 @@ def train(recipe: Recipe, run: TrainingRun) -> Progress:
     torch.set_num_threads(run.threads)
     # a recipe from the folder of another training says what that one began with
     begun = None if run.begin is None else _begun_with(run.begin, recipe.family)
+    if run.resume and begun is None:
+        begun = checkpoint.begun_with(run.folder)
     recipe = recipe.model_copy(update={"begun": begun})
     state = new_state(recipe, run.device, run.begin)
     if run.resume:
@@ -220,12 +222,14 @@ class _Loop:
         self._mark = time.monotonic()
         for batch in self.feed.batches(TRAINING, progress.step, last):
             self._step(batch)
-            if progress.step % asked.validate_every == 0 or progress.step == asked.steps:
+            if progress.step % asked.validate_every == 0:
                 self._validate()
             if self._over():
                 break
             if time.monotonic() - self._saved > 60 * asked.checkpoint_minutes:
                 self._save()
+        if self._ended() or progress.step == asked.steps:
+            self._last_validation()
         self._finish()
 
     def _step(self, batch: Any) -> None:
@@ -276,6 +280,12 @@ class _Loop:
         self._tick()
         self._tell(float("nan"), numbers)
 
+    def _last_validation(self) -> None:
+        """Of the weights of the end, where the last one is not of them."""
+        progress = self.state.progress
+        if progress.step and (not progress.validations or progress.validations[-1]["step"] != progress.step):
+            self._validate()
+
     def _tell(self, value: float, validation: dict[str, float] | None = None) -> None:
         if self.run.report is None:
             return
@@ -292,7 +302,9 @@ class _Loop:
 
     def _finish(self) -> None:
         self._save()
-        kept = self.state.best if self.state.progress.validations else self.state.mean
+        # a schedule that is gone through ends with its best weights; a few cubes of a validation would choose by chance
+        early = bool(self.recipe.optimiser.patience) and self.state.progress.validations
+        kept = self.state.best if early else self.state.mean
         # a recipe from the folder of a fine-tuned model trains as the model it came from was
         write_model(kept, self.recipe.model_copy(update={"tuned": None}), self.run.folder)
 

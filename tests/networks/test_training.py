@@ -48,8 +48,11 @@ def test_a_training_begins_with_the_weights_of_a_model(tiny_recipe, tmp_path):
     train(tiny_recipe, again)
     begun = load_recipe(tmp_path / "again" / "recipe.yaml").begun
     assert begun == BegunWith(model="tiny", sha256=given.checksum)
+    # gone on with, it knows what it began with; to begin with another model is another training
+    train(tiny_recipe, dataclasses.replace(again, begin=None, resume=True, steps=2))
+    assert load_recipe(tmp_path / "again" / "recipe.yaml").begun == begun
     with pytest.raises(UsageError, match="made by another recipe"):
-        train(tiny_recipe, dataclasses.replace(again, begin=None, resume=True))
+        train(tiny_recipe, dataclasses.replace(again, begin=str(tmp_path / "again"), resume=True))
     with pytest.raises(InputError, match="does not fit the network of the recipe"):
         train(tiny_recipe, dataclasses.replace(again, begin="unet3d-small"))
 
@@ -110,6 +113,23 @@ def test_early_stop(tiny, tmp_path):
     done = train(checked_recipe(tiny, "tiny.yaml"), TrainingRun(tmp_path, workers=0))
     assert done.step < 20
     assert done.waited == 2
+
+
+@pytest.mark.parametrize("patience", [0, 9])
+def test_the_weights_of_the_end_are_kept_or_the_best_where_it_may_stop_early(tiny, tmp_path, patience):
+    """A rate this high makes them worse."""
+    tiny["optimiser"] |= {
+        "steps": 5, "patience": patience, "validate_every": 2, "rate": 0.5, "least_rate": 0.4, "mean": 0.0
+    }  # fmt: skip
+    done = train(checked_recipe(tiny, "tiny.yaml"), TrainingRun(tmp_path, workers=0))
+    assert [numbers["step"] for numbers in done.validations] == [2, 4, 5]
+    state = new_state(checked_recipe(tiny, "tiny.yaml"), "cpu")
+    checkpoint.load_state(state, tmp_path, checked_recipe(tiny, "tiny.yaml").fixed())
+    wanted = state.best if patience else state.mean
+    kept = load_model(str(tmp_path)).network.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in wanted.items())
+    best = min(done.validations, key=lambda numbers: numbers["loss"])
+    assert done.kept(patience) == (best if patience else done.validations[-1])
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tiny, tiny_recipe, tmp_path):
