@@ -38,8 +38,7 @@ def data_headers(
     body = _with_unit_of(cube, _shift_picked(kept, cube, axes))
     if cube.unit_text and not any(keyword(c) == "BUNIT" for c in body) and not _in_primary(cube, "BUNIT"):
         body = [*body, *make_cards("BUNIT", cube.unit_text)]
-    for key, value in extra.items():
-        body = replace_card(body, key, *(value if isinstance(value, tuple) else (value,)))
+    body = _with(body, extra)
     body = [*body, *history_cards(lines)]
     if layout is None or layout.hdu == 0:
         return None, [*primary_start(_bitpix(stored), axes.file_shape), *body]
@@ -94,9 +93,14 @@ def extension_header(
     head = [*image_start(_bitpix(stored), axes.file_shape), *make_cards("EXTNAME", name)]
     if text:
         head += make_cards("BUNIT", text)
+    return [*head, *_with(body, extra)]
+
+
+def _with(cards: list[bytes], extra: Mapping[str, Any]) -> list[bytes]:
+    """Cards set: to values, or to pairs of a value and its comment."""
     for key, value in extra.items():
-        body = replace_card(body, key, value)
-    return [*head, *body]
+        cards = replace_card(cards, key, *(value if isinstance(value, tuple) else (value,)))
+    return cards
 
 
 def small_header(
@@ -113,6 +117,4 @@ def small_header(
             celestial = cube.wcs.sub(["longitude", "latitude"]).to_header()
         for card in celestial.cards:
             cards += make_cards(card.keyword, card.value, card.comment)
-    for key, value in extra.items():
-        cards = replace_card(cards, key, value)
-    return cards
+    return _with(cards, extra)

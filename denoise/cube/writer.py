@@ -56,7 +56,7 @@ class Extension:
     name : str or None
         EXTNAME; None: the key it was asked for with.
     cards : mapping
-        More header cards.
+        More header cards: values, or pairs of a value and its comment.
     """
 
     pixels: NDArray[Any] | None = None

@@ -276,8 +276,8 @@ def _error_cards(streamed: Sequence[str], limits: Limits | None) -> dict[str, Ex
     if limits is None or "UNCERT" not in streamed:
         return {}
     cards = {
-        LIMIT_CARDS[0]: (limits.found, "95% are within so many UNCERT: emission found"),
-        LIMIT_CARDS[1]: (limits.rest, "95% are within so many UNCERT: elsewhere"),
+        LIMIT_CARDS[0]: (limits.found, "95 % within so many: emission found"),
+        LIMIT_CARDS[1]: (limits.rest, "95 % within so many: elsewhere"),
     }
     return {"UNCERT": Extension(cards=cards)}
 

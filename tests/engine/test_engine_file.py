@@ -84,6 +84,23 @@ def test_uncertainty_where_the_method_gives_one(obs):
     assert np.isnan(fits.getdata(result.path, "UNCERT")[:, :3]).all()
 
 
+@pytest.mark.parametrize("layout", ["default", "like-input"])
+def test_the_header_of_the_error_says_how_many_errors_hold_95_percent(obs, layout):
+    result = run(obs, method="ist", uncertainty=2, save=("uncert",), layout=layout)
+    again = denoise.denoise(obs, "ist", uncertainty=2).write(
+        obs.with_name("again.fits"), save=("uncert",), layout=layout
+    )
+    for path in (result.path, again):
+        header = fits.getheader(path, "UNCERT")
+        assert (header["LIM95IN"], header["LIM95OUT"]) == result.limits
+        assert header.comments["LIM95IN"].endswith("emission found")
+        assert "LIM95IN" not in fits.getheader(path)
+    assert 1.5 < result.limits.found < 3
+    gaussian = run(obs, "smooth.fits", method="smooth", save=("uncert",))
+    assert gaussian.limits is None
+    assert "LIM95IN" not in fits.getheader(gaussian.path, "UNCERT")
+
+
 @pytest.mark.parametrize("method", ["ist", "pca", "ica"])
 def test_uncertainty_is_refused_before_work_where_it_gives_none(obs, method):
     with pytest.raises(UsageError) as caught:

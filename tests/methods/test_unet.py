@@ -27,11 +27,12 @@ def own_model(tmp_path):
 def calibrated(folder, **changes):
     """Give the model in a folder a calibration whose factor is e for positive results and 1 for others."""
     level = {name: (0.0,) * len(knots) for name, knots in calibration.KNOTS.items()}
+    more = level | {"strength": (1.0,) * len(calibration.KNOTS["strength"])}
     made = calibration.Calibration(
         sha256=weights.checksum_of(folder),
         cubes=(1, 1),
-        both_signs=level,
-        positive=level | {"strength": (1.0,) * len(calibration.KNOTS["strength"])},
+        both_signs=calibration.Side(found=level, rest=level, limits=(1.9, 5.5)),
+        positive=calibration.Side(found=more, rest=more, limits=(2.1, 4.5)),
     )
     calibration.write_calibration(made.model_copy(update=changes), folder)
 
@@ -95,6 +96,7 @@ def test_the_calibration_in_the_folder_is_a_factor_of_the_error(own_model):
         found, plain = method.apply(data, noise, None), method.examine(data, noise)
         assert np.allclose(np.sqrt(found.variance), factor * plain.spread * noise.sigma(), rtol=1e-4)
         assert np.allclose(found.data, plain.data * noise.sigma())
+        assert method.limits == ((2.1, 4.5) if positivity else (1.9, 5.5))
 
 
 def test_the_calibration_of_other_weights_is_refused(own_model):
@@ -110,6 +112,7 @@ def test_a_model_without_calibration_says_so_and_gives_the_error_of_the_network(
     path.write_text(path.read_text().replace("trained: false", "") + "\ntrained: true\n")
     data, _, noise = observation(SHAPE)
     method = Unet(model=str(own_model))
+    assert method.limits is None
     with pytest.warns(DenoiseWarning, match="errors of model unet3d-small are not calibrated"):
         method.halo(SHAPE, noise)
     plain = method.examine(data, noise)
