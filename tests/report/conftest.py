@@ -61,6 +61,7 @@ class ToyResult:
     display: bool = False
     uncertainty: Any = None
     flux_errors: Any = None
+    limits: Any = None
     errors: Any = None
     metrics: dict = field(default_factory=dict)
     warnings: list = field(default_factory=list)
