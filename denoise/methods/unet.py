@@ -281,7 +281,8 @@ class Unet(Denoiser):
             estimate = np.where(shown, estimate, np.float32(0))
         width, most = line_width(estimate), float(np.abs(data).max())
         numbers = cube_numbers(noise, most, weighed.windows, weighed.unusual, width)
-        result = Examined(estimate, np.sqrt(weighed.variance), near, valid, seen.support)
+        spread = np.maximum(np.sqrt(weighed.variance), np.float32(calibration.LEAST))
+        result = Examined(estimate, spread, near, valid, seen.support)
         return _Denoised(result, mixed.doubt, {**numbers, **mixed.numbers})
 
     def _mixed(

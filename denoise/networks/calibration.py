@@ -47,6 +47,7 @@ KNOTS: dict[str, tuple[float, ...]] = {
     "size": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
     "near": (1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0),
 }
+LEAST = KNOTS["spread"][0]  # sigma: no network knows its error better, whatever it predicts of single voxels
 OF_DRAWS = ("spread", "strength", "size")  # what errors from draws of the noise look at
 
 

@@ -66,6 +66,13 @@ def test_header_line(result, tmp_path):
         assert part in text
 
 
+def test_how_the_error_bars_are_to_be_read(result, tmp_path):
+    assert "Error bars" not in written(result, tmp_path)[1]
+    result.limits = (2.05, 5.0)
+    said = "68 % within UNCERT; 95 % within 2.05 where emission was found, 5 elsewhere"
+    assert said in written(result, tmp_path)[1]
+
+
 def test_warnings_are_words_and_never_markup(result, tmp_path):
     result.warnings = ["<b>flux</b> & noise"]
     text = written(result, tmp_path)[1]
