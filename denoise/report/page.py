@@ -233,7 +233,7 @@ def _facts(scene: Scene, result: ReportInput) -> list[tuple[str, str]]:
         facts.append(
             (
                 "Error bars",
-                f"68 % within UNCERT; 95 % within {found:g} where emission was found, {rest:g} elsewhere",
+                f"68 % within 1σ, 95 % within {found:g}σ where emission was found and {rest:g}σ elsewhere (UNCERT)",
             )
         )
     if not scene.image:

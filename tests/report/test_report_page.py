@@ -69,7 +69,7 @@ def test_header_line(result, tmp_path):
 def test_how_the_error_bars_are_to_be_read(result, tmp_path):
     assert "Error bars" not in written(result, tmp_path)[1]
     result.limits = (2.05, 5.0)
-    said = "68 % within UNCERT; 95 % within 2.05 where emission was found, 5 elsewhere"
+    said = "68 % within 1σ, 95 % within 2.05σ where emission was found and 5σ elsewhere (UNCERT)"
     assert said in written(result, tmp_path)[1]
 
 
