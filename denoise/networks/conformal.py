@@ -202,19 +202,19 @@ def _parts(cube: Observed, examined: Examined) -> dict[Where, NDArray[np.bool_]]
 def fit_side(voxels: Iterable[Voxels]) -> Side:
     """Curves whose factor covers 68 % of the emission found and of the rest, and the limits that cover 95 %."""
     known = list(voxels)
+    names = tuple(known[0].features) if known else tuple(KNOTS)
     curves, limits = {}, []
     for where in TOLD_APART:
         part = [one for one in known if one.where == where]
-        curves[where] = fit_curves(part)
+        curves[where] = fit_curves(part, names)
         limits.append(limit_of(part, curves[where]))
     return Side(found=curves["found"], rest=curves["rest"], limits=(limits[0], limits[1]))
 
 
-def fit_curves(parts: list[Voxels]) -> Curves:
-    """Curves whose factor covers 68 % of these voxels; level without any."""
+def fit_curves(parts: list[Voxels], names: tuple[str, ...] = tuple(KNOTS)) -> Curves:
+    """Curves of these names whose factor covers 68 % of the voxels; level without any."""
     from scipy.optimize import minimize
 
-    names = tuple(parts[0].features) if parts else tuple(KNOTS)
     if not parts:
         return {name: (0.0,) * len(KNOTS[name]) for name in names}
     ratio, basis = np.concatenate([one.ratio for one in parts]), _basis(parts)

@@ -110,6 +110,14 @@ def test_every_range_counts_alike_whatever_its_voxels(rng):
     assert np.mean(got) == pytest.approx(0.68, abs=0.08)
 
 
+def test_a_part_without_voxels_is_level_in_the_same_curves(rng):
+    one = voxels(rng, lambda f: np.ones_like(f["size"]))
+    of_draws = one._replace(features={name: one.features[name] for name in OF_DRAWS})
+    side = fit_side([of_draws])
+    assert tuple(side.rest) == tuple(side.found) == OF_DRAWS
+    assert not any(map(any, side.rest.values()))
+
+
 def test_without_voxels_nothing_is_changed():
     side = fit_side([])
     assert side == Side(found=LEVEL, rest=LEVEL, limits=(1.96, 1.96))
