@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from denoise.methods._gates import MOST, shrunk, trained_gates
 from denoise.methods.contract import Block, Halo, MethodInfo
@@ -23,8 +22,8 @@ from denoise.methods.unet import CITATION as UNET_CITATION
 from denoise.methods.unet import GUARD_NUMBERS, Mixed, Unet, Weighed
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, wavelets
-from denoise.transforms.smoothing import box_max, box_mean, correlate
-from denoise.transforms.wavelets import B3
+from denoise.transforms.smoothing import box_max, box_mean
+from denoise.transforms.standing import ramp, significance
 from denoise.transforms.whitening import Whitened
 
 _UNUSUAL = (1.0, 1.5)  # ratio of the guard from which `ist` has a part, and from which it has all
@@ -101,7 +100,7 @@ class Hybrid(Unet):
         box = _within(_AROUND, apart)
         squared = box_mean(np.square(apart), box, threads=self.threads)
         allowed = box_mean(np.ascontiguousarray(variance), box, threads=self.threads)
-        doubt = np.maximum(_ramp(squared / np.maximum(allowed, 1e-9), _APART), _ramp(ratio, _UNUSUAL))
+        doubt = np.maximum(ramp(squared / np.maximum(allowed, 1e-9), _APART), ramp(ratio, _UNUSUAL))
         return np.asarray(doubt * region, np.float32)
 
     def _left_behind(self, rest: Block, white: NoiseModel, region: Block, near: Block) -> Block:
@@ -109,23 +108,10 @@ class Hybrid(Unet):
         if not region.any():
             return np.zeros_like(rest)
         left = detection.noise_left(white, detection.search_scales(white.cube_shape))
-        structure = box_max(self._significance(rest, left), _within(_AROUND, rest), threads=self.threads)
-        back = _ramp(structure, _LEFT) * region
+        stands = significance(rest, left, both_signs=not self.positivity, threads=self.threads)
+        structure = box_max(stands, _within(_AROUND, rest), threads=self.threads)
+        back = ramp(structure, _LEFT) * region
         return self._shrunk(rest, white, back, near) if back.any() else np.zeros_like(rest)
-
-    def _significance(self, rest: Block, left: NDArray[np.floating]) -> Block:
-        """Largest over the scales of a search."""
-        most = np.zeros_like(rest)
-        plane = rest
-        for j2, scales in enumerate(left):
-            if j2:
-                plane = correlate(plane, spatial_taps=B3, step=2 ** (j2 - 1), threads=self.threads)
-            line = plane
-            for j1, kept in enumerate(scales):
-                if j1:
-                    line = correlate(line, spectral_taps=B3, step=2 ** (j1 - 1), threads=self.threads)
-                np.maximum(most, line / kept if self.positivity else np.abs(line) / kept, out=most)
-        return most
 
     def _doubt(self, apart: Block, share: Block, back: Block) -> Block:
         """Variance beyond what the network states: where `ist` has a part, and where structure came back."""
@@ -136,9 +122,3 @@ class Hybrid(Unet):
 def _within(half: tuple[int, int, int], block: Block) -> tuple[int, int, int]:
     """Half widths of a box; an image has one channel."""
     return (half[0] if len(block) > 1 else 0), half[1], half[2]
-
-
-def _ramp(values: NDArray[np.floating], limits: tuple[float, float]) -> NDArray[np.float32]:
-    """0 up to the first limit, 1 from the second on, smooth between."""
-    at = np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
-    return np.asarray(at * at * (3 - 2 * at), np.float32)

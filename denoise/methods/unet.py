@@ -2,8 +2,9 @@
 
 The network (`denoise.networks.unet3d`) sees significances at all scales with everything around them, and says what
 share of each coefficient of the data to keep, a correction, and how far off the result may be. What it leaves of the
-flux in regions that a search finds is put back from the residual, as `ist` does (`denoise.transforms.flux`); where the
-search finds nothing, nothing is shown.
+flux in regions that a search finds is put back from the residual, as `ist` does (`denoise.transforms.flux`). Nothing is
+shown where the search finds nothing, nor where what the network makes of it does not stand out itself
+(`denoise.transforms.standing`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from denoise.networks.guard import Guard, assess, cube_numbers, doubts, model_gu
 from denoise.networks.lines import line_width
 from denoise.networks.scalespace import STEP, Grid, NoiseNumbers, network_reach, noise_numbers
 from denoise.noise import NoiseModel
-from denoise.transforms import detection, flux, positivity, wavelets
+from denoise.transforms import detection, flux, positivity, standing, wavelets
 from denoise.transforms.gaps import WIDEST, bridged
 from denoise.transforms.gates import BRIGHT, SIDE, strength
 from denoise.transforms.whitening import Whitened, filters_for
@@ -221,6 +222,7 @@ class Unet(Denoiser):
         )
         later = [(flux, True), (positivity, self.positivity), (calibration, True)]
         after = [step.halo(shape[0]) for step, used in later if used]
+        after.append(standing.halo(detection.search_scales(shape)))
         deep, side = deep + sum(far for far, _ in after), side + sum(far for _, far in after)
         return Halo(deep if shape[0] > 1 else 0, side, side)
 
@@ -270,6 +272,8 @@ class Unet(Denoiser):
         left = detection.noise_left(white.noise, noise_numbers(white.noise).scales)
         near = strength(whole, left, threads=self.threads)
         mixed = self._mixed(weighed, whole, white, noise, region, near)
+        kept = self._standing(mixed.data, white.noise, region)
+        region = region * kept
         mixed.data[...] *= np.minimum(_FULL * region, 1)
         # the flux that was left out of the regions found, and the correlation
         flux.put_back(mixed.data, whole, region=region, strength=near, threads=self.threads)
@@ -282,8 +286,17 @@ class Unet(Denoiser):
         width, most = line_width(estimate), float(np.abs(data).max())
         numbers = cube_numbers(noise, most, weighed.windows, weighed.unusual, width)
         spread = np.maximum(np.sqrt(weighed.variance), np.float32(calibration.LEAST))
-        result = Examined(estimate, spread, near, valid, seen.support)
+        found = white.widened(seen.found.support & (kept > 0.5), self.threads) & valid
+        result = Examined(estimate, spread, near, valid, found)
         return _Denoised(result, mixed.doubt, {**numbers, **mixed.numbers})
+
+    def _standing(self, estimate: Block, white: NoiseModel, region: Block) -> Block:
+        """Share of every voxel to show, see ``standing``."""
+        left = detection.noise_left(
+            white, detection.search_scales(white.cube_shape)
+        )  # of the cube: tiles agree
+        both = not self.positivity
+        return standing.standing(estimate, left, region, both_signs=both, threads=self.threads)
 
     def _mixed(
         self, found: Weighed, whole: Block, white: Whitened, noise: NoiseModel, region: Block, near: Block
