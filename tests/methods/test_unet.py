@@ -12,6 +12,7 @@ from denoise.methods.unet import Unet
 from denoise.networks import calibration, weights
 from denoise.resources import resource
 from denoise.testing.subject import Subject, noise_model, observation
+from denoise.transforms import detection
 
 SHAPE = (16, 48, 48)
 
@@ -78,6 +79,23 @@ def test_nothing_is_shown_where_a_search_finds_nothing(positivity):
     assert not found.data[far].any()
     empty = Unet(positivity=positivity).apply(data - truth, noise, None)
     assert not empty.data.any()
+
+
+def test_a_region_of_noise_is_shown_only_where_the_network_leaves_something_that_stands_out(monkeypatch):
+    _, _, noise = observation(SHAPE)
+    empty = noise.sample(seed=3)
+    find, regions = detection.find_emission, []
+
+    def find_too_much(*block, **how):
+        seen = find(*block, **how, seed=4.5)
+        regions.append(seen.support)
+        return seen
+
+    monkeypatch.setattr(detection, "find_emission", find_too_much)
+    result = Unet().apply(empty, noise, None)
+    assert regions[0].sum() > 1000
+    assert result.support.sum() < 0.1 * regions[0].sum()
+    assert np.count_nonzero(result.data) < 0.1 * regions[0].sum()
 
 
 def test_the_result_has_an_error_bar():
