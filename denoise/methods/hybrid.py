@@ -3,9 +3,9 @@
 Both methods weigh the same sub-bands of the same whitened data, `unet` by a network that sees the surroundings and
 `ist` by gates that see one position, so one search and one whitening serve both. The result goes over to `ist` where
 the guard of the network (`denoise.networks.guard`) finds emission unlike that of the training, and where the two differ
-by more than the network's own error allows. What the result leaves of the data is searched again: structure above
-4 sigma at any scale, where emission was found, goes through the gates of `ist` into the result, so that a failure of
-the network costs no flux. Every weight is smooth in the data, so that tiles agree.
+by more than the network's own error allows. What the result leaves of the data is searched again: what stands out of
+it at some scale, all of it from 4 sigma on, goes through the gates of `ist` into the result where emission was found,
+so that a failure of the network costs no flux. Every weight is smooth in the data, so that tiles agree.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from denoise.methods.unet import GUARD_NUMBERS, Mixed, Unet, Weighed
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, wavelets
 from denoise.transforms.smoothing import box_max, box_mean
-from denoise.transforms.standing import ramp, significance
+from denoise.transforms.standing import STANDS, ramp, significance
 from denoise.transforms.whitening import Whitened
 
 _UNUSUAL = (1.0, 1.5)  # ratio of the guard from which `ist` has a part, and from which it has all
 _APART = (6.0, 12.0)  # the same of the squared difference over the variance that the network states
 _AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
-_LEFT = (4.0, 5.0)  # sigma at any scale from which structure in the residual goes back, and all of it does
 _MUCH = 0.3  # share of the emission left to `ist` that is worth a remark
 _BEYOND = (12, 24)  # channels, pixels beyond the network's own halo: windows of the guard, the second search
 
@@ -110,7 +109,7 @@ class Hybrid(Unet):
         left = detection.noise_left(white, detection.search_scales(white.cube_shape))
         stands = significance(rest, left, both_signs=not self.positivity, threads=self.threads)
         structure = box_max(stands, _within(_AROUND, rest), threads=self.threads)
-        back = ramp(structure, _LEFT) * region
+        back = ramp(structure, STANDS) * region
         return self._shrunk(rest, white, back, near) if back.any() else np.zeros_like(rest)
 
     def _doubt(self, apart: Block, share: Block, back: Block) -> Block:

@@ -10,7 +10,7 @@ from denoise.transforms.starlet import Array
 from denoise.transforms.wavelets import B3
 from denoise.transforms.windows import windows_around
 
-# sigma at some scale up to which an estimate shows nothing, and from which it shows everything
+# sigma at some scale: up to the first nothing counts as standing out, from the second on it all does
 STANDS = (3.0, 4.0)
 AROUND = (6, 11)  # half widths within which all is shown with what stands out: channels, pixels
 
