@@ -2,7 +2,7 @@
 
 The rules, first one that applies:
 
-1. `hybrid` has not yet earned it in the benchmark (``EARNED``), cannot run here, or its model is not trained: `ist`.
+1. `hybrid` cannot run here, or its model is not trained: `ist`.
 2. Noise or brightness beyond what the model was trained for: `ist`.
 3. So many voxels that the network would take days on this machine: `ist`.
 4. Else `hybrid`, whose guard goes over to `ist` by itself where the emission is unlike the training.
@@ -19,8 +19,6 @@ from denoise.noise import NoiseModel
 
 AUTO = "auto"
 SAFE, BEST = "ist", "hybrid"
-# whether `hybrid` scores no worse than `ist` in every suite of the benchmark: set with the trained weights, not before
-EARNED = False
 _MOST_VOXELS = 2e10  # a day on eight cores at 30,000 voxels a second and core
 
 
@@ -41,8 +39,6 @@ def choose(noise: NoiseModel, *, peak_snr: float | None = None) -> Choice:
     peak_snr : float, optional
         Brightest voxel over the noise; None: not known.
     """
-    if not EARNED:
-        return Choice(SAFE, f"{SAFE} is the recommended method until {BEST} does better in every benchmark")
     missing = _missing()
     if missing:
         return Choice(SAFE, missing)

@@ -5,38 +5,22 @@ import pytest
 
 import denoise
 from denoise.errors import ParameterError, UnknownMethodError
-from denoise.methods import AUTO, auto, choose
+from denoise.methods import AUTO, choose
 from denoise.noise import NoiseModel
 from denoise.testing.subject import observation
 
 SHAPE = (8, 32, 32)
 
 
-@pytest.fixture
-def _earned(monkeypatch):
-    """The rules as they are once the best method has earned it, on a trained model."""
-    monkeypatch.setattr(auto, "EARNED", True)
-    monkeypatch.setattr(auto, "_missing", lambda: "")
-
-
 def noise(shape=SHAPE, fwhm=4.0, **more):
     return NoiseModel.from_beam(shape, 1.0, (fwhm, fwhm, 0.0), **more)
 
 
-def test_the_safe_method_until_the_other_has_earned_it(monkeypatch):
-    monkeypatch.setattr(auto, "EARNED", False)
-    chosen = choose(noise(), peak_snr=6.0)
-    assert chosen.method == "ist"
-    assert "until hybrid does better" in chosen.reason
-
-
-@pytest.mark.usefixtures("_earned")
 def test_the_best_method_where_its_network_knows_the_noise():
     assert choose(noise(), peak_snr=6.0).method == "hybrid"
     assert choose(noise()).method == "hybrid"
 
 
-@pytest.mark.usefixtures("_earned")
 @pytest.mark.parametrize(
     ("model", "peak", "reason"),
     [
@@ -53,7 +37,6 @@ def test_the_safe_method_outside_the_training(model, peak, reason):
 
 
 def test_a_method_that_cannot_run_is_not_chosen(monkeypatch):
-    monkeypatch.setattr(auto, "EARNED", True)
     monkeypatch.setattr("denoise.networks.backend.find_spec", lambda name: None)
     chosen = choose(noise(), peak_snr=6.0)
     assert chosen.method == "ist"
