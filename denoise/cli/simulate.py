@@ -43,7 +43,7 @@ def simulate(
         typer.Option(
             metavar="LIST",
             help="In turn: disc, unresolved, multi, merger, empty, filled; ring, tails, outflow, shell, halo, "
-            "absorber; compact; or toy, unseen: all of the first, of the second.",
+            "absorber, continuum; compact; or toy, unseen: all of the first, of the second.",
             rich_help_panel=SCENE,
         ),
     ] = "disc",

@@ -193,7 +193,7 @@ def _facts(recipe: TrainingRecipe, progress: Progress, where: str, hours: float 
         _joined(f"- **Noise**: {_shares(simulation.noise)}{_PAIRS if simulation.antithetic else ''}."),
         f"- **Cubes** (channel, y, x): {', '.join(_shapes(simulation))}.",
         _joined(
-            f"- **Left out**: {', '.join(left_out)}, continuum. Anything beyond these ranges is extrapolated.",
+            f"- **Left out**: {', '.join(left_out)}. Anything beyond these ranges is extrapolated.",
         ),
         "- **Licence**: as the project.",
     ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from denoise.networks.recipe import SimulationRecipe
 
-PEAK = 4.0  # sigma of the peak from which on a line has a width
+PEAK = 1.5  # sigma of the peak from which on a line of a result has a width: results hold little noise
 _FEWEST = 10  # lines that make up a width
 _SHARE = 0.9  # of the lines are narrower than what is told
 _RARE = 0.01  # of the simulated cubes have wider ones than the widest that is told
@@ -22,7 +22,7 @@ def line_width(estimate: NDArray[np.floating]) -> float:
     Parameters
     ----------
     estimate : ndarray, shape (channel, y, x)
-        What was found, in sigma of the noise, without NaN. A line is a spectrum with a peak above 4 sigma, of either
+        What was found, in sigma of the noise, without NaN. A line is a spectrum with a peak above 1.5 sigma, of either
         sign; one that the block cuts off is as wide as what is left of it.
     """
     peak = np.maximum(estimate.max(axis=0), -estimate.min(axis=0))

@@ -19,6 +19,7 @@ shell      a toy disc with one to three bubbles of 1 to 2 beams radius and 0.5 t
 halo       a toy disc (R_e of 1 to 2.4 beams) in gas of 2 to 3.5 R_e, index 0.5 to 1, axis ratio 0.5 to 1, with 1
            to 4 times its flux, dispersion 0.05 to 0.1 of the band, edge-to-edge gradient up to V
 absorber   an unresolved toy disc with a continuum of 0.3 to 1.5 line peaks, absorbed to 0.3 to 1 of it
+continuum  one to four toy discs, half of them unresolved, with a flat spectrum and next to no line
 compact    one to four sources as surveys find them: Gaussians of R_e 0.01 to 0.25 beams, axis ratio 0.4 to 1, flux
            within a factor of 3; Gaussian lines of sigma 0.5 to 4 channels, a gradient of up to two of them to R_e
 =========  ====================================================================================================
@@ -49,7 +50,7 @@ from denoise.simulate.scenes import Scene, Shape
 from denoise.simulate.structures import Halo, Outflow, Ring, Shell, Tail
 
 UNSEEN_RANGES, COMPACT_RANGES = "unseen-morphology v1", "compact v1"
-Morphology = Literal["ring", "tails", "outflow", "shell", "halo", "absorber"]
+Morphology = Literal["ring", "tails", "outflow", "shell", "halo", "absorber", "continuum"]
 SceneKind = Literal[Kind, Morphology, "compact"]
 TOY_KINDS: tuple[Kind, ...] = get_args(Kind)
 UNSEEN_KINDS: tuple[Morphology, ...] = get_args(Morphology)
@@ -65,8 +66,8 @@ def draw_scene(rng: np.random.Generator, kind: SceneKind, *, shape: Shape, fwhm:
         Source of all parameters.
     kind : str
         Of the toy set ("disc", "unresolved", "multi", "merger", "empty", "filled", see `draw_galaxies`), or
-        "ring", "tails" (mergers with a bridge and tidal tails), "outflow", "shell", "halo", "absorber", "compact"
-        (see the module).
+        "ring", "tails" (mergers with a bridge and tidal tails), "outflow", "shell", "halo", "absorber",
+        "continuum", "compact" (see the module).
     shape : tuple of int
         (channel, y, x).
     fwhm : float
@@ -225,6 +226,12 @@ def _absorber(rng: np.random.Generator, shape: Shape, fwhm: float) -> Scene:
     return Scene((disc,), continuum=rng.uniform(0.3, 1.5), absorption=rng.uniform(0.3, 1.0))
 
 
+def _continuum(rng: np.random.Generator, shape: Shape, fwhm: float) -> Scene:
+    count = rng.integers(1, 5)
+    discs = [draw_disc(rng, shape, fwhm, resolved=bool(rng.random() < 0.5)) for _ in range(count)]
+    return Scene(tuple(discs), continuum=1e3)
+
+
 def _compact(rng: np.random.Generator, shape: Shape, fwhm: float) -> Scene:
     return Scene(structures=tuple(_compact_source(rng, shape, fwhm) for _ in range(rng.integers(1, 5))))
 
@@ -273,5 +280,6 @@ _DRAW = {
     "shell": _shell,
     "halo": _halo,
     "absorber": _absorber,
+    "continuum": _continuum,
     "compact": _compact,
 }

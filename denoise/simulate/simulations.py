@@ -120,7 +120,7 @@ def simulate_cube(
         (channel, y, x).
     kind : str
         What is in the field (see `draw_scene`): "disc", "unresolved", "multi", "merger", "empty", "filled",
-        "ring", "tails", "outflow", "shell", "halo", "absorber", "compact".
+        "ring", "tails", "outflow", "shell", "halo", "absorber", "continuum", "compact".
     beam : tuple of float, optional
         (major, minor, pa); if not given, drawn: geometric mean 4 to 5 pixels, axis ratio 0.65 to 1.
     peak_snr : float

@@ -31,7 +31,7 @@ def test_a_continuum_is_as_wide_as_the_band():
 
 
 def test_what_is_faint_few_or_an_image_has_no_width():
-    assert line_width(cube(8.0, peak=3.0)) == 0
+    assert line_width(cube(8.0, peak=1.4)) == 0
     few = np.zeros((40, 12, 12), np.float32)
     few[:, 5, 3:9] = 8.0
     assert line_width(few) == 0
