@@ -168,7 +168,7 @@ def test_a_continuum_is_remarked_upon_and_a_line_is_not():
         said[name] = [text for text in remarks if "channels wide" in text]
     assert said["line"] == []
     assert said["continuum"] == [
-        "lines are up to 32 channels wide; model unet3d-small was trained for up to 22"
+        "lines are up to 32 channels wide; model unet3d-small was trained for up to 29"
     ]
 
 
