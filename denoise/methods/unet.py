@@ -65,9 +65,9 @@ GUARD_NUMBERS: dict[str, Reduction] = {
 # share of the reach of network and transform, in channels and in pixels, that a halo needs: beyond it what is changed
 # changes the result by less than a third of what tiles may differ (benchmarks/bench_unet.py --only halo)
 EFFECTIVE = 0.55, 0.45
-# weight of a region below which the result fades: what a network leaves of empty sky is noise, and clipped at zero it
-# would add up to more flux than there is
-_FADES = np.float32(0.1)
+# soft edge of a region within which the result fades: what a network leaves of empty sky is noise, and clipped at zero
+# it would add up to more flux than there is
+_FULL = np.float32(100)
 # bytes a voxel: search, inputs and answer of the network, its features (for each of the first level), a second answer
 _BYTES, _BYTES_FEATURE, _BYTES_ANSWER = 100, 6, 30
 
@@ -274,7 +274,7 @@ class Unet(Denoiser):
         mixed = self._mixed(weighed, whole, white, noise, region, near)
         kept = self._standing(mixed.data, white.noise, region)
         region = region * kept
-        mixed.data[...] *= np.minimum(region / _FADES, 1)
+        mixed.data[...] *= np.minimum(_FULL * region, 1)
         # the flux that was left out of the regions found, and the correlation
         flux.put_back(mixed.data, whole, region=region, strength=near, threads=self.threads)
         estimate = white.restore(mixed.data, region, threads=self.threads)
