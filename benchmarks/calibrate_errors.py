@@ -27,7 +27,7 @@ from denoise.networks.conformal import calibrate
 from denoise.networks.recipe import load_recipe
 from denoise.networks.weights import RECIPE as MODEL_RECIPE
 from denoise.networks.weights import model_folder, recipe_of
-from denoise.uncertainty.fit import BRIGHT, fit_curves
+from denoise.uncertainty.fit import BRIGHT, fit_errors
 
 RECIPE = "unet3d-small"
 
@@ -101,7 +101,7 @@ def main() -> None:
     start, recipe = time.perf_counter(), recipe_of(RECIPE)
     sizes = {"draws": asked.draws, "fit": asked.fit, "score": asked.score}
     with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
-        found = fit_curves(recipe, asked.method, mapped=pool.map, **sizes)
+        found = fit_errors(recipe, asked.method, mapped=pool.map, **sizes)
     folder = asked.out or Path(__file__).parent.parent / "models" / f"{asked.method}-errors"
     folder.mkdir(parents=True, exist_ok=True)
     plain = yaml.safe_dump(found.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=110)

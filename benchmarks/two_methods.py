@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("second")
     parser.add_argument("--suite", action="append", help="in place of all but empty-fields; may be repeated")
     parser.add_argument("--cubes", type=int, default=2, help="of each bin")
+    parser.add_argument("--draws", type=int, default=2, help="of the noise, in suites that have several")
     parser.add_argument("--seed", type=int, help="other cubes than the fixed ones")
     asked = parser.parse_args()
     rows = {name: {"method": name} for name in (asked.first, asked.second)}
@@ -70,7 +71,9 @@ def main() -> None:
         f"{'suite':18} {'group':22} cubes  RMSE aperture   RMSE emission   flux in emission %  false regions"
     )
     for name in asked.suite or [name for name in suite_names() if name != EMPTY]:
-        suite = load_suite(name, cubes=asked.cubes, seed=asked.seed, methods=rows)
+        several = getattr(load_suite(name).cases, "draws", 1) > 1
+        draws = asked.draws if several else None
+        suite = load_suite(name, cubes=asked.cubes, draws=draws, seed=asked.seed, methods=rows)
         folder = folder_of(suite)
         if folder is None and not isinstance(suite.cases, Simulated):
             print(f"{name:18} left out: its files are in $DENOISE_TEST_DATA, which is not set")

@@ -2,10 +2,11 @@
 
 Both methods weigh the same sub-bands of the same whitened data, `unet` by a network that sees the surroundings and
 `ist` by gates that see one position, so one search and one whitening serve both. The result goes over to `ist` where
-the guard of the network (`denoise.networks.guard`) finds emission unlike that of the training, and where the two differ
-by more than the network's own error allows. What the result leaves of the data is searched again: what stands out of
-it at some scale, all of it from 4 sigma on, goes through the gates of `ist` into the result where emission was found,
-so that a failure of the network costs no flux. Every weight is smooth in the data, so that tiles agree.
+the guard of the network (`denoise.networks.guard`) finds emission unlike that of the training, or noise from channel to
+channel, and where the two differ by more than the network's own error allows. What the network leaves of the data is
+searched again: what stands out of it at some scale, all of it from 4 sigma on, goes through the gates of `ist` into the
+result where emission was found, so that a failure of the network costs no flux. Every weight is smooth in the data, so
+that tiles agree.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ from denoise.methods.contract import Block, Halo, MethodInfo
 from denoise.methods.ist import CITATION as IST_CITATION
 from denoise.methods.unet import CITATION as UNET_CITATION
 from denoise.methods.unet import GUARD_NUMBERS, Mixed, Unet, Weighed
+from denoise.networks.guard import STEPS, channel_steps
 from denoise.noise import NoiseModel
 from denoise.transforms import detection, wavelets
 from denoise.transforms.smoothing import box_max, box_mean
 from denoise.transforms.standing import STANDS, ramp, significance
 from denoise.transforms.whitening import Whitened
 
-_UNUSUAL = (1.0, 1.5)  # ratio of the guard from which `ist` has a part, and from which it has all
+_UNUSUAL = (
+    1.0,
+    1.5,
+)  # ratio to the limit of the guard from which `ist` has a part, and from which it has all
 _APART = (6.0, 12.0)  # the same of the squared difference over the variance that the network states
 _AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
 _MUCH = 0.3  # share of the emission left to `ist` that is worth a remark
@@ -64,9 +69,10 @@ class Hybrid(Unet):
         """The network's result, that of the gates where it is in doubt, and what both left behind."""
         plain = self._shrunk(whole, white.noise, region, near)
         apart = white.coloured(plain - found.data, self.threads)
-        share = self._share(apart, found.variance, found.ratio, region)
+        steps = channel_steps(noise)[:, None, None] / STEPS
+        share = self._share(apart, found.variance, np.maximum(found.ratio, steps), region)
         mixed = found.data + share * (plain - found.data)
-        returned = self._left_behind(whole - mixed, white.noise, region, near)
+        returned = (1 - share) * self._left_behind(whole - mixed, white.noise, region, near)
         mixed += returned
         back = white.coloured(returned, self.threads)
         numbers = {

@@ -59,6 +59,7 @@ GUARD_NUMBERS: dict[str, Reduction] = {
     "brightest": "max",
     "noise_reach": "max",
     "channel_correlation": "max",
+    "channel_steps": "max",
     "line_width": "max",
 }
 

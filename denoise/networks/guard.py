@@ -11,6 +11,7 @@ given over the one that 1 % of the windows of held-out simulations exceed: above
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -32,7 +33,15 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 
 GUARD = "guard.safetensors"
-DIAGNOSTICS = ("windows", "unusual_windows", "brightest", "noise_reach", "channel_correlation", "line_width")
+DIAGNOSTICS = (
+    "windows",
+    "unusual_windows",
+    "brightest",
+    "noise_reach",
+    "channel_correlation",
+    "channel_steps",
+    "line_width",
+)
 _REACH = 8  # half width of a window: channels, and positions of two pixels
 _SEEN = 4.5  # significance of a cell from which it has weight
 _MOST = 12.0  # and beyond which it has no more
@@ -45,6 +54,7 @@ _RIDGE = 1e-4
 _MANY = 0.2  # share of unusual windows from which a result is in doubt
 _BRIGHTER = 1.5  # peak over the largest of the training that is worth a word
 _CORRELATED = 0.1  # tolerance of the correlation of neighbouring channels
+STEPS = 0.1  # typical step of sigma from channel to channel, relative: trainings have none, drifts and sky lines less
 
 
 class Windows(NamedTuple):
@@ -346,6 +356,24 @@ def channel_correlation(noise: NoiseModel) -> float:
     return float(noise.spectral_acf[1]) if len(noise.spectral_acf) > 1 else 0.0
 
 
+def channel_steps(noise: NoiseModel) -> NDArray[np.float64]:
+    """How much sigma differs from each channel to the next, relative: median within a reach, shape (channel,).
+
+    Networks see data over sigma. Where sigma changes from channel to channel, as it does when an estimate follows the
+    emission, lines have another shape there than any that was trained on, and what is faint in a channel of high sigma
+    is taken for the wing of what is bright in its neighbour. Few channels apart, as those of sky lines, do no harm.
+    """
+    if len(noise.channel_sigma) < 2:
+        return np.zeros(len(noise.channel_sigma))
+    sigma = np.where(noise.channel_sigma > 0, noise.channel_sigma, np.nan)
+    apart = np.abs(np.diff(np.log(sigma)))
+    padded = np.pad(apart, _REACH, constant_values=np.nan)
+    near = np.lib.stride_tricks.sliding_window_view(padded, 2 * _REACH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # where no sigma is known there is no step
+        return np.asarray(np.nan_to_num(np.nanmedian(near, axis=1)))
+
+
 class Ranges(NamedTuple):
     """What a training covered: (low, high) each, see ``noise_reach``, ``channel_correlation``, and peak SNR."""
 
@@ -401,6 +429,12 @@ def doubts(
         name,
     )
     said += _out_of_range(
+        numbers.get("channel_steps"),
+        (0.0, STEPS),
+        "the noise differs by {:.2f} from channel to channel",
+        name,
+    )
+    said += _out_of_range(
         numbers.get("line_width"), (0.0, lines), "lines are up to {:.0f} channels wide", name
     )
     most = _BRIGHTER * known.brightest[1]
@@ -425,5 +459,6 @@ def cube_numbers(
     noise: NoiseModel, brightest: float, windows: int, unusual: int, line_width: float = 0.0
 ) -> dict[str, float]:
     """The diagnostics of a block, see ``DIAGNOSTICS``."""
-    values = (windows, unusual, brightest, noise_reach(noise), channel_correlation(noise), line_width)
+    noisy = noise_reach(noise), channel_correlation(noise), float(channel_steps(noise).max(initial=0.0))
+    values = (windows, unusual, brightest, *noisy, line_width)
     return dict(zip(DIAGNOSTICS, map(float, values), strict=True))

@@ -169,7 +169,7 @@ def scored(recipe: TrainingRecipe, drawing: Drawing, curves: ErrorCurves, number
     )
 
 
-def fit_curves(
+def fit_errors(
     recipe: TrainingRecipe,
     method: str,
     *,

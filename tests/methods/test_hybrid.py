@@ -1,5 +1,7 @@
 """`hybrid`: the network where it is right, wavelets where it is not, nothing of the data lost, and it says so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,22 @@ def test_wavelets_rule_where_the_two_differ_by_more_than_the_network_allows(says
     says(0.2 * white_truth(truth, noise), variance=0.01)
     hybrid, ist = results(data, noise)
     assert rmse(hybrid.data, truth) < 1.05 * rmse(ist.data, truth)
+
+
+def test_wavelets_rule_where_the_noise_differs_from_channel_to_channel():
+    data, _, steady = observation(SHAPE, peak_snr=9.0)
+    sigma = np.where(np.arange(SHAPE[0]) % 2, 1.3, 1.0)
+    noise = replace(steady, channel_sigma=sigma)
+    cube = np.asarray(data * sigma[:, None, None], np.float32)
+    hybrid, ist, unet = (denoise.denoise(cube, name, noise=noise) for name in ("hybrid", "ist", "unet"))
+    shown = hybrid.cube.data > 0
+    # but for the edge of the region, where the two show a little more or less
+    assert rmse(hybrid.cube.data[shown], ist.cube.data[shown]) < 0.3 * rmse(
+        unet.cube.data[shown], ist.cube.data[shown]
+    )
+    for result in (hybrid, unet):
+        assert any("the noise differs by 0.26 from channel to channel" in text for text in result.remarks)
+    assert any("left to wavelets" in text for text in hybrid.remarks)
 
 
 def test_what_the_network_erases_comes_back_from_the_data(says):

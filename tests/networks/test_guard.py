@@ -11,6 +11,7 @@ from denoise.networks.examples import GUARDING, make_batch  # noqa: E402
 from denoise.networks.guard import (  # noqa: E402
     GUARD,
     assess,
+    channel_steps,
     cube_numbers,
     doubts,
     fit_guard,
@@ -212,6 +213,30 @@ def test_beams_of_the_recipe_are_within_the_ranges(family, fwhm):
     assert doubts(recipe, cube_numbers(noise, 10.0, 0, 0), guarded=True) == []
     wide = NoiseModel.from_beam((8, 96, 96), 1.0, (20.0, 20.0, 0.0), family)
     assert len(doubts(recipe, cube_numbers(wide, 10.0, 0, 0), guarded=True)) == 1
+
+
+def test_steps_of_the_noise_are_typical_ones_nearby():
+    steady = NoiseModel.white((60, 8, 8), np.full(60, 3.0))
+    assert not channel_steps(steady).any()
+    assert not channel_steps(NoiseModel.white((1, 8, 8), 1.0)).any()
+    lines = np.ones(60)
+    lines[[10, 30, 50]] = 8.0  # as sky lines do
+    assert not channel_steps(NoiseModel.white((60, 8, 8), lines)).any()
+    half = np.ones(60)
+    half[30:] = np.where(np.arange(30) % 2, 1.5, 1.0)
+    steps = channel_steps(NoiseModel.white((60, 8, 8), half))
+    assert steps[:20] == pytest.approx(0)
+    assert steps[42:] == pytest.approx(np.log(1.5))
+
+
+def test_channels_without_sigma_have_no_steps():
+    sigma = np.where(np.arange(40) % 2, 1.3, 1.0)
+    sigma[:30] = np.nan
+    sigma[30] = 0
+    steps = channel_steps(NoiseModel.white((40, 8, 8), sigma))
+    assert np.isfinite(steps).all()
+    assert steps[-1] == pytest.approx(np.log(1.3))
+    assert steps[0] == 0
 
 
 def test_values_of_cells_are_linear_between_their_centres():
