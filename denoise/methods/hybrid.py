@@ -28,10 +28,7 @@ from denoise.transforms.smoothing import box_max, box_mean
 from denoise.transforms.standing import STANDS, ramp, significance
 from denoise.transforms.whitening import Whitened
 
-_UNUSUAL = (
-    1.0,
-    1.5,
-)  # ratio to the limit of the guard from which `ist` has a part, and from which it has all
+_UNUSUAL = (1.0, 1.5)  # over the limit of the guard: from where `ist` has a part, and all
 _APART = (6.0, 12.0)  # the same of the squared difference over the variance that the network states
 _AROUND = (2, 5, 5)  # half widths of the box in which the two are compared: channels, pixels
 _MUCH = 0.3  # share of the emission left to `ist` that is worth a remark

@@ -293,10 +293,11 @@ class Unet(Denoiser):
 
     def _standing(self, estimate: Block, white: NoiseModel, region: Block) -> Block:
         """Share of every voxel to show, see ``standing``."""
-        left = detection.noise_left(
-            white, detection.search_scales(white.cube_shape)
+        scales, both = (
+            detection.search_scales(white.cube_shape),
+            not self.positivity,
         )  # of the cube: tiles agree
-        both = not self.positivity
+        left = detection.noise_left(white, scales)
         return standing.standing(estimate, left, region, both_signs=both, threads=self.threads)
 
     def _mixed(
