@@ -116,7 +116,9 @@ def session(path: Path) -> None:
     denoise = docks["Denoise"]
     until(lambda: denoise.study is not None)
     viewer.reset_view()
-    previews(viewer, denoise)
+    for method in ("hybrid", "ist"):
+        denoise.method.set(method, {})
+        previews(viewer, denoise, goal=1.0 if method == "ist" else None)
     denoise.run()
     seconds = until(lambda: denoise.job is None)
     print(f"        ist on all of it: {seconds:.1f} s")
@@ -124,19 +126,25 @@ def session(path: Path) -> None:
     viewer.close()
 
 
-def previews(viewer, dock) -> None:
-    """Seconds from a moved parameter to the new layer."""
+def previews(viewer, dock, *, goal: float | None) -> None:
+    """Seconds from a change of what is asked for to the new layer."""
     dock.preview.live.setChecked(True)
     until(lambda: "preview" in viewer.layers and dock.preview.idle)
     taken = []
-    for number in range(5):
+    for number in range(6):
         before = viewer.layers["preview"].data
-        dock.method.form.field("threshold").widget.setValue(5.0 + 0.2 * number)
+        dock.around.positivity.setCurrentText("on" if number % 2 else "off")
         start = time.perf_counter()
         until(lambda before=before: viewer.layers["preview"].data is not before)
         taken.append(time.perf_counter() - start)
+    dock.around.positivity.setCurrentText("auto")
+    until(lambda: dock.preview.idle)
     shape = " x ".join(map(str, viewer.layers["preview"].data.shape))
-    say(f"preview of ist, {shape}, from the change to the layer", float(np.median(taken)), 1.0)
+    what = f"preview of {dock.method.name}, {shape}, from the change to the layer"
+    if goal is None:
+        print(f"        {what}: {np.median(taken):.3f} s")
+    else:
+        say(what, float(np.median(taken)), goal)
     dock.preview.live.setChecked(False)
 
 

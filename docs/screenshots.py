@@ -105,6 +105,7 @@ def session(theme: str) -> None:
     taken(viewer, "preview", theme)
     denoise.run()
     until(lambda: denoise.job is None)
+    name = denoise.method.name  # as it is suggested
     inspected(viewer, inspect)
     taken(viewer, "inspect", theme)
     viewer.layers.remove(inspect.drawn.layer)
@@ -114,12 +115,12 @@ def session(theme: str) -> None:
     compare.wipe.button.setChecked(False)
     compare.trust.judge()
     until(lambda: compare.trust.job is None)
-    points = viewer.layers["ist regions"]
+    points = viewer.layers[f"{name} regions"]
     viewer.dims.set_point(0, points.data_to_world(points.data[0])[0])
     taken(viewer, "regions", theme)
     viewer.dims.set_current_step(0, CHANNEL)
-    viewer.layers.remove("ist regions")
-    viewer.layers.remove("ist reliability")
+    viewer.layers.remove(f"{name} regions")
+    viewer.layers.remove(f"{name} reliability")
     compare.trust.run("Check")
     until(lambda: compare.trust.job is None, 900)
     (study,) = compare.trust.windows
@@ -130,7 +131,7 @@ def session(theme: str) -> None:
     until(lambda: not grid.running)
     window_taken(grid, "methods", theme)
     grid.close()
-    volume = open_volume(viewer, viewer.layers["disc_simulated_noisy.fits"], viewer.layers["ist"])
+    volume = open_volume(viewer, viewer.layers["disc_simulated_noisy.fits"], viewer.layers[name])
     until(lambda: volume.scene is not None)
     settle(2)
     volume.viewer.screenshot(str(HERE / f"viewer-volume-{theme}.png"), canvas_only=False, flash=False)
