@@ -23,7 +23,7 @@ from denoise.methods.unet import CITATION as UNET_CITATION
 from denoise.methods.unet import GUARD_NUMBERS, Mixed, Unet, Weighed
 from denoise.networks.guard import STEPS, channel_steps
 from denoise.noise import NoiseModel
-from denoise.transforms import detection, wavelets
+from denoise.transforms import wavelets
 from denoise.transforms.smoothing import box_max, box_mean
 from denoise.transforms.standing import STANDS, ramp, significance
 from denoise.transforms.whitening import Whitened
@@ -109,8 +109,9 @@ class Hybrid(Unet):
         """Structure in the residual inside the emission found, as `ist` shrinks it; 0 where there is none."""
         if not region.any():
             return np.zeros_like(rest)
-        left = detection.noise_left(white, detection.search_scales(white.cube_shape))
-        stands = significance(rest, left, both_signs=not self.positivity, threads=self.threads)
+        stands = significance(
+            rest, self._search_left(white), both_signs=not self.positivity, threads=self.threads
+        )
         structure = box_max(stands, _within(_AROUND, rest), threads=self.threads)
         back = ramp(structure, STANDS) * region
         return self._shrunk(rest, white, back, near) if back.any() else np.zeros_like(rest)

@@ -15,6 +15,7 @@ from math import ceil, inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from denoise.errors import DenoiseWarning
@@ -291,13 +292,13 @@ class Unet(Denoiser):
         result = Examined(estimate, spread, near, valid, found)
         return _Denoised(result, mixed.doubt, {**numbers, **mixed.numbers})
 
+    def _search_left(self, white: NoiseModel) -> NDArray[np.float32]:
+        """What noise keeps at the scales of a search, those of the cube: tiles agree."""
+        return detection.noise_left(white, detection.search_scales(white.cube_shape))
+
     def _standing(self, estimate: Block, white: NoiseModel, region: Block) -> Block:
         """Share of every voxel to show, see ``standing``."""
-        scales, both = (
-            detection.search_scales(white.cube_shape),
-            not self.positivity,
-        )  # of the cube: tiles agree
-        left = detection.noise_left(white, scales)
+        left, both = self._search_left(white), not self.positivity
         return standing.standing(estimate, left, region, both_signs=both, threads=self.threads)
 
     def _mixed(
